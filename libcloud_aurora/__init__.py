@@ -1,0 +1,72 @@
+"""The AuroraObjects storage driver for Apache Libcloud.
+
+Importing this package registers the driver, so that ``get_driver("auroraobjects")`` returns it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from libcloud.storage.providers import DRIVERS
+from libcloud.storage.types import Provider
+
+from libcloud_aurora.driver import AuroraObjectsStorageDriver
+from libcloud_aurora.errors import (
+    AccessDeniedError,
+    AuroraObjectsError,
+    BucketExistsError,
+    BucketNotEmptyError,
+    BucketNotFoundError,
+    CDNNotSupportedError,
+    FileChangedError,
+    HashMismatchError,
+    InvalidBucketNameError,
+    InvalidCredentialsError,
+    InvalidKeyError,
+    KeyNotFoundError,
+    MalformedAnswerError,
+    NetworkError,
+    NetworkTimeoutError,
+    ObjectChangedError,
+    UploadNotFoundError,
+)
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "AccessDeniedError",
+    "AuroraObjectsError",
+    "AuroraObjectsStorageDriver",
+    "BucketExistsError",
+    "BucketNotEmptyError",
+    "BucketNotFoundError",
+    "CDNNotSupportedError",
+    "FileChangedError",
+    "HashMismatchError",
+    "InvalidBucketNameError",
+    "InvalidCredentialsError",
+    "InvalidKeyError",
+    "KeyNotFoundError",
+    "MalformedAnswerError",
+    "NetworkError",
+    "NetworkTimeoutError",
+    "ObjectChangedError",
+    "UploadNotFoundError",
+    "__version__",
+    "register",
+]
+
+logging.getLogger("libcloud_aurora").addHandler(logging.NullHandler())
+
+
+def register() -> None:
+    """
+    Make libcloud's look-ups of ``auroraobjects`` return this driver; importing does it already.
+
+    libcloud's ``set_driver`` refuses a name that is taken, so the entry is replaced. Nothing else
+    of libcloud is changed.
+    """
+    DRIVERS[Provider.AURORAOBJECTS] = ("libcloud_aurora", AuroraObjectsStorageDriver.__name__)
+
+
+register()

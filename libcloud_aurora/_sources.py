@@ -1,0 +1,265 @@
+"""Where the bytes of an upload come from: a stream that is cut, or a file read by offset."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from libcloud_aurora.errors import FileChangedError
+
+#: Bytes asked of a file-like object at once.
+READ_SIZE = 1024**2
+
+
+class Part(NamedTuple):
+    """One part of an upload: its bytes once loaded, and how to give their memory back."""
+
+    number: int
+    size: int
+    load: Callable[[], memoryview]
+    release: Callable[[], None]
+
+
+class Buffers:
+    """Memory for parts, used again and again instead of being zeroed for each."""
+
+    def __init__(self) -> None:
+        self._free: deque[bytearray] = deque()
+
+    def take(self, size: int) -> bytearray:
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            return bytearray(size)
+        return buffer if len(buffer) >= size else bytearray(size)
+
+    def give(self, buffer: bytearray) -> None:
+        self._free.append(buffer)
+
+
+def as_bytes(chunk: Any) -> Any:
+    """
+    Return a chunk of a stream as bytes-like.
+
+    :raises TypeError: if it is neither bytes-like nor text.
+    """
+    if isinstance(chunk, str):
+        return chunk.encode()
+    try:
+        return memoryview(chunk).cast("B")
+    except TypeError:
+        kind = type(chunk).__name__
+        raise TypeError(f"iterator must give bytes or text, not {kind}") from None
+
+
+def chunks_of(stream: Any) -> Iterator[Any]:
+    """
+    Yield what a stream holds, piece by piece: a file, an iterable of chunks, or bytes.
+
+    :raises TypeError: if it is none of these.
+    """
+    if isinstance(stream, (bytes, bytearray, memoryview, str)):
+        yield stream
+    elif hasattr(stream, "read"):
+        while True:
+            chunk = stream.read(READ_SIZE)
+            if chunk is None:
+                raise TypeError("iterator must be a blocking file, its read() returned None")
+            if not chunk:
+                return
+            yield chunk
+    elif hasattr(stream, "__iter__") or hasattr(stream, "__next__"):
+        yield from _iterate(stream)
+    else:
+        raise TypeError(f"iterator must be a file or an iterable, not {type(stream).__name__}")
+
+
+def _iterate(stream: Any) -> Iterator[Any]:
+    if hasattr(stream, "__iter__"):
+        yield from stream
+    else:
+        try:
+            while True:
+                yield next(stream)
+        except StopIteration:
+            return
+
+
+class _Cutter:
+    """Fills buffers from chunks of any size, in linear time; empty chunks are no end."""
+
+    def __init__(self, stream: Any) -> None:
+        self._chunks = chunks_of(stream)
+        self._rest: Any = b""
+
+    def fill(self, view: memoryview) -> int:
+        """Fill a buffer as far as the stream goes, and return the number of bytes."""
+        size, position = len(view), 0
+        for chunk in itertools.chain((self._rest,), self._chunks):
+            if type(chunk) is not bytes:
+                chunk = as_bytes(chunk)
+            end = position + len(chunk)
+            if end >= size:
+                taken = size - position
+                view[position:] = chunk[:taken]
+                self._rest = memoryview(chunk)[taken:]
+                return size
+            view[position:end] = chunk
+            position = end
+        self._rest = b""
+        return position
+
+    def ended(self) -> bool:
+        """Tell whether the stream holds nothing more; looks at the next chunk if it must."""
+        while not self._rest:
+            try:
+                self._rest = as_bytes(next(self._chunks))
+            except StopIteration:
+                return True
+        return False
+
+
+class StreamParts(Iterator[Part]):
+    """
+    The parts of a stream, cut in the thread that asks for them.
+
+    :param stream: File, iterable of chunks, or bytes.
+    :param sizes: Plan of the parts' sizes in bytes.
+    :param size: Bytes the stream has to hold, or ``None``.
+    :raises ValueError: on the way, if it holds more or fewer.
+    """
+
+    def __init__(self, stream: Any, sizes: Iterator[int], size: int | None = None) -> None:
+        self.size = size
+        self._cutter = _Cutter(stream)
+        self._sizes = sizes
+        self._buffers = Buffers()
+        self._held: Part | None = None
+        self._count = 0
+        self._cut = 0
+
+    def only_part(self) -> Part | None:
+        """Return the first part if the stream ends within it, and keep it for later if not."""
+        first = next(self)
+        if self._cutter.ended():
+            return first
+        self._held = first
+        return None
+
+    def __next__(self) -> Part:
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        if self._count and self._cutter.ended():
+            self._check_end()
+            raise StopIteration
+        planned = next(self._sizes, None)
+        if planned is None and self._count:
+            raise ValueError(
+                f"the stream is longer than {self.size or 5 * 1024**4} bytes (ex_size)"
+            )
+        return self._next_part(planned or 0)
+
+    def check_unchanged(self) -> None:
+        """Nothing to compare: each byte of a stream is read once."""
+
+    def _next_part(self, planned: int) -> Part:
+        buffer = self._buffers.take(planned)
+        size = self._cutter.fill(memoryview(buffer)[:planned])
+        self._count += 1
+        self._cut += size
+        if self._cutter.ended():
+            self._check_end()
+        view = memoryview(buffer)[:size]
+        return Part(self._count, size, lambda: view, lambda: self._buffers.give(buffer))
+
+    def _check_end(self) -> None:
+        if self.size is not None and self._cut != self.size:
+            raise ValueError(f"the stream holds {self._cut} bytes, not {self.size} (ex_size)")
+
+
+class FileParts(Iterator[Part]):
+    """
+    The parts of a file, read by offset in the thread that loads them.
+
+    :param path: Path of the file.
+    :param plan: Returns the sizes of the parts of an object of a given size.
+    :raises OSError: if the file cannot be opened.
+    """
+
+    def __init__(self, path: Any, plan: Callable[[int], Iterator[int]]) -> None:
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
+        self._path = path
+        self._before = os.fstat(self._file.fileno())
+        self.size = self._before.st_size
+        try:
+            self._sizes = enumerate(plan(self.size), 1)
+        except ValueError:
+            self._file.close()
+            raise
+        self._offset = 0
+        self._held: Part | None = None
+        self._buffers = Buffers()
+
+    def __enter__(self) -> FileParts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def only_part(self) -> Part | None:
+        """Return the only part of a small file; of a larger one, keep the first for later."""
+        first = self._next_part(*next(self._sizes, (1, 0)))
+        if first.size == self.size:
+            return first
+        self._held = first
+        return None
+
+    def __next__(self) -> Part:
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        return self._next_part(*next(self._sizes))
+
+    def _next_part(self, number: int, size: int) -> Part:
+        offset, self._offset = self._offset, self._offset + size
+        buffer = self._buffers.take(size)
+        return Part(
+            number,
+            size,
+            lambda: self.read_into(memoryview(buffer)[:size], offset),
+            lambda: self._buffers.give(buffer),
+        )
+
+    def read_into(self, view: memoryview, offset: int) -> memoryview:
+        """
+        Read bytes of the file into a buffer.
+
+        :raises FileChangedError: if the file has become too short.
+        """
+        done = 0
+        while done < len(view):
+            count = os.preadv(self._file.fileno(), [view[done:]], offset + done)
+            if count == 0:
+                raise self._changed()
+            done += count
+        return view
+
+    def check_unchanged(self) -> None:
+        """
+        Compare the file's size and time with those when it was opened.
+
+        :raises FileChangedError: if they differ.
+        """
+        now = os.fstat(self._file.fileno())
+        before = self._before
+        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise self._changed()
+
+    def _changed(self) -> FileChangedError:
+        return FileChangedError(
+            f"file {os.fspath(self._path)!r} changed while it was sent; no object was stored."
+        )

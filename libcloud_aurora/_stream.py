@@ -1,0 +1,174 @@
+"""Objects coming down to an iterator: read ahead while the consumer keeps up."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from libcloud_aurora._download import Download
+from libcloud_aurora._verify import PartHashes
+from libcloud_aurora._version import Version
+from libcloud_aurora.config import MIB, check_number
+
+#: Bytes of the first range, which is alone until the consumer asks for more.
+FIRST_RANGE = MIB
+#: Bytes of each further range, held in memory until the consumer takes them.
+NEXT_RANGE = 2 * MIB
+
+
+class Stream(Download):
+    """
+    One object, or a span of it, coming down as an iterator.
+
+    Memory: ``max_concurrency`` ranges of 2 MiB, the one being consumed, and one chunk.
+    """
+
+    def chunks(self, chunk_size: int) -> Iterator[bytes]:
+        """
+        Yield the bytes in chunks of exactly the given size, the last one excepted; ``b""`` once
+        for an empty object.
+
+        :raises HashMismatchError: at the end, or before the first byte of an object that fits in
+            the first range.
+        """
+        hint = FIRST_RANGE if self._size_hint is None else self._size_hint
+        version = self._begin(max(1, min(FIRST_RANGE, hint)))
+        try:
+            total = self._stop(version) - self._start
+            done = 0
+            for chunk in rechunk(self._pieces(version), chunk_size):
+                done += len(chunk)
+                self._progress(done, total)
+                yield chunk
+            if total == 0:
+                self._progress(0, 0)
+                yield b""
+        finally:
+            version.release()
+
+    def _pieces(self, version: Version) -> Iterator[bytes]:
+        """Yield the bytes as they come, after checking them as far as that is possible."""
+        stop = self._stop(version)
+        if version.first_stop == stop and stop - self._start <= FIRST_RANGE:
+            yield from self._at_once(version, stop)
+            return
+        layouts = self._candidates(version)
+        hashes = PartHashes(version.size, layouts[0]) if layouts else None
+        offset = self._start
+        for piece in self._ranges_in_order(version, stop):
+            if hashes is not None:
+                hashes.update(offset, memoryview(piece))
+            offset += len(piece)
+            if offset == stop and hashes is not None:
+                self._check(version, hashes)
+            yield piece
+
+    def _at_once(self, version: Version, stop: int) -> list[bytes]:
+        """Return a small object, read again while it differs from its ETag."""
+        layouts = self._candidates(version)
+        for _ in range(self._retrier.policy.max_attempts):
+            pieces = self._collect(version, self._start, stop, threading.Event())
+            if not layouts:
+                return pieces
+            hashes = PartHashes(version.size, layouts[0])
+            hashes.update(0, memoryview(b"".join(pieces)))
+            if hashes.etag(version.etag) == version.etag:
+                return pieces
+        raise self._mismatch(version, hashes)
+
+    def _check(self, version: Version, hashes: PartHashes) -> None:
+        """
+        Compare what was handed out with the ETag.
+
+        A composite ETag that does not match may be due to unequal parts. Then the object is read
+        once more: two downloads that agree are right.
+        """
+        if hashes.etag(version.etag) == version.etag:
+            return
+        if "-" in version.etag:
+            again = PartHashes(version.size, hashes.part_size)
+            version.read(0, version.size, again.update, stop_event=threading.Event())
+            if again.part_etags() == hashes.part_etags():
+                return
+        raise self._mismatch(version, hashes)
+
+    def _ranges_in_order(self, version: Version, stop: int) -> Iterator[bytes]:
+        start = self._start
+        if version.first_stop - start <= FIRST_RANGE:
+            yield from self._collect(version, start, version.first_stop, threading.Event())
+            start = version.first_stop
+        if self._config.max_concurrency > 1:
+            yield from self._read_ahead(version, start, stop)
+            return
+        for position in range(start, stop, NEXT_RANGE):
+            end = min(position + NEXT_RANGE, stop)
+            yield from self._collect(version, position, end, threading.Event())
+
+    def _collect(
+        self, version: Version, start: int, stop: int, stop_event: threading.Event
+    ) -> list[bytes]:
+        pieces: list[bytes] = []
+        version.read(
+            start, stop, lambda offset, view: pieces.append(bytes(view)), stop_event=stop_event
+        )
+        return pieces
+
+    def _read_ahead(self, version: Version, start: int, stop: int) -> Iterator[bytes]:
+        """Fetch ranges ahead of the consumer: two at first, twice as many while it has to wait."""
+        halt = threading.Event()
+        ahead: deque[Future[list[bytes]]] = deque()
+        width, position = 2, start
+        try:
+            while position < stop or ahead:
+                while position < stop and len(ahead) < width:
+                    end = min(position + NEXT_RANGE, stop)
+                    ahead.append(self._submit(version, position, end, halt))
+                    position = end
+                if not ahead[0].done():
+                    width = min(2 * width, self._config.max_concurrency)
+                yield from ahead.popleft().result()
+        finally:
+            halt.set()
+            for future in ahead:
+                if not future.cancel():
+                    future.exception()
+
+    def _submit(
+        self, version: Version, start: int, stop: int, halt: threading.Event
+    ) -> Future[list[bytes]]:
+        return self._workers.submit(lambda: self._collect(version, start, stop, halt))
+
+
+def rechunk(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in chunks of exactly one size, the last one excepted."""
+    pending: list[memoryview | bytes] = []
+    have = 0
+    for piece in pieces:
+        if not pending and len(piece) == size:
+            yield piece
+            continue
+        view = memoryview(piece)
+        while have + len(view) >= size:
+            taken = view[: size - have]
+            pending.append(taken)
+            yield b"".join(pending)
+            pending, have, view = [], 0, view[len(taken) :]
+        if view:
+            pending.append(view)
+            have += len(view)
+    if pending:
+        yield b"".join(pending)
+
+
+def chunk_size_of(chunk_size: int | None) -> int:
+    """
+    Return the size of a stream's chunks: 1 MiB for ``None``, and for 0, an empty object's size.
+
+    :raises ValueError: if it is no number of bytes.
+    """
+    if chunk_size is None:
+        return FIRST_RANGE
+    check_number("chunk_size", chunk_size, low=0, integer=True)
+    return chunk_size or FIRST_RANGE

@@ -1,0 +1,181 @@
+"""The sockets: one pool per driver behind libcloud's transport seam.
+
+Three rules of radosgw live here. Its small answers leave in two segments, so the client must
+acknowledge at once (TCP_QUICKACK), or Nagle's algorithm costs 44 ms each. It closes connections
+idle for 65 s, so none is reused after 30 s. A timeout counts for each slice sent, not for a body.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import Any
+
+import requests
+from libcloud.http import LibcloudConnection
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+#: Seconds after which an idle connection is not used again.
+IDLE_SECONDS = 30.0
+#: Bytes handed to the socket at once; each slice has the whole timeout.
+SLICE_SIZE = 1024**2
+#: Connections kept for reuse.
+POOL_SIZE = 256
+
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+
+
+class _Slices:
+    """Connection that sends large bodies in slices and acknowledges answers at once."""
+
+    sock: socket.socket | None
+    idle_since = 0.0
+
+    def send(self, data: Any) -> None:
+        if isinstance(data, (bytes, bytearray, memoryview)) and len(data) > SLICE_SIZE:
+            view = memoryview(data)
+            for offset in range(0, len(view), SLICE_SIZE):
+                super().send(view[offset : offset + SLICE_SIZE])  # type: ignore[misc]
+        else:
+            super().send(data)  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        if _QUICKACK is not None and self.sock is not None:
+            self.sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        return super().getresponse()  # type: ignore[misc]
+
+
+class _Connection(_Slices, HTTPConnection):
+    pass
+
+
+class _TLSConnection(_Slices, HTTPSConnection):
+    pass
+
+
+class _IdleLimit:
+    """Pool that reconnects what has been idle for too long."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]
+        if connection.sock is not None and time.monotonic() - connection.idle_since > IDLE_SECONDS:
+            connection.close()
+        return connection
+
+    def _put_conn(self, connection: Any) -> None:
+        if connection is not None:
+            connection.idle_since = time.monotonic()
+        super()._put_conn(connection)  # type: ignore[misc]
+
+
+class _Pool(_IdleLimit, HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(_IdleLimit, HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+_POOLS = {"http": _Pool, "https": _TLSPool}
+
+
+class PooledAdapter(HTTPAdapter):
+    """requests' adapter over the pools above, without cookies."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=POOL_SIZE)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        response.reason = resp.reason
+        response.url = req.url or ""
+        response.request = req
+        return response
+
+
+class AuroraTransport(LibcloudConnection):
+    """
+    libcloud's transport for one thread, over the driver's shared pool.
+
+    Environment proxies are consulted, ``.netrc`` never; redirects are not followed; the path goes
+    out exactly as it was signed.
+    """
+
+    session: Any
+    host: Any
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        secure: Any = None,
+        *,
+        verify_ssl: bool | str = True,
+        adapter: PooledAdapter | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(host, port, secure=secure, **kwargs)  # type: ignore[no-untyped-call]
+        name = f"[{host}]" if ":" in host else host
+        self.host = f"{'https' if secure else 'http'}://{name}:{port}"
+        self.verify_ssl = self._certificates(verify_ssl)
+        self.proxies = dict(self.session.proxies) or get_environ_proxies(self.host)
+        if adapter is not None:
+            self.session.mount("http://", adapter)
+            self.session.mount("https://", adapter)
+
+    def _certificates(self, verify_ssl: bool | str) -> bool | str:
+        """Resolve what to verify against: the driver's setting, libcloud's, the environment's."""
+        if verify_ssl is not True:
+            return verify_ssl
+        environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        chosen: bool | str = self.verification
+        return environment or chosen if chosen is True else chosen
+
+    def set_http_proxy(self, proxy_url: str) -> None:
+        super().set_http_proxy(proxy_url=proxy_url)  # type: ignore[no-untyped-call]
+        self.proxies = dict(self.session.proxies)
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        self.prepared_request(method, url, *args, **kwargs)
+
+    def prepared_request(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        raw: bool = False,
+        stream: bool = False,
+        **_: Any,
+    ) -> None:
+        prepared = requests.PreparedRequest()
+        prepared.method = method
+        prepared.url = self.host + url
+        prepared.headers = CaseInsensitiveDict(headers or {})
+        prepared.body = body
+        prepared.hooks = {"response": []}
+        adapter = self.session.get_adapter(prepared.url)
+        self.response = adapter.send(
+            prepared,
+            stream=True,
+            timeout=self.session.timeout,
+            verify=self.verify_ssl,
+            proxies=self.proxies,
+        )

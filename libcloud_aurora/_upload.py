@@ -1,0 +1,237 @@
+"""One object going up: a single PUT, or the parts of one multipart upload and their end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from urllib.parse import unquote
+
+from libcloud_aurora import _xml
+from libcloud_aurora._parallel import Task, Window
+from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora._retry import Retrier, is_transient, logger
+from libcloud_aurora._sources import Part
+from libcloud_aurora._values import strip_etag
+from libcloud_aurora.errors import (
+    AuroraObjectsError,
+    BucketNotFoundError,
+    HashMismatchError,
+    KeyNotFoundError,
+    UploadNotFoundError,
+)
+from libcloud_aurora.parts import composite_etag
+
+Request = Callable[..., AuroraResponse]
+
+#: An answer that got lost may have started an upload this much earlier, in seconds.
+ORPHAN_MARGIN_SECONDS = 1.0
+#: An upload of a part may still run when its upload is aborted; abort until it is gone.
+ABORTS = 3
+
+
+class Target:
+    """
+    The object an upload makes.
+
+    :param request: Sends one request, with retries.
+    :param path: Percent-encoded path of the object.
+    :param bucket_path: Percent-encoded path of its container.
+    :param key: Name of the object.
+    """
+
+    def __init__(self, request: Request, *, path: str, bucket_path: str, key: str) -> None:
+        self.request = request
+        self.path = path
+        self.bucket_path = bucket_path
+        self.key = key
+
+    def put(self, data: memoryview, headers: Mapping[str, str]) -> AuroraResponse:
+        """
+        Store an object with one PUT.
+
+        A conditional PUT whose first answer was lost may refuse the second because of the first:
+        what is stored decides.
+        """
+        try:
+            return self.request(self.path, method="PUT", data=data, headers=headers)
+        except AuroraObjectsError as error:
+            if error.code != "PreconditionFailed" or len(error.history) < 2:
+                raise
+            stored = self.request(self.path, method="HEAD")
+            digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            if strip_etag(stored.headers.get("etag")) != digest:
+                raise
+            return stored
+
+    def initiate(self, headers: Mapping[str, str]) -> str:
+        """Start a multipart upload and return its id; abort one whose answer was lost."""
+        response = self.request(self.path, method="POST", params={"uploads": ""}, headers=headers)
+        upload_id = response.text_of("UploadId")
+        if response.history:
+            self._abort_orphans(upload_id)
+        return upload_id
+
+    def _abort_orphans(self, upload_id: str) -> None:
+        """Abort uploads of this key without parts that began just before this one."""
+        params = {"uploads": "", "prefix": self.key, "encoding-type": "url"}
+        response = self.request(self.bucket_path, params=params)
+        page = response.page(root="ListMultipartUploadsResult", row="Upload")
+        rows = {
+            row.get("UploadId"): row for row in page.rows if unquote(row.get("Key", "")) == self.key
+        }
+        ours = _moment(rows.get(upload_id, {}).get("Initiated"))
+        for other, row in rows.items():
+            begun = _moment(row.get("Initiated"))
+            if other is None or other == upload_id or ours is None or begun is None:
+                continue
+            recent = timedelta(0) <= ours - begun <= timedelta(minutes=5)
+            if recent and not self.listed_parts(other):
+                logger.info("aborting upload %s of %r, whose answer was lost", other, self.key)
+                self.abort(other)
+
+    def listed_parts(self, upload_id: str) -> dict[int, tuple[int, str]]:
+        """
+        Return the parts the server holds: number to size and ETag.
+
+        :raises KeyNotFoundError: if the upload is gone; radosgw names the key, not the upload.
+        """
+        parts: dict[int, tuple[int, str]] = {}
+        marker = 0
+        while True:
+            params = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": 1000}
+            response = self.request(self.path, params=params)
+            page = response.page(root="ListPartsResult", row="Part")
+            for row in page.rows:
+                number = int(row["PartNumber"])
+                parts[number] = int(row["Size"]), strip_etag(row["ETag"])
+            if not page.is_truncated or not parts or max(parts) <= marker:
+                return parts
+            marker = max(parts)
+
+    def send_parts(
+        self, upload_id: str, parts: Iterable[Part], window: Window, retrier: Retrier
+    ) -> tuple[list[tuple[int, str]], int]:
+        """
+        Send parts as they are cut.
+
+        :return: Number and ETag of each part in order, and the bytes sent.
+        """
+        sent: dict[int, tuple[str, int]] = {}
+
+        def send(part: Part) -> None:
+            try:
+                sent[part.number] = self._send_part(upload_id, part, retrier), part.size
+            finally:
+                part.release()
+            window.moved(part.size)
+
+        tasks = (Task(lambda part=part: send(part), part.size) for part in parts)  # type: ignore[misc]
+        window.run(tasks, lambda result: None)
+        etags = [(number, sent[number][0]) for number in sorted(sent)]
+        return etags, sum(size for _, size in sent.values())
+
+    def _send_part(self, upload_id: str, part: Part, retrier: Retrier) -> str:
+        params = {"partNumber": part.number, "uploadId": upload_id}
+        data = part.load()
+        response, _ = retrier.run(
+            lambda: self.request(
+                self.path, method="PUT", params=params, data=data, retry_failed=False
+            ),
+            method="PUT",
+        )
+        etag = strip_etag(response.headers.get("etag"))
+        if not etag:
+            raise response.malformed(f"part {part.number} has no ETag")
+        return etag
+
+    def complete(
+        self, upload_id: str, parts: list[tuple[int, str]], *, retrier: Retrier, verify: bool = True
+    ) -> str:
+        """
+        Assemble the parts, and make sure that exactly these were assembled.
+
+        radosgw answers a second Complete, and one that crossed another, with 500; it may answer the
+        first with an empty ETag; and any answer may be lost. What is stored decides.
+
+        :return: ETag of the object without quotes.
+        :raises HashMismatchError: if the object is another one than these parts make.
+        """
+        expected = composite_etag([etag for _, etag in parts])
+        body = _xml.complete_multipart(parts)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = self.request(
+                    self.path,
+                    method="POST",
+                    params={"uploadId": upload_id},
+                    data=body,
+                    headers={"Content-Type": "application/xml"},
+                    retry_failed=False,
+                )
+                etag = strip_etag(response.text_of("ETag"))
+            except AuroraObjectsError as error:
+                if self.stored_etag() == expected:
+                    return expected
+                if not self._may_complete_again(error, upload_id, attempt, retrier):
+                    raise
+                retrier.pause(error, attempt=attempt)
+                continue
+            return etag if etag == expected or not verify else self._settle(etag, expected)
+
+    def _may_complete_again(
+        self, error: AuroraObjectsError, upload_id: str, attempt: int, retrier: Retrier
+    ) -> bool:
+        if not is_transient(error) or attempt >= retrier.policy.max_attempts:
+            return False
+        try:
+            return bool(self.listed_parts(upload_id))
+        except (KeyNotFoundError, UploadNotFoundError, BucketNotFoundError):
+            return False
+
+    def _settle(self, etag: str, expected: str) -> str:
+        """Ask what is stored, where the answer to Complete does not say it."""
+        stored = self.stored_etag()
+        if stored == expected:
+            return expected
+        raise HashMismatchError(
+            f"upload of object {self.key!r} ended with ETag {stored or etag!r}, but its parts make "
+            f"{expected!r}: the object was replaced at once, or is damaged. Upload it again.",
+            key=self.key,
+        )
+
+    def stored_etag(self) -> str | None:
+        """Return the ETag of what is stored under the key, ``None`` if that cannot be learnt."""
+        try:
+            return strip_etag(self.request(self.path, method="HEAD").headers.get("etag"))
+        except AuroraObjectsError:
+            return None
+
+    def abort(self, upload_id: str) -> None:
+        """Abort an upload, until the server says that it is gone."""
+        for _ in range(ABORTS):
+            try:
+                self.request(self.path, method="DELETE", params={"uploadId": upload_id})
+            except (UploadNotFoundError, KeyNotFoundError):
+                return
+
+    def abort_quietly(self, upload_id: str) -> None:
+        """Abort an upload whose failure is being reported; a failure to abort is only logged."""
+        try:
+            self.abort(upload_id)
+        except AuroraObjectsError as error:
+            logger.warning(
+                "upload %s of object %r could not be aborted, its parts remain: %s",
+                upload_id,
+                self.key,
+                error,
+            )
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+    except ValueError:
+        return None

@@ -1,0 +1,131 @@
+"""Pure: libcloud's objects from S3's answers, and S3's headers from libcloud's extras."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from libcloud.storage.base import Container, Object
+
+META_PREFIX = "x-amz-meta-"
+
+_META_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+#: libcloud's names for Amazon's storage classes, which Amazon writes in capitals.
+_LIBCLOUD_CLASSES = frozenset(
+    {
+        "standard",
+        "reduced_redundancy",
+        "standard_ia",
+        "onezone_ia",
+        "intelligent_tiering",
+        "glacier",
+        "deep_archive",
+        "glacier_ir",
+    }
+)
+_STORAGE_CLASS = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """
+    Return a copy of an upload's ``extra`` with metadata as text.
+
+    :raises TypeError: if ``extra`` or its ``meta_data`` is no mapping.
+    :raises ValueError: if a metadata name cannot be part of a header.
+    """
+    for name, value in (("extra", extra), ("meta_data", (extra or {}).get("meta_data"))):
+        if value is not None and not isinstance(value, Mapping):
+            raise TypeError(f"{name} must be a dict, not {type(value).__name__}")
+    cleaned = dict(extra or {})
+    cleaned["meta_data"] = {
+        _meta_name(name): str(value) for name, value in (cleaned.get("meta_data") or {}).items()
+    }
+    return cleaned
+
+
+def _meta_name(name: Any) -> str:
+    if not isinstance(name, str) or not _META_NAME.fullmatch(name):
+        raise ValueError(
+            f"meta_data name {name!r} cannot be a header's: ASCII letters, digits and '-' only"
+        )
+    return name
+
+
+def storage_class_headers(storage_class: Any) -> dict[str, str]:
+    """
+    Return the header that asks for a storage class; none when none is asked for.
+
+    :raises ValueError: if it cannot be the name of one.
+    """
+    if storage_class is None:
+        return {}
+    if not isinstance(storage_class, str) or not _STORAGE_CLASS.fullmatch(storage_class):
+        raise ValueError(f"Invalid storage class value: {storage_class!r} (ex_storage_class)")
+    known = storage_class.lower() in _LIBCLOUD_CLASSES
+    return {"x-amz-storage-class": storage_class.upper() if known else storage_class}
+
+
+def upload_headers(
+    extra: Mapping[str, Any], content_type: str, storage_class: Any
+) -> dict[str, str]:
+    """Return the headers that give a new object its type, access, metadata and storage class."""
+    headers = {"Content-Type": content_type, **storage_class_headers(storage_class)}
+    if extra.get("acl"):
+        headers["x-amz-acl"] = extra["acl"]
+    headers.update({META_PREFIX + name: value for name, value in extra["meta_data"].items()})
+    return headers
+
+
+def strip_etag(value: str | None) -> str:
+    """Return an ETag without quotes."""
+    return (value or "").strip().strip('"')
+
+
+def object_from_headers(
+    name: str, container: Container, headers: Mapping[str, str], driver: Any
+) -> Object:
+    """Return the object that the headers of a HEAD describe."""
+    extra = {
+        field.replace("-", "_").removeprefix("x_amz_"): headers[field]
+        for field in (
+            "content-type",
+            "content-encoding",
+            "last-modified",
+            "etag",
+            "x-amz-storage-class",
+            "x-amz-version-id",
+        )
+        if field in headers
+    }
+    return Object(
+        name=name,
+        size=int(headers["content-length"]),
+        hash=strip_etag(headers.get("etag")),
+        extra=extra,
+        meta_data={
+            field[len(META_PREFIX) :]: value
+            for field, value in headers.items()
+            if field.startswith(META_PREFIX)
+        },
+        container=container,
+        driver=driver,
+    )
+
+
+def object_from_row(row: Mapping[str, str], name: str, container: Container, driver: Any) -> Object:
+    """Return the object that one row of a listing describes."""
+    extra: dict[str, Any] = {"last_modified": row.get("LastModified"), "etag": row.get("ETag")}
+    if "StorageClass" in row:
+        extra["storage_class"] = row["StorageClass"]
+    if "Owner/ID" in row:
+        extra["owner"] = {"id": row["Owner/ID"], "display_name": row.get("Owner/DisplayName", "")}
+    return Object(
+        name=name,
+        size=int(row["Size"]),
+        hash=strip_etag(row.get("ETag")),
+        extra=extra,
+        meta_data={},
+        container=container,
+        driver=driver,
+    )

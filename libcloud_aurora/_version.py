@@ -1,0 +1,178 @@
+"""One version of one object, read range by range; never two versions mixed."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora._retry import Retrier
+from libcloud_aurora._values import strip_etag
+from libcloud_aurora.connection import NETWORK_FAILURES
+from libcloud_aurora.errors import AuroraObjectsError, ObjectChangedError, network_error
+
+#: Bytes read at once, the size of every buffer of a download.
+BUFFER_SIZE = 1024**2
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+Deliver = Callable[[int, memoryview], None]
+
+
+class Version:
+    """
+    What one GET began to read; every later range is pinned to it by ``If-Match``.
+
+    :param request: Sends one request.
+    :param path: Percent-encoded path of the object.
+    :param start: First byte wanted.
+    :param stop: Byte after the last one wanted at first, or ``None`` for all.
+    :param ranged: Whether to ask for a range, which an empty object does not have.
+    :param context: Fields for errors: bucket, key and driver.
+    """
+
+    def __init__(
+        self,
+        request: Callable[..., AuroraResponse],
+        retrier: Retrier,
+        *,
+        path: str,
+        start: int,
+        stop: int | None,
+        ranged: bool,
+        context: dict[str, Any],
+    ) -> None:
+        self._request = request
+        self._path = path
+        self._context = context
+        self._retrier = retrier
+        self.etag = ""
+        self.size = 0
+        self.pin: dict[str, str] = {}
+        self._first: AuroraResponse | None = self._open(start, stop, ranged)
+        self.etag = strip_etag(self._first.headers.get("etag"))
+        self.pin = {"If-Match": f'"{self.etag}"'} if self.etag else {}
+        self.start = start
+        self.first_stop = self._learn_size(self._first, start)
+
+    def _learn_size(self, answer: AuroraResponse, start: int) -> int:
+        """Set the object's size from the first answer, and return where that ends."""
+        length = answer.headers.get("content-length", "")
+        if answer.status != 206:
+            if not length.isdigit():
+                self.release()
+                raise answer.malformed("an object without a length")
+            self.size = int(length)
+            return self.size
+        match = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+        if match is None or int(match[1]) != start:
+            self.release()
+            raise answer.malformed(f"Content-Range {answer.headers.get('content-range')!r}")
+        self.size = int(match[3])
+        return int(match[2]) + 1
+
+    def _open(self, start: int, stop: int | None, ranged: bool = True) -> AuroraResponse:
+        headers = dict(self.pin)
+        if ranged:
+            headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+        try:
+            return self._request(self._path, headers=headers, raw=True, stream=True)
+        except AuroraObjectsError as error:
+            if error.code == "PreconditionFailed" and self.pin:
+                raise ObjectChangedError(
+                    f"object {self._context['key']!r} was replaced while it was read. "
+                    "Download it again.",
+                    code=error.code,
+                    http_status=error.http_status,
+                    request_id=error.request_id,
+                    **self._context,
+                ) from error
+            raise
+
+    def release(self) -> None:
+        """Close the first answer if nobody has read it."""
+        if self._first is not None:
+            self._first.raw.close()
+            self._first = None
+
+    def read(self, start: int, stop: int, deliver: Deliver, *, stop_event: threading.Event) -> None:
+        """
+        Read a range into buffers that are used again, resuming where the connection broke.
+
+        :param deliver: Takes an offset and a buffer, and must not keep it.
+        """
+        position = start
+        retrier = self._retrier.stopping_with(stop_event)
+
+        def attempt() -> None:
+            nonlocal position
+            for view in self._buffers(position, stop, stop_event):
+                deliver(position, view)
+                position += len(view)
+
+        retrier.run(attempt, progress=lambda: position)
+
+    def _buffers(self, start: int, stop: int, stop_event: threading.Event) -> Iterator[memoryview]:
+        """Yield the bytes of one answer, each time in the same buffer."""
+        answer = self._answer(start, stop)
+        finished = False
+        try:
+            read_into = reader(answer.raw)
+            view = memoryview(bytearray(min(BUFFER_SIZE, max(1, stop - start))))
+            while start < stop and not stop_event.is_set():
+                count = self._read_into(read_into, view[: stop - start])
+                start += count
+                yield view[:count]
+            finished = start == stop
+        finally:
+            (answer.raw.release_conn if finished and _exhausted(answer.raw) else answer.raw.close)()
+
+    def _answer(self, start: int, stop: int) -> AuroraResponse:
+        first, self._first = self._first, None
+        if first is not None and start == self.start and stop == self.first_stop:
+            return first
+        self._first = first
+        answer = self._open(start, stop)
+        expected = f"bytes {start}-{stop - 1}/{self.size}"
+        whole = answer.status == 200 and (start, stop) == (0, self.size)
+        if answer.headers.get("content-range") != expected and not whole:
+            answer.raw.close()
+            raise answer.malformed(
+                f"Content-Range {answer.headers.get('content-range')!r} where {expected!r} belongs"
+            )
+        return answer
+
+    def _read_into(self, read_into: Callable[[memoryview], int], view: memoryview) -> int:
+        try:
+            filled = read_into(view)
+            if not filled:
+                raise http.client.IncompleteRead(b"", len(view))
+        except NETWORK_FAILURES as exc:
+            raise network_error(exc, method="GET", **self._context) from exc
+        return filled
+
+
+def reader(raw: Any) -> Callable[[memoryview], int]:
+    """
+    Return what fills a buffer from an open answer.
+
+    http.client reads from the socket into the buffer, urllib3 would copy once more.
+    """
+    original = getattr(raw, "_original_response", None)
+    if isinstance(original, http.client.HTTPResponse):
+        return original.readinto
+
+    def read_into(view: memoryview) -> int:
+        data = raw.read(len(view), decode_content=False)
+        view[: len(data)] = data
+        return len(data)
+
+    return read_into
+
+
+def _exhausted(raw: Any) -> bool:
+    original = getattr(raw, "_original_response", None)
+    return original is None or bool(original.isclosed())

@@ -1,0 +1,283 @@
+"""Every way to fail, and the one table from S3 error code to exception.
+
+All errors are :class:`~libcloud.common.types.LibcloudError` and carry what the server said. Their
+texts hold no secret, signature or token.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import requests
+from libcloud.common.types import InvalidCredsError, LibcloudError
+from libcloud.storage.types import (
+    ContainerAlreadyExistsError,
+    ContainerDoesNotExistError,
+    ContainerIsNotEmptyError,
+    InvalidContainerNameError,
+    ObjectDoesNotExistError,
+    ObjectHashMismatchError,
+)
+
+_SECRET = re.compile(
+    r"((?:signature|credential|security-token|authorization|awsaccesskeyid)[\"']?\s*[:=]\s*)[^\s,&<]+",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str, limit: int = 300) -> str:
+    """Return a server's text fit for a message: one line, bounded, without signatures."""
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
+    return _SECRET.sub(r"\1...", " ".join(printable.split()))[:limit]
+
+
+class AuroraObjectsError(LibcloudError):
+    """
+    A request to AuroraObjects failed; the base of all errors of this driver but the CDN's.
+
+    :ivar code: S3 error code such as ``SlowDown``, or ``None`` when no server spoke.
+    :ivar http_status: Status of the answer, or ``None``.
+    :ivar request_id: The server's ``x-amz-request-id``, to quote to its operator, or ``None``.
+    :ivar bucket: Container of the request, or ``None``.
+    :ivar key: Object of the request, or ``None``.
+    :ivar history: One text per failed attempt, the last one included.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        driver: Any = None,
+        code: str | None = None,
+        http_status: int | None = None,
+        request_id: str | None = None,
+        bucket: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        Exception.__init__(self, message)
+        self.value = message
+        self.driver = driver
+        self.code = code
+        self.http_status = http_status
+        self.http_code: Any = http_status
+        self.request_id = request_id
+        self.bucket = self.container_name = bucket
+        self.key = self.object_name = key
+        self.history: tuple[str, ...] = ()
+        self.retry_after = 0.0
+        self.is_final = False
+        self.server_date: str | None = None
+
+    def __str__(self) -> str:
+        attempts = len(self.history)
+        return f"{self.value} (after {attempts} attempts)" if attempts > 1 else str(self.value)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (type(self), {**self.__dict__, "driver": None})
+
+
+def _unpickle(kind: type[AuroraObjectsError], state: dict[str, Any]) -> AuroraObjectsError:
+    error = kind(state["value"])
+    error.__dict__.update(state)
+    return error
+
+
+class BucketNotFoundError(AuroraObjectsError, ContainerDoesNotExistError):
+    """The container does not exist."""
+
+
+class KeyNotFoundError(AuroraObjectsError, ObjectDoesNotExistError):
+    """The object does not exist."""
+
+
+class UploadNotFoundError(AuroraObjectsError):
+    """The multipart upload does not exist: it was completed or aborted."""
+
+
+class BucketExistsError(AuroraObjectsError, ContainerAlreadyExistsError):
+    """A container of this name exists already, here or in another account."""
+
+
+class BucketNotEmptyError(AuroraObjectsError, ContainerIsNotEmptyError):
+    """The container still holds objects."""
+
+
+class InvalidBucketNameError(AuroraObjectsError, InvalidContainerNameError, ValueError):
+    """No container can have this name."""
+
+
+class InvalidKeyError(AuroraObjectsError, ObjectDoesNotExistError, ValueError):
+    """No object can have this name: a key is 1 to 1,024 bytes of UTF-8 without NUL."""
+
+
+class InvalidCredentialsError(AuroraObjectsError, InvalidCredsError):
+    """The access key or the secret is wrong."""
+
+
+class AccessDeniedError(AuroraObjectsError):
+    """The credentials are right, but this account may not do this."""
+
+
+class HashMismatchError(AuroraObjectsError, ObjectHashMismatchError):
+    """What arrived is not what was sent, again and again."""
+
+
+class ObjectChangedError(AuroraObjectsError):
+    """The object was replaced while it was read."""
+
+
+class FileChangedError(AuroraObjectsError):
+    """The local file changed while it was sent."""
+
+
+class MalformedAnswerError(AuroraObjectsError):
+    """The server, or a proxy before it, answered something that is not S3."""
+
+
+class NetworkError(AuroraObjectsError, requests.ConnectionError):
+    """The server could not be reached, or the connection broke."""
+
+
+class NetworkTimeoutError(NetworkError, requests.Timeout):
+    """The server did not answer in time."""
+
+
+class CDNNotSupportedError(LibcloudError, NotImplementedError):
+    """AuroraObjects has no CDN."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+#: S3 error code to exception; any other code is a plain :class:`AuroraObjectsError`.
+#: https://docs.ceph.com/en/latest/radosgw/s3/ and the list in radosgw's rgw_common.cc.
+ERROR_CLASSES: dict[str, type[AuroraObjectsError]] = {
+    "NoSuchBucket": BucketNotFoundError,
+    "NoSuchKey": KeyNotFoundError,
+    "NoSuchUpload": UploadNotFoundError,
+    "BucketAlreadyExists": BucketExistsError,
+    "BucketAlreadyOwnedByYou": BucketExistsError,
+    "BucketNotEmpty": BucketNotEmptyError,
+    "InvalidBucketName": InvalidBucketNameError,
+    "InvalidObjectName": InvalidKeyError,
+    "KeyTooLongError": InvalidKeyError,
+    "InvalidAccessKeyId": InvalidCredentialsError,
+    "SignatureDoesNotMatch": InvalidCredentialsError,
+    "InvalidToken": InvalidCredentialsError,
+    "ExpiredToken": InvalidCredentialsError,
+    "AccessDenied": AccessDeniedError,
+    "UserSuspended": AccessDeniedError,
+    "BadDigest": HashMismatchError,
+    "XAmzContentSHA256Mismatch": HashMismatchError,
+}
+
+#: What an answer without a body means, by status.
+STATUS_CODES = {
+    400: "BadRequest",
+    403: "AccessDenied",
+    405: "MethodNotAllowed",
+    409: "Conflict",
+    411: "MissingContentLength",
+    412: "PreconditionFailed",
+    416: "InvalidRange",
+    423: "Locked",
+    429: "TooManyRequests",
+    500: "InternalError",
+    501: "NotImplemented",
+    502: "BadGateway",
+    503: "ServiceUnavailable",
+    504: "GatewayTimeout",
+}
+
+#: What the reader can do about it.
+ADVICE = {
+    "InvalidAccessKeyId": "Check the access key given to the driver.",
+    "SignatureDoesNotMatch": "Check the secret key given to the driver.",
+    "AccessDenied": "The container may belong to another account, or its policy forbids this.",
+    "RequestTimeTooSkewed": "Set this machine's clock.",
+    "InvalidRange": "The range starts at or after the end of the object.",
+    "BucketNotEmpty": "Delete its objects first.",
+    "QuotaExceeded": "Ask the operator for more space, or delete objects.",
+    "SlowDown": "The server limits the rate of requests.",
+    "EntityTooLarge": "One request may carry 5 GiB at most.",
+}
+
+
+def describe(method: str, bucket: str | None, key: str | None) -> str:
+    """Say which request a message is about."""
+    if key is not None:
+        return f"{method} of object {key!r} in container {bucket!r}"
+    return f"{method} of container {bucket!r}" if bucket else f"{method} of the list of containers"
+
+
+def answer_error(
+    *,
+    method: str,
+    bucket: str | None,
+    key: str | None,
+    status: int,
+    headers: dict[str, str],
+    fields: dict[str, str],
+    body: bytes,
+    driver: Any,
+) -> AuroraObjectsError:
+    """
+    Return the exception for an answer that is no success.
+
+    :param headers: Headers of the answer, names in lower case.
+    :param fields: Fields of its ``<Error>`` document, if it is one.
+    :param body: Its first bytes, quoted when they are no such document.
+    """
+    code = fields.get("Code") or STATUS_CODES.get(status) or _missing(status, bucket, key)
+    said = redact(fields.get("Message", ""))
+    if not fields and body:
+        kind = headers.get("content-type", "no content type")
+        said = f"the body is not S3 but {kind}: {redact(body.decode('utf-8', 'replace'), 80)!r}"
+    parts = [f"{describe(method, bucket, key)} failed: {redact(code)} (HTTP {status})"]
+    parts += [text for text in (said, ADVICE.get(code, "")) if text]
+    if 300 <= status < 400:
+        target = redact(headers.get("location", "nowhere").partition("?")[0])
+        parts.append(f"Redirects are not followed; this one leads to {target}")
+    error = ERROR_CLASSES.get(code, AuroraObjectsError)(
+        ". ".join(part.rstrip(".") for part in parts) + ".",
+        driver=driver,
+        code=redact(code),
+        http_status=status,
+        request_id=headers.get("x-amz-request-id"),
+        bucket=bucket,
+        key=key,
+    )
+    error.retry_after = _seconds(headers.get("retry-after", ""))
+    error.server_date = headers.get("date")
+    return error
+
+
+def _missing(status: int, bucket: str | None, key: str | None) -> str:
+    if status != 404:
+        return f"HTTP{status}"
+    return "NoSuchKey" if key is not None else "NoSuchBucket"
+
+
+def _seconds(retry_after: str) -> float:
+    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
+
+
+def network_error(
+    exc: BaseException, *, method: str, bucket: str | None, key: str | None, driver: Any
+) -> NetworkError:
+    """Return the exception for a request without an answer."""
+    timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in str(exc)
+    kind = NetworkTimeoutError if timed_out else NetworkError
+    said = "the server did not answer in time" if timed_out else "the connection failed"
+    error = kind(
+        f"{describe(method, bucket, key)} failed: {said}: {redact(str(exc))}",
+        driver=driver,
+        bucket=bucket,
+        key=key,
+    )
+    error.is_final = "CERTIFICATE_VERIFY_FAILED" in str(exc)
+    return error

@@ -1,0 +1,166 @@
+"""Pure: how an object is cut into parts and ranges, and what its ETag must be."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from libcloud_aurora.config import MAX_OBJECT_SIZE, MAX_PART_SIZE, MAX_PARTS, MIB, MIN_PART_SIZE
+
+#: Parts of an upload of unknown size that keep the first part's size.
+EVEN_PARTS = 1_000
+#: Parts after which a stream's parts have grown by one more step of whole MiB.
+GROWTH_STEP = 100
+
+#: Part sizes of other clients' defaults in MiB, tried before any other whole number of MiB.
+COMMON_PART_SIZES = (5, 8, 16, 50, 10, 15, 64, 100, 20, 25, 32, 128, 200, 256)
+
+_COMPOSITE_ETAG = re.compile(r"([0-9a-f]{32})-([1-9][0-9]*)")
+_PLAIN_ETAG = re.compile(r"[0-9a-f]{32}")
+
+
+def plan_part_sizes(
+    object_size: int | None = None, part_size: int = MIN_PART_SIZE
+) -> Iterator[int]:
+    """
+    Yield the sizes of the parts of one upload, in order.
+
+    A known size is cut into equal parts of ``part_size``, or of as few whole MiB as 10,000 parts
+    allow. An unknown size keeps ``part_size`` for the first 1,000 parts and then grows gently, so
+    that 10,000 parts hold 5 TiB. The limits are radosgw's: 10,000 parts, at least 5 MiB a part but
+    the last, at most 5 GiB a part.
+
+    :param object_size: Size of the object in bytes, or ``None`` when it is not known.
+    :type object_size: ``int`` or ``None``
+
+    :param part_size: Wanted size of a part in bytes.
+    :type part_size: ``int``
+
+    :return: Sizes in bytes. For a known size they add up to it.
+    :rtype: ``Iterator[int]``
+
+    :raises ValueError: if a size is out of range.
+    """
+    if not MIN_PART_SIZE <= part_size <= MAX_PART_SIZE:
+        raise ValueError(f"part_size must be from 5 MiB to 5 GiB, not {part_size!r} bytes")
+    if object_size is None:
+        return _growing_sizes(part_size)
+    if not 0 <= object_size <= MAX_OBJECT_SIZE:
+        raise ValueError(f"object_size must be from 0 bytes to 5 TiB, not {object_size!r} bytes")
+    return _even_sizes(object_size, even_part_size(object_size, part_size))
+
+
+def even_part_size(object_size: int, part_size: int = MIN_PART_SIZE) -> int:
+    """
+    Return the size of the parts of an object whose size is known.
+
+    :param object_size: Size of the object in bytes.
+    :type object_size: ``int``
+
+    :param part_size: Wanted size of a part in bytes.
+    :type part_size: ``int``
+
+    :return: ``part_size``, or the fewest whole MiB with which 10,000 parts suffice.
+    :rtype: ``int``
+    """
+    needed = -(-object_size // MAX_PARTS)
+    return part_size if needed <= part_size else -(-needed // MIB) * MIB
+
+
+def _even_sizes(object_size: int, part_size: int) -> Iterator[int]:
+    for offset in range(0, object_size, part_size):
+        yield min(part_size, object_size - offset)
+
+
+def _growing_sizes(part_size: int) -> Iterator[int]:
+    step = _growth_step(part_size)
+    for number in range(MAX_PARTS):
+        steps = max(0, number - EVEN_PARTS) // GROWTH_STEP
+        yield min(part_size + steps * step, MAX_PART_SIZE)
+
+
+def _growth_step(part_size: int) -> int:
+    """Return the fewest whole MiB a step with which 10,000 growing parts hold 5 TiB."""
+    late = range(MAX_PARTS - EVEN_PARTS)
+    steps = sum(number // GROWTH_STEP for number in late)
+    missing = max(0, MAX_OBJECT_SIZE - MAX_PARTS * part_size)
+    return -(-missing // (steps * MIB)) * MIB
+
+
+def plan_ranges(
+    start: int, stop: int, *, concurrency: int, smallest: int, largest: int
+) -> list[tuple[int, int]]:
+    """
+    Cut a span of bytes into equal ranges, so that all connections end at about the same time.
+
+    :param start: First byte.
+    :type start: ``int``
+
+    :param stop: Byte after the last.
+    :type stop: ``int``
+
+    :param concurrency: Ranges fetched at once; the count is a multiple of it where sizes allow.
+    :type concurrency: ``int``
+
+    :param smallest: Fewest bytes worth a request of their own.
+    :type smallest: ``int``
+
+    :param largest: Most bytes of one range.
+    :type largest: ``int``
+
+    :return: ``(start, stop)`` of each range, ``stop`` exclusive.
+    :rtype: ``list`` of ``tuple``
+    """
+    size = stop - start
+    rounds = -(-size // (concurrency * largest))
+    count = max(1, min(concurrency * rounds, size // smallest))
+    edges = [start + size * index // count for index in range(count + 1)]
+    return list(pairwise(edges))
+
+
+def composite_etag(part_etags: Sequence[str]) -> str:
+    """
+    Return the ETag radosgw gives an object assembled from parts.
+
+    :param part_etags: MD5 of each part in hexadecimal, in order of the part numbers.
+    :type part_etags: ``Sequence[str]``
+
+    :return: ``md5(md5(part 1) ... md5(part n))-n`` without quotes.
+    :rtype: ``str``
+    """
+    digest = hashlib.md5(bytes.fromhex("".join(part_etags)), usedforsecurity=False)
+    return f"{digest.hexdigest()}-{len(part_etags)}"
+
+
+def candidate_part_sizes(object_size: int, etag: str, part_size: int) -> list[int]:
+    """
+    Deduce from an ETag how an object may have been cut.
+
+    :param object_size: Size of the object in bytes.
+    :type object_size: ``int``
+
+    :param etag: The object's ETag without quotes.
+    :type etag: ``str``
+
+    :param part_size: This driver's own part size in bytes, tried first.
+    :type part_size: ``int``
+
+    :return: Sizes of equal parts that give the ETag's number of parts, the likeliest first; the
+        object's own size for the MD5 of a plain upload; nothing when the ETag is neither.
+    :rtype: ``list`` of ``int``
+    """
+    if _PLAIN_ETAG.fullmatch(etag):
+        return [max(object_size, 1)]
+    match = _COMPOSITE_ETAG.fullmatch(etag)
+    if match is None:
+        return []
+    count = int(match[2])
+    if count == 1:
+        return [max(object_size, 1)]
+    own = even_part_size(object_size, part_size)
+    smallest = max(5, -(-object_size // (count * MIB)))
+    guesses = [*COMMON_PART_SIZES, *range(smallest, smallest + 64)]
+    sizes = [own, *(megabytes * MIB for megabytes in guesses)]
+    return list(dict.fromkeys(size for size in sizes if -(-object_size // size) == count))
