@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,21 @@ from libcloud_aurora._verify import PartHashes
 from libcloud_aurora._version import BUFFER_SIZE, Version
 from libcloud_aurora.config import MIB, TransferConfig
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
-from libcloud_aurora.parts import candidate_part_sizes, plan_ranges
+from libcloud_aurora.parts import other_layouts, own_layouts, plan_ranges
 
 #: Fewest bytes worth a request of their own when a file is fetched in ranges.
 SMALLEST_RANGE = 4 * MIB
 #: Most bytes of one range to a file; larger objects take more rounds.
 LARGEST_RANGE = 16 * MIB
 Progress = Callable[[int, int | None], object]
+Ranges = list[tuple[int, int]]
+Note = Callable[[int, memoryview], None]
+Recorder = Callable[[], Note]
+
+
+def no_record() -> Note:
+    """Note nothing of a range that is fetched."""
+    return lambda offset, view: None
 
 
 class Download:
@@ -60,7 +69,7 @@ class Download:
         self._start, self._end = span or (0, None)
         self._whole = span is None
         self._progress = progress or (lambda done, total: None)
-        self._reported = 0
+        self._reported = -1
 
     def to_file(self, target: Path) -> None:
         """
@@ -71,7 +80,7 @@ class Download:
         version = self._begin(self._range_size(self._size_hint))
         try:
             with appearing(target, self._stop(version) - self._start) as descriptor:
-                self._fetch_verified(version, descriptor)
+                self._fetch_verified(version, descriptor, self._plan(version))
         finally:
             version.release()
 
@@ -83,7 +92,7 @@ class Download:
         start, end = self._ranges(self._start, max(stop, self._start))[0]
         return end - start
 
-    def _ranges(self, start: int, stop: int) -> list[tuple[int, int]]:
+    def _ranges(self, start: int, stop: int) -> Ranges:
         return plan_ranges(
             start,
             stop,
@@ -120,30 +129,40 @@ class Download:
     def _stop(self, version: Version) -> int:
         return version.size if self._end is None else min(self._end, version.size)
 
-    def _candidates(self, version: Version) -> list[int]:
-        """Return how the object may have been cut; nothing where it cannot be verified."""
-        if not self._config.verify or self._stop(version) - self._start != version.size:
-            return []
-        return candidate_part_sizes(version.size, version.etag, self._config.part_size)
+    def _hashes(self, version: Version) -> PartHashes | None:
+        """Return what verifies the object on its way; nothing where that cannot be done."""
+        whole = (self._start, self._stop(version)) == (0, version.size)
+        if not self._config.verify or not whole:
+            return None
+        own = own_layouts(version.size, version.etag, self._config.part_size)
+        layout = next(chain(own, other_layouts(version.size, version.etag)), None)
+        return PartHashes(layout) if layout else None
 
-    def _fetch_verified(self, version: Version, descriptor: int) -> None:
-        layouts = self._candidates(version)
+    def _may_be_unequal(self, version: Version) -> bool:
+        """Tell whether an ETag that does not match may be due to parts of unequal sizes."""
+        return not own_layouts(version.size, version.etag, self._config.part_size)
+
+    def _fetch_verified(
+        self, version: Version, descriptor: int, ranges: Ranges, record: Recorder = no_record
+    ) -> None:
+        """
+        Fetch until the bytes have the object's ETag.
+
+        Each attempt cuts the object in another way. Where the ETag cannot be recomputed because
+        the parts may be unequal, two downloads that agree are right.
+        """
         seen: list[list[str]] = []
         for attempt in range(1, self._retrier.policy.max_attempts + 1):
-            hashes = PartHashes(version.size, layouts[0]) if layouts else None
-            self._fetch(version, descriptor, hashes, self._pattern(version, attempt))
-            if hashes is None or self._matches(version, descriptor, hashes, layouts[1:]):
+            hashes = self._hashes(version)
+            self._fetch(version, descriptor, hashes, ranges, record)
+            if hashes is None or self._matches(version, descriptor, hashes):
                 return
-            parts = hashes.part_etags()
-            if "-" in version.etag and parts in seen:
-                logger.info(
-                    "%s: two downloads agree, but its parts are not equal, so its ETag "
-                    "cannot be recomputed",
-                    self._path,
-                )
+            if self._may_be_unequal(version) and hashes.part_etags() in seen:
                 return
-            seen.append(parts)
-            logger.info("%s: attempt %d did not match its ETag", self._path, attempt)
+            seen.append(hashes.part_etags())
+            logger.info("GET of %s: attempt %d does not match its ETag", self._path, attempt)
+            edges = [version.size * index // attempt for index in range(attempt + 1)]
+            ranges = list(pairwise(edges))
         raise self._mismatch(version, hashes)
 
     def _mismatch(self, version: Version, hashes: PartHashes | None) -> HashMismatchError:
@@ -154,25 +173,44 @@ class Download:
             **self._context,
         )
 
-    def _pattern(self, version: Version, attempt: int) -> list[tuple[int, int]]:
-        """Return the ranges of one attempt; each attempt asks differently, see _fetch_verified."""
+    def _plan(self, version: Version) -> Ranges:
+        """Return the ranges to fetch: the one whose answer has begun, then the rest."""
         stop = self._stop(version)
-        if attempt > 1:
-            edges = [stop * index // (attempt - 1) for index in range(attempt)]
-            return list(pairwise(edges))
-        first = (self._start, version.first_stop)
         rest = self._ranges(version.first_stop, stop) if version.first_stop < stop else []
-        return [first, *rest]
+        return [(self._start, version.first_stop), *rest]
 
     def _fetch(
         self,
         version: Version,
         descriptor: int,
         hashes: PartHashes | None,
-        ranges: list[tuple[int, int]],
+        ranges: Ranges,
+        record: Recorder,
     ) -> None:
-        done = 0
         total = self._stop(version) - self._start
+        report = self._reporter(total, total - sum(stop - start for start, stop in ranges))
+        limit = min(self._config.max_concurrency, len(ranges))
+        window = Window(self._workers, limit=limit, on_bytes=report)
+
+        def fetch(start: int, stop: int) -> None:
+            note = record()
+
+            def deliver(offset: int, view: memoryview) -> None:
+                write_all(descriptor, view, offset - self._start)
+                note(offset, view)
+                if hashes is not None:
+                    hashes.update(offset, view)
+                window.moved(len(view))
+
+            version.read(start, stop, deliver, stop_event=window.stop)
+
+        report(0)
+        window.run((Task(partial(fetch, *span)) for span in ranges), lambda result: None)
+        if hashes is not None:
+            catch_up(hashes, descriptor)
+
+    def _reporter(self, total: int, done: int) -> Callable[[int], None]:
+        """Return what reports bytes moved, never less than before."""
 
         def report(count: int) -> None:
             nonlocal done
@@ -181,43 +219,22 @@ class Download:
                 self._reported = done
                 self._progress(done, total)
 
-        limit = min(self._config.max_concurrency, len(ranges))
-        window = Window(self._workers, limit=limit, on_bytes=report)
+        return report
 
-        def deliver(offset: int, view: memoryview) -> None:
-            write_all(descriptor, view, offset - self._start)
-            if hashes is not None:
-                hashes.update(offset, view)
-            window.moved(len(view))
-
-        def fetch(start: int, end: int) -> None:
-            version.read(start, end, deliver, stop_event=window.stop)
-
-        window.run(
-            (Task(lambda s=start, e=end: fetch(s, e)) for start, end in ranges),  # type: ignore[misc]
-            lambda result: None,
-        )
-        if total == 0:
-            self._progress(0, 0)
-        if hashes is not None:
-            catch_up(hashes, descriptor, version.size)
-
-    def _matches(
-        self, version: Version, descriptor: int, hashes: PartHashes, others: list[int]
-    ) -> bool:
+    def _matches(self, version: Version, descriptor: int, hashes: PartHashes) -> bool:
         """Compare with the ETag; try other ways to cut by reading the file again."""
-        if hashes.etag(version.etag) == version.etag:
+        if hashes.match(version.etag):
             return True
-        for part_size in others:
-            other = PartHashes(version.size, part_size)
-            catch_up(other, descriptor, version.size)
-            if other.etag(version.etag) == version.etag:
+        for layout in other_layouts(version.size, version.etag):
+            other = PartHashes(layout)
+            catch_up(other, descriptor)
+            if other.match(version.etag):
                 return True
         return False
 
 
-def catch_up(hashes: PartHashes, descriptor: int, stop: int) -> None:
+def catch_up(hashes: PartHashes, descriptor: int) -> None:
     """Hash from the file what came before its turn."""
-    for start, end in list(hashes.gaps(stop)):
-        for offset, piece in read_pieces(descriptor, start, end, BUFFER_SIZE):
+    for start, stop in list(hashes.gaps()):
+        for offset, piece in read_pieces(descriptor, start, stop, BUFFER_SIZE):
             hashes.update(offset, memoryview(piece))

@@ -93,8 +93,8 @@ class Foundation(BaseS3StorageDriver):
         :type ex_part_size: ``int``
 
         :param ex_max_concurrency: Requests of one transfer at once; 1 starts no thread. Memory of
-            an upload: ``(ex_max_concurrency + 1) * ex_part_size``, or two parts once parts have grown
-            beyond half of that.
+            an upload: ``(ex_max_concurrency + 1) * ex_part_size``, or two parts once they have
+            grown beyond half of that.
         :type ex_max_concurrency: ``int``
 
         :param ex_max_attempts: Attempts for each request, the first one included.
@@ -230,7 +230,8 @@ class Foundation(BaseS3StorageDriver):
         return _values.storage_class_headers(storage_class)
 
     def _listing(self) -> Listing:
-        return Listing(self._request, self._retrier, self)
+        ahead = self._shared().workers if self._transfer.max_concurrency > 1 else None
+        return Listing(self._request, self._retrier, ahead, self)
 
     def _target(self, container: Container, object_name: str) -> Target:
         return Target(

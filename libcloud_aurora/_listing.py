@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import S3MultipartUpload
 
+from libcloud_aurora._parallel import Workers
+from libcloud_aurora._paths import bucket_path
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier
 from libcloud_aurora._values import object_from_row
@@ -16,17 +22,25 @@ from libcloud_aurora._xml import Page
 
 Request = Callable[..., AuroraResponse]
 
+#: Rows asked for at once, the most that radosgw gives before Tentacle.
+PAGE_SIZE = 1000
+EMPTY_PAGE = Page([], [], False, {})
+
 
 class Listing:
     """
     Fetches pages, and again those that arrive damaged.
 
     :param request: Sends one request.
+    :param workers: Threads that fetch the next page ahead, or ``None`` for none.
     """
 
-    def __init__(self, request: Request, retrier: Retrier, driver: Any) -> None:
+    def __init__(
+        self, request: Request, retrier: Retrier, workers: Workers | None, driver: Any
+    ) -> None:
         self._request = request
         self._retrier = retrier
+        self._workers = workers
         self._driver = driver
 
     def _page(
@@ -49,53 +63,70 @@ class Listing:
             extra = {"creation_date": row.get("CreationDate")}
             yield Container(name=row["Name"], extra=extra, driver=self._driver)
 
-    def objects(
+    def entries(
         self,
-        path: str,
         container: Container,
         *,
-        prefix: str | None,
+        prefix: str | None = None,
         delimiter: str | None = None,
         start_after: str | None = None,
-        limit: int | None = None,
-    ) -> Iterator[Object]:
+        limit: int = sys.maxsize,
+    ) -> Iterator[Object | str]:
         """
-        Yield objects in UTF-8 order of their keys.
+        Yield objects and common prefixes, the latter as text, and fetch the next page meanwhile.
 
         Paging follows the last key or common prefix seen, because the markers radosgw sends are
         neither encoded nor always well-formed.
+
+        :param limit: Objects at most.
         """
-        params: dict[str, Any] = {"encoding-type": "url"}
-        params.update(
-            {name: value for name, value in (("prefix", prefix), ("delimiter", delimiter)) if value}
-        )
-        marker = start_after or ""
-        count = 0
-        while limit is None or count < limit:
-            if marker:
-                params["marker"] = marker
-            if limit is not None:
-                params["max-keys"] = min(1000, limit - count)
-            page = self._page(
-                path, params, root="ListBucketResult", row="Contents", needs=("Key", "Size")
-            )
+        given = {"prefix": prefix, "delimiter": delimiter, "marker": start_after}
+        params = {name: value for name, value in given.items() if value}
+        fetch = partial(self._object_page, bucket_path(container.name, self._driver), params)
+        page = fetch(limit) if limit else EMPTY_PAGE
+        while page.rows or page.prefixes:
             names = [unquote(row["Key"]) for row in page.rows]
-            for name, row in zip(names, page.rows, strict=True):
-                count += 1
-                yield object_from_row(row, name, container, self._driver)
-            last = max([*names[-1:], *page.prefixes[-1:]], key=str.encode, default="")
-            if not page.is_truncated or last.encode() <= marker.encode():
-                return
-            marker = last
+            limit -= len(names)
+            last = max([*names[-1:], *page.prefixes[-1:]])
+            more = page.is_truncated and limit > 0 and last > params.get("marker", "")
+            params["marker"] = last
+            with self._ahead(partial(fetch, limit) if more else None) as following:
+                for name, row in zip(names, page.rows, strict=True):
+                    yield object_from_row(row, name, container, self._driver)
+                yield from page.prefixes
+                page = following()
+
+    @contextlib.contextmanager
+    def _ahead(self, fetch: Callable[[], Page] | None) -> Iterator[Callable[[], Page]]:
+        """Give what returns a page that a worker fetches meanwhile; nothing of it outlasts this."""
+        if fetch is None or self._workers is None:
+            yield fetch or (lambda: EMPTY_PAGE)
+            return
+        future = self._workers.submit(fetch)
+        try:
+            yield future.result
+        finally:
+            if not future.cancel():
+                wait([future])
+
+    def _object_page(self, path: str, params: dict[str, str], limit: int) -> Page:
+        return self._page(
+            path,
+            {**params, "encoding-type": "url", "max-keys": min(limit, PAGE_SIZE)},
+            root="ListBucketResult",
+            row="Contents",
+            needs=("Key", "Size"),
+        )
 
     def uploads(
-        self, path: str, *, prefix: str | None, delimiter: str | None
+        self, container: Container, *, prefix: str | None, delimiter: str | None = None
     ) -> Iterator[S3MultipartUpload]:
         """Yield the multipart uploads in progress."""
-        params: dict[str, Any] = {"uploads": "", "max-uploads": 1000, "encoding-type": "url"}
+        params: dict[str, Any] = {"uploads": "", "max-uploads": PAGE_SIZE, "encoding-type": "url"}
         params.update(
             {name: value for name, value in (("prefix", prefix), ("delimiter", delimiter)) if value}
         )
+        path = bucket_path(container.name, self._driver)
         while True:
             page = self._page(
                 path,

@@ -13,6 +13,7 @@ from libcloud_aurora._download import Progress
 from libcloud_aurora._foundation import Foundation
 from libcloud_aurora._parallel import Window
 from libcloud_aurora._sources import FileParts, Part, StreamParts
+from libcloud_aurora.config import MAX_OBJECT_SIZE, check_number
 from libcloud_aurora.parts import plan_part_sizes
 
 
@@ -49,6 +50,16 @@ class MultipartDriver(Foundation):
 
     def _plan(self, size: int | None) -> Iterator[int]:
         return plan_part_sizes(size, self._transfer.part_size)
+
+    def _plan_stream(self, size: int | None) -> Iterator[int]:
+        """
+        Plan the parts of a stream.
+
+        :raises ValueError: if the size is out of range.
+        """
+        if size is not None:
+            check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
+        return self._plan(size)
 
     def _upload(
         self,
@@ -155,7 +166,10 @@ class MultipartDriver(Foundation):
     ) -> str:
         with self._aborting_on_interrupt(container, object_name, upload_id):
             return self._target(container, object_name).complete(
-                upload_id, chunks, retrier=self._retrier, verify=getattr(chunks, "verify", True)
+                upload_id,
+                [(number, _values.strip_etag(etag)) for number, etag in chunks],
+                retrier=self._retrier,
+                verify=getattr(chunks, "verify", True),
             )
 
     def _abort_multipart(self, container: Container, object_name: str, upload_id: str) -> None:

@@ -54,8 +54,7 @@ class Stream(Download):
         if version.first_stop == stop and stop - self._start <= FIRST_RANGE:
             yield from self._at_once(version, stop)
             return
-        layouts = self._candidates(version)
-        hashes = PartHashes(version.size, layouts[0]) if layouts else None
+        hashes = self._hashes(version)
         offset = self._start
         for piece in self._ranges_in_order(version, stop):
             if hashes is not None:
@@ -67,14 +66,13 @@ class Stream(Download):
 
     def _at_once(self, version: Version, stop: int) -> list[bytes]:
         """Return a small object, read again while it differs from its ETag."""
-        layouts = self._candidates(version)
         for _ in range(self._retrier.policy.max_attempts):
             pieces = self._collect(version, self._start, stop, threading.Event())
-            if not layouts:
+            hashes = self._hashes(version)
+            if hashes is None:
                 return pieces
-            hashes = PartHashes(version.size, layouts[0])
             hashes.update(0, memoryview(b"".join(pieces)))
-            if hashes.etag(version.etag) == version.etag:
+            if hashes.match(version.etag):
                 return pieces
         raise self._mismatch(version, hashes)
 
@@ -85,10 +83,10 @@ class Stream(Download):
         A composite ETag that does not match may be due to unequal parts. Then the object is read
         once more: two downloads that agree are right.
         """
-        if hashes.etag(version.etag) == version.etag:
+        if hashes.match(version.etag):
             return
-        if "-" in version.etag:
-            again = PartHashes(version.size, hashes.part_size)
+        if self._may_be_unequal(version):
+            again = PartHashes(hashes.ends)
             version.read(0, version.size, again.update, stop_event=threading.Event())
             if again.part_etags() == hashes.part_etags():
                 return

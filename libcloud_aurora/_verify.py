@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 
 from libcloud_aurora.parts import composite_etag
 
@@ -16,40 +17,38 @@ class PartHashes:
     :meth:`gaps` says what to read again from the file. One part is only ever fed by one thread at
     a time, because the bytes at its frontier are handed over once.
 
-    :param size: Size of the object in bytes.
-    :param part_size: Size of each part but the last, in bytes.
+    :param ends: Where each part ends, in bytes.
     """
 
-    def __init__(self, size: int, part_size: int) -> None:
-        self.part_size = part_size
-        self._size = size
-        count = max(1, -(-size // part_size))
-        self._hashes = [hashlib.md5(usedforsecurity=False) for _ in range(count)]
-        self._frontiers = [index * part_size for index in range(count)]
+    def __init__(self, ends: Sequence[int]) -> None:
+        self.ends = ends
+        self._hashes = [hashlib.md5(usedforsecurity=False) for _ in ends]
+        self._frontiers = [0, *ends[:-1]]
 
     def update(self, offset: int, view: memoryview) -> None:
         """Hash bytes of the object that begin at the offset, as far as it is their turn."""
         while view:
-            index = offset // self.part_size
-            piece = view[: self._end(index) - offset]
+            index = bisect_right(self.ends, offset)
+            piece = view[: self.ends[index] - offset]
             if self._frontiers[index] == offset:
                 self._hashes[index].update(piece)
                 self._frontiers[index] = offset + len(piece)
             offset += len(piece)
             view = view[len(piece) :]
 
-    def gaps(self, stop: int) -> Iterator[tuple[int, int]]:
-        """Yield ``(start, stop)`` of what is still to be hashed before the given offset."""
-        for index, frontier in enumerate(self._frontiers):
-            end = min(self._end(index), stop)
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """Yield ``(start, stop)`` of what is still to be hashed."""
+        for frontier, end in zip(self._frontiers, self.ends, strict=True):
             if frontier < end:
                 yield frontier, end
 
-    def _end(self, index: int) -> int:
-        return min((index + 1) * self.part_size, self._size)
-
     def part_etags(self) -> list[str]:
+        """Return the MD5 of each part in hexadecimal."""
         return [part.hexdigest() for part in self._hashes]
+
+    def match(self, etag: str) -> bool:
+        """Tell whether these bytes have this ETag, composite or plain."""
+        return self.etag(etag) == etag
 
     def etag(self, like: str) -> str:
         """Return the ETag these bytes have, composite if the given one is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,8 +17,9 @@ from libcloud_aurora._download import Download
 from libcloud_aurora._multipart import MultipartDriver
 from libcloud_aurora._sources import FileParts, StreamParts
 from libcloud_aurora._stream import Stream, chunk_size_of
+from libcloud_aurora.config import check_number
 from libcloud_aurora.connection import AuroraObjectsConnection
-from libcloud_aurora.errors import BucketExistsError, BucketNotFoundError
+from libcloud_aurora.errors import AccessDeniedError, BucketExistsError, BucketNotFoundError
 
 Progress = Callable[[int, "int | None"], object]
 
@@ -50,7 +52,7 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         path = _paths.bucket_path(container_name, self)
         try:
             self._request(path, method="HEAD")
-        except BucketNotFoundError:
+        except (BucketNotFoundError, AccessDeniedError):
             self._request(path, method="PUT")
             return Container(name=container_name, extra={}, driver=self)
         raise BucketExistsError(
@@ -72,6 +74,10 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         container: Container,
         prefix: str | None = None,
         ex_prefix: str | None = None,
+        *,
+        ex_delimiter: str | None = None,
+        ex_start_after: str | None = None,
+        ex_limit: int | None = None,
     ) -> Iterator[Object]:
         """
         Return an iterator of the objects in a container, in UTF-8 order of their names.
@@ -85,7 +91,17 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         :param ex_prefix: The same, libcloud's deprecated name.
         :type ex_prefix: ``str``
 
-        :return: Objects; pages of 1,000 are fetched as they are needed.
+        :param ex_delimiter: Leave out objects with this text after the prefix, as ``/`` does for
+            those in sub-directories; see :meth:`ex_iterate_common_prefixes`.
+        :type ex_delimiter: ``str``
+
+        :param ex_start_after: Only objects whose names come after it.
+        :type ex_start_after: ``str``
+
+        :param ex_limit: Objects at most.
+        :type ex_limit: ``int``
+
+        :return: Objects; the next page of 1,000 is fetched while this one is consumed.
         :rtype: ``Iterator`` of :class:`~libcloud.storage.base.Object`
 
         :raises BucketNotFoundError: on the first step, if the container does not exist.
@@ -93,8 +109,26 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         prefix = self._normalize_prefix_argument(  # type: ignore[no-untyped-call]
             prefix, ex_prefix
         )
-        path = self._get_container_path(container)
-        return self._listing().objects(path, container, prefix=prefix)
+        if ex_limit is not None:
+            check_number("ex_limit", ex_limit, low=0, integer=True)
+        entries = self._listing().entries(
+            container,
+            prefix=prefix,
+            delimiter=ex_delimiter,
+            start_after=ex_start_after,
+            limit=sys.maxsize if ex_limit is None else ex_limit,
+        )
+        return (entry for entry in entries if isinstance(entry, Object))
+
+    def list_container_objects(
+        self,
+        container: Container,
+        prefix: str | None = None,
+        ex_prefix: str | None = None,
+        **ex_arguments: Any,
+    ) -> list[Object]:
+        """Return the objects :meth:`iterate_container_objects` gives, as a list."""
+        return list(self.iterate_container_objects(container, prefix, ex_prefix, **ex_arguments))
 
     def get_object(self, container_name: str, object_name: str) -> Object:
         container = Container(name=container_name, extra={}, driver=self)
@@ -213,7 +247,7 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
 
         :raises TypeError: if the stream gives something else than bytes or text.
         """
-        parts = StreamParts(iterator, self._plan(ex_size), ex_size)
+        parts = StreamParts(iterator, self._plan_stream(ex_size), ex_size)
         return self._upload(
             parts, container, object_name, extra, headers, ex_storage_class, ex_progress
         )
@@ -309,11 +343,31 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
 
     # Extensions
 
+    def ex_iterate_common_prefixes(
+        self, container: Container, prefix: str | None = None, ex_delimiter: str = "/"
+    ) -> Iterator[str]:
+        """
+        Return an iterator of what a file browser would show as directories.
+
+        :param container: Container instance.
+        :type container: :class:`~libcloud.storage.base.Container`
+
+        :param prefix: Only names that start with it.
+        :type prefix: ``str``
+
+        :param ex_delimiter: Text that ends each common prefix.
+        :type ex_delimiter: ``str``
+
+        :return: The part of objects' names up to the first delimiter after the prefix, each once.
+        :rtype: ``Iterator[str]``
+        """
+        entries = self._listing().entries(container, prefix=prefix, delimiter=ex_delimiter)
+        return (entry for entry in entries if isinstance(entry, str))
+
     def ex_iterate_multipart_uploads(
         self, container: Container, prefix: str | None = None, delimiter: str | None = None
     ) -> Iterator[S3MultipartUpload]:
-        path = self._get_container_path(container)
-        return self._listing().uploads(path, prefix=prefix, delimiter=delimiter)
+        return self._listing().uploads(container, prefix=prefix, delimiter=delimiter)
 
     def ex_cleanup_all_multipart_uploads(
         self, container: Container, prefix: str | None = None

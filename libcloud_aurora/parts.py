@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 from libcloud_aurora.config import MAX_OBJECT_SIZE, MAX_PART_SIZE, MAX_PARTS, MIB, MIN_PART_SIZE
 
@@ -17,7 +17,7 @@ GROWTH_STEP = 100
 #: Part sizes of other clients' defaults in MiB, tried before any other whole number of MiB.
 COMMON_PART_SIZES = (5, 8, 16, 50, 10, 15, 64, 100, 20, 25, 32, 128, 200, 256)
 
-_COMPOSITE_ETAG = re.compile(r"([0-9a-f]{32})-([1-9][0-9]*)")
+_COMPOSITE_ETAG = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})")
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}")
 
 
@@ -134,9 +134,9 @@ def composite_etag(part_etags: Sequence[str]) -> str:
     return f"{digest.hexdigest()}-{len(part_etags)}"
 
 
-def candidate_part_sizes(object_size: int, etag: str, part_size: int) -> list[int]:
+def own_layouts(object_size: int, etag: str, part_size: int) -> list[list[int]]:
     """
-    Deduce from an ETag how an object may have been cut.
+    Return the ways in which this driver would have cut an object of this size and ETag.
 
     :param object_size: Size of the object in bytes.
     :type object_size: ``int``
@@ -144,23 +144,67 @@ def candidate_part_sizes(object_size: int, etag: str, part_size: int) -> list[in
     :param etag: The object's ETag without quotes.
     :type etag: ``str``
 
-    :param part_size: This driver's own part size in bytes, tried first.
+    :param part_size: The driver's part size in bytes.
     :type part_size: ``int``
 
-    :return: Sizes of equal parts that give the ETag's number of parts, the likeliest first; the
-        object's own size for the MD5 of a plain upload; nothing when the ETag is neither.
-    :rtype: ``list`` of ``int``
+    :return: Layouts, each the end of every part in bytes; none when the ETag's number of parts is
+        another one, or when it is no ETag of Ceph's.
+    :rtype: ``list`` of ``list`` of ``int``
+    """
+    count = part_count(etag)
+    if count is None:
+        return []
+    if count == 1:
+        return [[object_size]]
+    known = _ends(object_size, plan_part_sizes(object_size, part_size))
+    unknown = _ends(object_size, plan_part_sizes(None, part_size))
+    return [ends for ends in (known, unknown) if len(ends) == count]
+
+
+def other_layouts(object_size: int, etag: str) -> Iterator[list[int]]:
+    """
+    Yield the ways in which other clients may have cut an object: equal parts of whole MiB.
+
+    :param object_size: Size of the object in bytes.
+    :type object_size: ``int``
+
+    :param etag: The object's ETag without quotes.
+    :type etag: ``str``
+
+    :return: Layouts that give the ETag's number of parts, the likeliest first.
+    :rtype: ``Iterator`` of ``list`` of ``int``
+    """
+    count = part_count(etag) or 0
+    if count < 2:
+        return
+    smallest = max(5, -(-object_size // (count * MIB)))
+    for megabytes in dict.fromkeys([*COMMON_PART_SIZES, *range(smallest, smallest + 64)]):
+        size = megabytes * MIB
+        if -(-object_size // size) == count:
+            yield _ends(object_size, repeat(size))
+
+
+def part_count(etag: str) -> int | None:
+    """
+    Return how many parts an ETag speaks of.
+
+    :param etag: An ETag without quotes.
+    :type etag: ``str``
+
+    :return: The number; 1 for the MD5 of a plain upload; ``None`` if it is neither.
+    :rtype: ``int`` or ``None``
     """
     if _PLAIN_ETAG.fullmatch(etag):
-        return [max(object_size, 1)]
+        return 1
     match = _COMPOSITE_ETAG.fullmatch(etag)
-    if match is None:
-        return []
-    count = int(match[2])
-    if count == 1:
-        return [max(object_size, 1)]
-    own = even_part_size(object_size, part_size)
-    smallest = max(5, -(-object_size // (count * MIB)))
-    guesses = [*COMMON_PART_SIZES, *range(smallest, smallest + 64)]
-    sizes = [own, *(megabytes * MIB for megabytes in guesses)]
-    return list(dict.fromkeys(size for size in sizes if -(-object_size // size) == count))
+    return int(match[1]) if match else None
+
+
+def _ends(object_size: int, sizes: Iterator[int]) -> list[int]:
+    """Return where each part of an object ends, when parts have these sizes."""
+    ends: list[int] = []
+    position = 0
+    while position < object_size and len(ends) < MAX_PARTS:
+        position = min(position + next(sizes), object_size)
+        ends.append(position)
+    return ends
