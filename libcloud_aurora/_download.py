@@ -11,6 +11,7 @@ from typing import Any
 from libcloud_aurora._files import appearing, read_pieces, write_all
 from libcloud_aurora._parallel import Task, Window, Workers
 from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora._resume import Partial
 from libcloud_aurora._retry import Retrier, logger
 from libcloud_aurora._verify import PartHashes
 from libcloud_aurora._version import BUFFER_SIZE, Version
@@ -83,6 +84,32 @@ class Download:
                 self._fetch_verified(version, descriptor, self._plan(version))
         finally:
             version.release()
+
+    def to_file_resuming(self, target: Path) -> None:
+        """
+        Save to a file as :meth:`to_file` does, but go on where an earlier call was cut off.
+
+        What has arrived stays beside the target when this fails, until a later call completes it or
+        finds that the object is another one.
+        """
+        with Partial(target, self._path) as partial_file:
+            version = self._begin(1)
+            try:
+                partial_file.begin(version.etag, version.size)
+                ranges = [
+                    piece
+                    for start, stop in partial_file.missing(version.size)
+                    for piece in self._ranges(start, stop)
+                ]
+                self._fetch_verified(
+                    version, partial_file.descriptor, ranges, partial_file.recorder
+                )
+            except HashMismatchError:
+                partial_file.discard()
+                raise
+            finally:
+                version.release()
+            partial_file.finish()
 
     def _range_size(self, size: int | None) -> int:
         """Return the bytes to ask for first: everything, if one request is best."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from libcloud.storage.base import Container, Object
 
@@ -13,6 +13,7 @@ from libcloud_aurora._download import Progress
 from libcloud_aurora._foundation import Foundation
 from libcloud_aurora._parallel import Window
 from libcloud_aurora._sources import FileParts, Part, StreamParts
+from libcloud_aurora._upload import Target
 from libcloud_aurora.config import MAX_OBJECT_SIZE, check_number
 from libcloud_aurora.parts import plan_part_sizes
 
@@ -37,6 +38,35 @@ class PartsWithProgress:
         self._done += count
         if self._progress is not None:
             self._progress(self._done, self.parts.size)
+
+
+class Wanted(NamedTuple):
+    """The object the caller asked for; the fields are named as libcloud names the arguments."""
+
+    container: Container
+    object_name: str
+    extra: dict[str, Any]
+    headers: dict[str, str]
+    storage_class: str | None
+
+    def all_headers(self) -> dict[str, str]:
+        """Return the headers that give the object what the caller asked for."""
+        described = _values.upload_headers(
+            self.extra, self.extra["content_type"], self.storage_class
+        )
+        return {**self.headers, **described}
+
+    def object(self, size: int, etag: str, driver: Any) -> Object:
+        """Return the object once it is stored."""
+        return Object(
+            name=self.object_name,
+            size=size,
+            hash=etag,
+            extra={"acl": self.extra.get("acl")},
+            meta_data=self.extra["meta_data"],
+            container=self.container,
+            driver=driver,
+        )
 
 
 class SentParts(list[tuple[int, str]]):
@@ -64,69 +94,83 @@ class MultipartDriver(Foundation):
     def _upload(
         self,
         parts: FileParts | StreamParts,
-        container: Container,
-        object_name: str,
-        extra: dict[str, Any] | None,
-        headers: dict[str, str] | None,
-        storage_class: str | None,
+        wanted: Wanted,
         progress: Progress | None,
         *,
         verify_hash: bool = True,
-        file_path: Any = None,
+        resume: bool = False,
     ) -> Object:
         """Send an object whole if it is one part, and by the inherited method if it is more."""
-        self._get_object_path(container, object_name)
-        cleaned = _values.clean_extra(extra)
-        content_type = self._determine_content_type(  # type: ignore[no-untyped-call]
-            cleaned.get("content_type"), object_name, file_path=file_path
-        )
-        cleaned["content_type"] = content_type
         carrier = PartsWithProgress(parts, progress)
         only = parts.only_part()
-        if only is None:
-            obj: Object = self._put_object_multipart(  # type: ignore[no-untyped-call]
-                container=container,
-                object_name=object_name,
-                stream=carrier,
-                extra=cleaned,
-                verify_hash=verify_hash,
-                headers=dict(headers or {}),
-                storage_class=storage_class,
-            )
+        if only is not None:
+            obj = self._put_whole(only, carrier, wanted)
+        elif isinstance(parts, FileParts) and resume:
+            obj = self._put_rest(parts, carrier, wanted)
         else:
-            carrier.moved(0)
-            data = only.load()
-            parts.check_unchanged()
-            obj = self._put_whole(data, container, object_name, cleaned, headers, storage_class)
-            carrier.moved(only.size)
-        obj.extra.update(content_type=content_type, etag=f'"{obj.hash}"')
+            obj = self._put_object_multipart(  # type: ignore[no-untyped-call]
+                stream=carrier, verify_hash=verify_hash, **wanted._asdict()
+            )
+        obj.extra.update(content_type=wanted.extra["content_type"], etag=f'"{obj.hash}"')
         return obj
 
-    def _put_whole(
+    def _wanted(
         self,
-        data: memoryview,
         container: Container,
         object_name: str,
-        extra: dict[str, Any],
-        headers: dict[str, str] | None,
+        extra: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
         storage_class: str | None,
-    ) -> Object:
-        response = self._target(container, object_name).put(
-            data,
-            {
-                **(headers or {}),
-                **_values.upload_headers(extra, extra["content_type"], storage_class),
-            },
+        file_path: str | None = None,
+    ) -> Wanted:
+        """
+        Check and copy what the caller asked for, before anything is read or sent.
+
+        :raises ValueError: naming what cannot be sent.
+        """
+        self._get_object_path(container, object_name)
+        _values.storage_class_headers(storage_class)
+        cleaned = _values.clean_extra(extra)
+        cleaned["content_type"] = self._determine_content_type(  # type: ignore[no-untyped-call]
+            cleaned.get("content_type"), object_name, file_path=file_path
         )
-        return Object(
-            name=object_name,
-            size=len(data),
-            hash=_values.strip_etag(response.headers.get("etag")),
-            extra={"acl": extra.get("acl")},
-            meta_data=extra["meta_data"],
-            container=container,
-            driver=self,
+        return Wanted(container, object_name, cleaned, dict(headers or {}), storage_class)
+
+    def _put_whole(self, part: Part, carrier: PartsWithProgress, wanted: Wanted) -> Object:
+        """Send the only part with one PUT."""
+        carrier.moved(0)
+        data = part.load()
+        carrier.parts.check_unchanged()
+        target = self._target(wanted.container, wanted.object_name)
+        response = target.put(data, wanted.all_headers())
+        carrier.moved(part.size)
+        return wanted.object(part.size, _values.strip_etag(response.headers.get("etag")), self)
+
+    def _put_rest(self, parts: FileParts, carrier: PartsWithProgress, wanted: Wanted) -> Object:
+        """Go on with an unfinished upload, or begin one that a later call can go on with."""
+        target = self._target(wanted.container, wanted.object_name)
+        found = target.unfinished(parts.sizes)
+        upload_id, held = found or (target.initiate(wanted.all_headers()), {})
+        etags, size = self._send(target, upload_id, carrier, held)
+        return wanted.object(size, target.complete(upload_id, etags, retrier=self._retrier), self)
+
+    def _send(
+        self,
+        target: Target,
+        upload_id: str,
+        carrier: PartsWithProgress,
+        held: Mapping[int, tuple[int, str]],
+    ) -> tuple[list[tuple[int, str]], int]:
+        window = Window(
+            self._shared().workers,
+            limit=self._transfer.max_concurrency,
+            budget=self._transfer.max_concurrency * self._transfer.part_size,
+            on_bytes=carrier.moved,
         )
+        retrier = self._retrier.stopping_with(window.stop)
+        sent = target.send_parts(upload_id, carrier, window, retrier, held)
+        carrier.parts.check_unchanged()
+        return sent
 
     # Hooks of BaseS3StorageDriver._put_object_multipart, in the order it calls them
 
@@ -146,17 +190,8 @@ class MultipartDriver(Foundation):
         if not isinstance(stream, PartsWithProgress):
             stream = PartsWithProgress(StreamParts(stream, self._plan(None)), None)
         target = self._target(container, object_name)
-        window = Window(
-            self._shared().workers,
-            limit=self._transfer.max_concurrency,
-            budget=self._transfer.max_concurrency * self._transfer.part_size,
-            on_bytes=stream.moved,
-        )
         with self._aborting_on_interrupt(container, object_name, upload_id):
-            etags, size = target.send_parts(
-                upload_id, stream, window, self._retrier.stopping_with(window.stop)
-            )
-            stream.parts.check_unchanged()
+            etags, size = self._send(target, upload_id, stream, {})
         sent = SentParts(etags)
         sent.verify = calculate_hash
         return sent, None, size

@@ -196,10 +196,11 @@ class FileParts(Iterator[Part]):
         self._before = os.fstat(self._file.fileno())
         self.size = self._before.st_size
         try:
-            self._sizes = enumerate(plan(self.size), 1)
+            self.sizes = dict(enumerate(plan(self.size), 1))
         except ValueError:
             self._file.close()
             raise
+        self._left = iter(self.sizes.items())
         self._offset = 0
         self._held: Part | None = None
         self._buffers = Buffers()
@@ -212,7 +213,7 @@ class FileParts(Iterator[Part]):
 
     def only_part(self) -> Part | None:
         """Return the only part of a small file; of a larger one, keep the first for later."""
-        first = self._next_part(*next(self._sizes, (1, 0)))
+        first = self._next_part(*next(self._left, (1, 0)))
         if first.size == self.size:
             return first
         self._held = first
@@ -222,7 +223,7 @@ class FileParts(Iterator[Part]):
         if self._held is not None:
             held, self._held = self._held, None
             return held
-        return self._next_part(*next(self._sizes))
+        return self._next_part(*next(self._left))
 
     def _next_part(self, number: int, size: int) -> Part:
         offset, self._offset = self._offset, self._offset + size

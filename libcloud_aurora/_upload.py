@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from urllib.parse import unquote
 
 from libcloud_aurora import _xml
@@ -24,8 +25,8 @@ from libcloud_aurora.parts import composite_etag
 
 Request = Callable[..., AuroraResponse]
 
-#: An answer that got lost may have started an upload this much earlier, in seconds.
-ORPHAN_MARGIN_SECONDS = 1.0
+#: An answer that got lost may have started an upload this much earlier.
+ORPHAN_AGE = timedelta(minutes=5)
 #: An upload of a part may still run when its upload is aborted; abort until it is gone.
 ABORTS = 3
 
@@ -74,18 +75,13 @@ class Target:
 
     def _abort_orphans(self, upload_id: str) -> None:
         """Abort uploads of this key without parts that began just before this one."""
-        params = {"uploads": "", "prefix": self.key, "encoding-type": "url"}
-        response = self.request(self.bucket_path, params=params)
-        page = response.page(root="ListMultipartUploadsResult", row="Upload")
-        rows = {
-            row.get("UploadId"): row for row in page.rows if unquote(row.get("Key", "")) == self.key
-        }
+        rows = self._uploads_of_key()
         ours = _moment(rows.get(upload_id, {}).get("Initiated"))
         for other, row in rows.items():
             begun = _moment(row.get("Initiated"))
-            if other is None or other == upload_id or ours is None or begun is None:
+            if other == upload_id or ours is None or begun is None:
                 continue
-            recent = timedelta(0) <= ours - begun <= timedelta(minutes=5)
+            recent = timedelta(0) <= ours - begun <= ORPHAN_AGE
             if recent and not self.listed_parts(other):
                 logger.info("aborting upload %s of %r, whose answer was lost", other, self.key)
                 self.abort(other)
@@ -110,18 +106,25 @@ class Target:
             marker = max(parts)
 
     def send_parts(
-        self, upload_id: str, parts: Iterable[Part], window: Window, retrier: Retrier
+        self,
+        upload_id: str,
+        parts: Iterable[Part],
+        window: Window,
+        retrier: Retrier,
+        held: Mapping[int, tuple[int, str]] = MappingProxyType({}),
     ) -> tuple[list[tuple[int, str]], int]:
         """
         Send parts as they are cut.
 
+        :param held: Size and ETag of parts the server has; those that match are not sent again.
         :return: Number and ETag of each part in order, and the bytes sent.
         """
         sent: dict[int, tuple[str, int]] = {}
 
         def send(part: Part) -> None:
             try:
-                sent[part.number] = self._send_part(upload_id, part, retrier), part.size
+                etag = self._send_part(upload_id, part, retrier, held.get(part.number))
+                sent[part.number] = etag, part.size
             finally:
                 part.release()
             window.moved(part.size)
@@ -131,9 +134,13 @@ class Target:
         etags = [(number, sent[number][0]) for number in sorted(sent)]
         return etags, sum(size for _, size in sent.values())
 
-    def _send_part(self, upload_id: str, part: Part, retrier: Retrier) -> str:
+    def _send_part(
+        self, upload_id: str, part: Part, retrier: Retrier, held: tuple[int, str] | None
+    ) -> str:
         params = {"partNumber": part.number, "uploadId": upload_id}
         data = part.load()
+        if held and held == (part.size, hashlib.md5(data, usedforsecurity=False).hexdigest()):
+            return held[1]
         response, _ = retrier.run(
             lambda: self.request(
                 self.path, method="PUT", params=params, data=data, retry_failed=False
@@ -144,6 +151,37 @@ class Target:
         if not etag:
             raise response.malformed(f"part {part.number} has no ETag")
         return etag
+
+    def unfinished(self, sizes: Mapping[int, int]) -> tuple[str, dict[int, tuple[int, str]]] | None:
+        """
+        Find the newest unfinished upload of this key, and the parts the server holds of it.
+
+        radosgw completes an upload only with all its parts. One with a part that is not in the plan
+        can never become this object: it is aborted.
+
+        :param sizes: Plan of the parts: number to size in bytes.
+        :return: Upload id, and number to size and ETag; ``None`` if there is nothing to go on with.
+        """
+        rows = self._uploads_of_key()
+        if not rows:
+            return None
+        upload_id = max(rows, key=lambda each: rows[each].get("Initiated", ""))
+        held = self.listed_parts(upload_id)
+        if all(sizes.get(number) == size for number, (size, _) in held.items()):
+            return upload_id, held
+        logger.info("aborting upload %s of %r: its parts are not this file's", upload_id, self.key)
+        self.abort(upload_id)
+        return None
+
+    def _uploads_of_key(self) -> dict[str, dict[str, str]]:
+        params = {"uploads": "", "prefix": self.key, "encoding-type": "url"}
+        response = self.request(self.bucket_path, params=params)
+        page = response.page(root="ListMultipartUploadsResult", row="Upload")
+        return {
+            row["UploadId"]: row
+            for row in page.rows
+            if "UploadId" in row and unquote(row.get("Key", "")) == self.key
+        }
 
     def complete(
         self, upload_id: str, parts: list[tuple[int, str]], *, retrier: Retrier, verify: bool = True

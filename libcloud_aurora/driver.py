@@ -152,6 +152,7 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         ex_storage_class: str | None = None,
         *,
         ex_progress: Progress | None = None,
+        ex_resume: bool = False,
     ) -> Object:
         """
         Upload a file, in parts if it is larger than one.
@@ -182,23 +183,21 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         :param ex_progress: Called in this thread with the bytes done and the size.
         :type ex_progress: ``Callable[[int, int], object]``
 
+        :param ex_resume: Go on with an unfinished upload of the same key: parts the server holds
+            are kept where their MD5 is the file's. A failure leaves the parts for the next call.
+        :type ex_resume: ``bool``
+
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :rtype: :class:`~libcloud.storage.base.Object`
 
         :raises OSError: if the file cannot be read.
         :raises FileChangedError: if it changes while it is sent; no object is stored.
         """
-        with FileParts(file_path, self._plan) as parts:
+        path = os.fspath(file_path)
+        wanted = self._wanted(container, object_name, extra, headers, ex_storage_class, path)
+        with FileParts(path, self._plan) as parts:
             return self._upload(
-                parts,
-                container,
-                object_name,
-                extra,
-                headers,
-                ex_storage_class,
-                ex_progress,
-                verify_hash=verify_hash,
-                file_path=os.fspath(file_path),
+                parts, wanted, ex_progress, verify_hash=verify_hash, resume=ex_resume
             )
 
     def upload_object_via_stream(
@@ -247,10 +246,9 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
 
         :raises TypeError: if the stream gives something else than bytes or text.
         """
+        wanted = self._wanted(container, object_name, extra, headers, ex_storage_class)
         parts = StreamParts(iterator, self._plan_stream(ex_size), ex_size)
-        return self._upload(
-            parts, container, object_name, extra, headers, ex_storage_class, ex_progress
-        )
+        return self._upload(parts, wanted, ex_progress)
 
     # Downloads
 
@@ -262,6 +260,7 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         delete_on_failure: bool = True,
         *,
         ex_progress: Progress | None = None,
+        ex_resume: bool = False,
     ) -> bool:
         """
         Save an object as a file, which appears complete and verified or not at all.
@@ -282,6 +281,10 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         :param ex_progress: Called in this thread with the bytes done and the size.
         :type ex_progress: ``Callable[[int, int], object]``
 
+        :param ex_resume: Go on where an earlier call was cut off, if the object is still the same.
+            A failure leaves what has arrived in two hidden files beside the destination.
+        :type ex_resume: ``bool``
+
         :return: ``True``.
         :rtype: ``bool``
 
@@ -290,7 +293,8 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         :raises ObjectChangedError: if the object is replaced meanwhile.
         """
         target = _files.destination(destination_path, obj.name, overwrite=overwrite_existing)
-        self._download(Download, obj, ex_progress).to_file(target)
+        download = self._download(Download, obj, ex_progress)
+        (download.to_file_resuming if ex_resume else download.to_file)(target)
         return True
 
     def download_object_as_stream(

@@ -1,0 +1,144 @@
+"""A download that survives a crash: the bytes so far, and a journal that says which are good."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+import zlib
+from pathlib import Path
+from typing import Any
+
+from libcloud_aurora._files import keep_mode, read_pieces, reserve
+from libcloud_aurora._version import BUFFER_SIZE
+from libcloud_aurora.errors import AuroraObjectsError
+
+#: Bytes after which a range notes how far it has come.
+NOTE_SIZE = BUFFER_SIZE
+
+
+class Partial:
+    """
+    The unfinished file beside a destination, and its journal.
+
+    The journal's first line names the object's version; each further one is a span with its CRC-32,
+    so that what a crash has not let reach the disk is fetched again. Both files are kept until
+    :meth:`finish` or :meth:`discard`.
+
+    :param target: The destination.
+    :param path: Percent-encoded path of the object.
+    :raises AuroraObjectsError: if another process is at it.
+    """
+
+    def __init__(self, target: Path, path: str) -> None:
+        self._target = target
+        self._path = path
+        self._data_path = target.with_name(f".{target.name[:60]}.resume.part")
+        self._journal_path = target.with_name(f".{target.name[:60]}.resume.journal")
+        self._lock = threading.Lock()
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._journal = os.open(self._journal_path, flags | os.O_APPEND, 0o666)
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.descriptor = os.open(self._data_path, flags, 0o666)
+        except OSError as exc:
+            os.close(self._journal)
+            raise AuroraObjectsError(
+                f"download to {str(target)!r} cannot be resumed: {exc.strerror}; "
+                "another process may be at it."
+            ) from exc
+        self.identity, self._spans = self._load()
+
+    def __enter__(self) -> Partial:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+        os.close(self._journal)
+
+    def _load(self) -> tuple[list[Any], list[tuple[int, int]]]:
+        """Return the version the journal is about, and the spans whose bytes are on the disk."""
+        size = os.fstat(self._journal).st_size
+        lines = os.pread(self._journal, size, 0).decode("utf-8", "replace").splitlines()
+        notes = [note for note in map(_parsed, lines) if len(note) == 3]
+        if not notes or notes[0] != _parsed(lines[0]) or notes[0][0] != self._path:
+            return [], []
+        spans = [(start, stop) for start, stop, crc in notes[1:] if self._crc(start, stop) == crc]
+        return notes[0], sorted(spans)
+
+    def _crc(self, start: int, stop: int) -> int:
+        crc = 0
+        for _, piece in read_pieces(self.descriptor, start, stop, BUFFER_SIZE):
+            crc = zlib.crc32(piece, crc)
+        return crc
+
+    def begin(self, etag: str, size: int) -> None:
+        """Start afresh, unless the journal is about this version already."""
+        if self.identity == self._identity(etag, size):
+            return
+        self.identity, self._spans = self._identity(etag, size), []
+        os.ftruncate(self._journal, 0)
+        os.ftruncate(self.descriptor, 0)
+        os.write(self._journal, json.dumps(self.identity).encode() + b"\n")
+        reserve(self.descriptor, size)
+
+    def _identity(self, etag: str, size: int) -> list[Any]:
+        return [self._path, etag, size]
+
+    def missing(self, size: int) -> list[tuple[int, int]]:
+        """Return the spans still to be fetched."""
+        position, gaps = 0, []
+        for start, stop in [*self._spans, (size, size)]:
+            if start > position:
+                gaps.append((position, start))
+            position = max(position, stop)
+        return gaps
+
+    def recorder(self) -> _Notes:
+        """Return what notes the bytes of one range."""
+        return _Notes(self._journal, self._lock)
+
+    def finish(self) -> None:
+        """Let the file appear, and remove the journal."""
+        os.ftruncate(self.descriptor, self.identity[2])
+        keep_mode(self._target, self.descriptor)
+        os.replace(self._data_path, self._target)
+        os.unlink(self._journal_path)
+
+    def discard(self) -> None:
+        """Remove both files."""
+        for path in (self._data_path, self._journal_path):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def _parsed(line: str) -> list[Any]:
+    """Return a line of the journal; nothing for one that a crash has cut off."""
+    try:
+        note = json.loads(line)
+    except ValueError:
+        return []
+    return note if isinstance(note, list) else []
+
+
+class _Notes:
+    """Notes in the journal how far one range has come."""
+
+    def __init__(self, journal: int, lock: threading.Lock) -> None:
+        self._journal = journal
+        self._lock = lock
+        self._start = self._stop = -1
+        self._crc = 0
+
+    def __call__(self, offset: int, view: memoryview) -> None:
+        if offset != self._stop:
+            self._start, self._crc = offset, 0
+        self._crc = zlib.crc32(view, self._crc)
+        self._stop = offset + len(view)
+        if self._stop - self._start >= NOTE_SIZE:
+            line = json.dumps([self._start, self._stop, self._crc]).encode() + b"\n"
+            with self._lock:
+                os.write(self._journal, line)
+            self._start, self._crc = self._stop, 0
