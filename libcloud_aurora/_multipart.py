@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from libcloud.storage.base import Container, Object
 
 from libcloud_aurora import _values
+from libcloud_aurora._copy import copy_by_parts, copy_whole
 from libcloud_aurora._download import Progress
 from libcloud_aurora._foundation import Foundation
 from libcloud_aurora._parallel import Window
+from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._sources import FileParts, Part, StreamParts
 from libcloud_aurora._upload import Target
-from libcloud_aurora.config import MAX_OBJECT_SIZE, check_number
+from libcloud_aurora.config import MAX_OBJECT_SIZE, MAX_PART_SIZE, check_number
 from libcloud_aurora.parts import plan_part_sizes
 
 
@@ -154,6 +156,41 @@ class MultipartDriver(Foundation):
         etags, size = self._send(target, upload_id, carrier, held)
         return wanted.object(size, target.complete(upload_id, etags, retrier=self._retrier), self)
 
+    def _copy(
+        self,
+        source: AuroraResponse,
+        source_path: str,
+        wanted: Wanted,
+        kept: Mapping[str, str],
+        *,
+        replace: bool,
+    ) -> None:
+        """Let the server copy, whole or by parts."""
+        target = self._target(wanted.container, wanted.object_name)
+        headers = {name.lower(): value for name, value in wanted.all_headers().items()}
+        headers.update(kept)
+        if int(source.headers["content-length"]) <= MAX_PART_SIZE:
+            headers["x-amz-metadata-directive"] = "REPLACE" if replace else "COPY"
+            copy_whole(target, source_path, headers, self._retrier)
+            return
+        window = self._window(lambda count: None)
+        copy_by_parts(
+            target,
+            source_path,
+            source,
+            headers,
+            window,
+            self._retrier.stopping_with(window.stop),
+        )
+
+    def _window(self, on_bytes: Callable[[int], None]) -> Window:
+        return Window(
+            self._shared().workers,
+            limit=self._transfer.max_concurrency,
+            budget=self._transfer.max_concurrency * self._transfer.part_size,
+            on_bytes=on_bytes,
+        )
+
     def _send(
         self,
         target: Target,
@@ -161,12 +198,7 @@ class MultipartDriver(Foundation):
         carrier: PartsWithProgress,
         held: Mapping[int, tuple[int, str]],
     ) -> tuple[list[tuple[int, str]], int]:
-        window = Window(
-            self._shared().workers,
-            limit=self._transfer.max_concurrency,
-            budget=self._transfer.max_concurrency * self._transfer.part_size,
-            on_bytes=carrier.moved,
-        )
+        window = self._window(carrier.moved)
         retrier = self._retrier.stopping_with(window.stop)
         sent = target.send_parts(upload_id, carrier, window, retrier, held)
         carrier.parts.check_unchanged()

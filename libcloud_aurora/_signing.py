@@ -90,6 +90,32 @@ class Signer:
         )
         return added
 
+    def presigned_query(
+        self, *, method: str, path: str, host: str, expires_seconds: int, now: datetime
+    ) -> str:
+        """
+        Return the query string of a URL that works without credentials until it expires.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+
+        :param path: Percent-encoded path.
+        :param host: Value of the ``Host`` header the URL leads to.
+        """
+        stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
+        params = {
+            "X-Amz-Algorithm": ALGORITHM,
+            "X-Amz-Credential": f"{self.credentials.access_key}/{scope}",
+            "X-Amz-Date": stamp,
+            "X-Amz-Expires": expires_seconds,
+            "X-Amz-SignedHeaders": "host",
+        }
+        if self.credentials.token:
+            params["X-Amz-Security-Token"] = self.credentials.token
+        query = canonical_query(params)
+        canonical = [method, path, query, f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"]
+        return f"{query}&X-Amz-Signature={self.signature(chr(10).join(canonical), stamp, scope)}"
+
     @staticmethod
     def _signed_headers(headers: Mapping[str, str]) -> dict[str, str]:
         lowered = {name.lower(): value for name, value in headers.items()}

@@ -76,9 +76,9 @@ class Target:
     def _abort_orphans(self, upload_id: str) -> None:
         """Abort uploads of this key without parts that began just before this one."""
         rows = self._uploads_of_key()
-        ours = _moment(rows.get(upload_id, {}).get("Initiated"))
+        ours = moment(rows.get(upload_id, {}).get("Initiated"))
         for other, row in rows.items():
-            begun = _moment(row.get("Initiated"))
+            begun = moment(row.get("Initiated"))
             if other == upload_id or ours is None or begun is None:
                 continue
             recent = timedelta(0) <= ours - begun <= ORPHAN_AGE
@@ -268,7 +268,8 @@ class Target:
             )
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """Return a time of the server's; ``None`` where there is none."""
     try:
         return datetime.fromisoformat((text or "").replace("Z", "+00:00"))
     except ValueError:

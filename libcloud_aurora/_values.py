@@ -10,6 +10,18 @@ from libcloud.storage.base import Container, Object
 
 META_PREFIX = "x-amz-meta-"
 
+#: Headers that describe an object's content.
+_DESCRIBING = frozenset(
+    {
+        "content-type",
+        "content-encoding",
+        "content-disposition",
+        "content-language",
+        "cache-control",
+        "expires",
+    }
+)
+
 _META_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 #: libcloud's names for Amazon's storage classes, which Amazon writes in capitals.
 _LIBCLOUD_CLASSES = frozenset(
@@ -75,6 +87,16 @@ def upload_headers(
         headers["x-amz-acl"] = extra["acl"]
     headers.update({META_PREFIX + name: value for name, value in extra["meta_data"].items()})
     return headers
+
+
+def kept_headers(source: Mapping[str, str], extra: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers of an object that its copy repeats, where ``extra`` says nothing else."""
+    kept = {name: value for name, value in source.items() if name in _DESCRIBING}
+    if extra.get("content_type"):
+        kept.pop("content-type", None)
+    if extra.get("meta_data") is None:
+        kept.update((name, value) for name, value in source.items() if name.startswith(META_PREFIX))
+    return kept
 
 
 def strip_etag(value: str | None) -> str:

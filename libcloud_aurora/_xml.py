@@ -123,6 +123,17 @@ def text_of(body: bytes, *names: str) -> str:
     raise MalformedXMLError(f"<{document.tag}> without <{'> or <'.join(names)}>")
 
 
+def delete_objects(keys: Iterable[str]) -> bytes:
+    """Return the body of DeleteObjects; the answer to it lists failures only."""
+    rows = "".join(f"<Object><Key>{escape(key, {chr(13): '&#13;'})}</Key></Object>" for key in keys)
+    return f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode()
+
+
+def can_carry(key: str) -> bool:
+    """Tell whether XML 1.0 has all characters of a key."""
+    return not _FORBIDDEN.search(key)
+
+
 def complete_multipart(parts: Iterable[tuple[int, str]]) -> bytes:
     """Return the body of CompleteMultipartUpload, compact: 10,000 parts stay below 1 MiB."""
     rows = "".join(

@@ -137,11 +137,15 @@ class AuroraObjectsConnection(BaseS3Connection):
         response.history = history
         return response
 
-    def _wire_headers(self, headers: Mapping[str, Any]) -> dict[str, str]:
-        default_port = 443 if self.secure else 80
+    @property
+    def host_header(self) -> str:
+        """Name and, if it is not the scheme's default, port of the endpoint."""
         host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if int(self.port) == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    def _wire_headers(self, headers: Mapping[str, Any]) -> dict[str, str]:
         wire = {
-            "Host": host if int(self.port) == default_port else f"{host}:{self.port}",
+            "Host": self.host_header,
             "User-Agent": self._user_agent(),  # type: ignore[no-untyped-call]
             "Accept-Encoding": "identity",
         }

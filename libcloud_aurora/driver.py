@@ -1,4 +1,4 @@
-"""The driver: libcloud's methods, then the extensions, then the hooks of the inherited code."""
+"""The driver: libcloud's methods. Its extensions are in _extensions, its hooks in _multipart."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from libcloud.storage.base import Container, Object
-from libcloud.storage.drivers.s3 import S3MultipartUpload
 from libcloud.storage.types import Provider
 
 from libcloud_aurora import _files, _paths, _values
 from libcloud_aurora._cdn import NoCDN
 from libcloud_aurora._download import Download
-from libcloud_aurora._multipart import MultipartDriver
+from libcloud_aurora._extensions import Extensions
 from libcloud_aurora._sources import FileParts, StreamParts
 from libcloud_aurora._stream import Stream, chunk_size_of
 from libcloud_aurora.config import check_number
@@ -24,7 +23,7 @@ from libcloud_aurora.errors import AccessDeniedError, BucketExistsError, BucketN
 Progress = Callable[[int, "int | None"], object]
 
 
-class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
+class AuroraObjectsStorageDriver(NoCDN, Extensions):
     """
     Storage driver for AuroraObjects, an object store on Ceph (radosgw, the S3 protocol).
 
@@ -344,37 +343,3 @@ class AuroraObjectsStorageDriver(NoCDN, MultipartDriver):
         self._validate_start_and_end_bytes(start_bytes, end_bytes)
         size = chunk_size_of(chunk_size)
         return self._download(Stream, obj, None, (start_bytes, end_bytes)).chunks(size)
-
-    # Extensions
-
-    def ex_iterate_common_prefixes(
-        self, container: Container, prefix: str | None = None, ex_delimiter: str = "/"
-    ) -> Iterator[str]:
-        """
-        Return an iterator of what a file browser would show as directories.
-
-        :param container: Container instance.
-        :type container: :class:`~libcloud.storage.base.Container`
-
-        :param prefix: Only names that start with it.
-        :type prefix: ``str``
-
-        :param ex_delimiter: Text that ends each common prefix.
-        :type ex_delimiter: ``str``
-
-        :return: The part of objects' names up to the first delimiter after the prefix, each once.
-        :rtype: ``Iterator[str]``
-        """
-        entries = self._listing().entries(container, prefix=prefix, delimiter=ex_delimiter)
-        return (entry for entry in entries if isinstance(entry, str))
-
-    def ex_iterate_multipart_uploads(
-        self, container: Container, prefix: str | None = None, delimiter: str | None = None
-    ) -> Iterator[S3MultipartUpload]:
-        return self._listing().uploads(container, prefix=prefix, delimiter=delimiter)
-
-    def ex_cleanup_all_multipart_uploads(
-        self, container: Container, prefix: str | None = None
-    ) -> None:
-        for upload in self.ex_iterate_multipart_uploads(container, prefix):
-            self._target(container, upload.key).abort(upload.id)

@@ -134,6 +134,16 @@ class FileChangedError(AuroraObjectsError):
     """The local file changed while it was sent."""
 
 
+class DeleteFailedError(AuroraObjectsError):
+    """
+    Some of many objects could not be deleted; the others are.
+
+    :ivar failures: Name of each object that is left, and what the server said about it.
+    """
+
+    failures: dict[str, str]
+
+
 class MalformedAnswerError(AuroraObjectsError):
     """The server, or a proxy before it, answered something that is not S3."""
 

@@ -1,0 +1,91 @@
+"""Copies that the server makes: whole up to 5 GiB, by parts in parallel above."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from libcloud_aurora._parallel import Task, Window
+from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora._retry import Retrier
+from libcloud_aurora._upload import Target
+from libcloud_aurora._values import strip_etag
+from libcloud_aurora.config import MIB
+from libcloud_aurora.parts import plan_part_sizes
+
+#: Bytes of one part of a large copy: the server moves them, so few and large ones are best.
+COPY_PART_SIZE = 512 * MIB
+
+
+def copy_whole(
+    target: Target, source_path: str, headers: Mapping[str, str], retrier: Retrier
+) -> None:
+    """
+    Copy with one request.
+
+    radosgw answers 200 before it has copied: only a body with an ETag is a success.
+    """
+
+    def attempt() -> str:
+        sent = {**headers, "x-amz-copy-source": source_path}
+        response = target.request(target.path, method="PUT", headers=sent, retry_failed=False)
+        return response.text_of("ETag")
+
+    retrier.run(attempt)
+
+
+def copy_by_parts(
+    target: Target,
+    source_path: str,
+    source: AuroraResponse,
+    headers: Mapping[str, str],
+    window: Window,
+    retrier: Retrier,
+    *,
+    part_size: int = COPY_PART_SIZE,
+) -> None:
+    """
+    Copy an object of any size.
+
+    :param source: Answer to the HEAD of the source; the copy is pinned to its ETag.
+    :param headers: What the copy is to have.
+    :raises AuroraObjectsError: after the parts have been removed.
+    """
+    size = int(source.headers["content-length"])
+    upload_id = target.initiate(headers)
+    try:
+        etags: dict[int, str] = {}
+        pin = {
+            "x-amz-copy-source": source_path,
+            "x-amz-copy-source-if-match": f'"{strip_etag(source.headers.get("etag"))}"',
+        }
+        tasks, position = [], 0
+        for number, length in enumerate(plan_part_sizes(size, part_size), 1):
+            span = {**pin, "x-amz-copy-source-range": f"bytes={position}-{position + length - 1}"}
+            tasks.append(Task(partial(_copy_part, target, upload_id, number, span, etags, retrier)))
+            position += length
+        window.run(tasks, lambda result: None)
+        target.complete(upload_id, sorted(etags.items()), retrier=retrier)
+    except BaseException:
+        target.abort_quietly(upload_id)
+        raise
+
+
+def _copy_part(
+    target: Target,
+    upload_id: str,
+    number: int,
+    headers: Mapping[str, str],
+    etags: dict[int, str],
+    retrier: Retrier,
+) -> None:
+    params = {"partNumber": number, "uploadId": upload_id}
+
+    def attempt() -> str:
+        response = target.request(
+            target.path, method="PUT", params=params, headers=headers, retry_failed=False
+        )
+        return response.text_of("ETag")
+
+    etag, _ = retrier.run(attempt, method="PUT")
+    etags[number] = strip_etag(etag)

@@ -1,0 +1,66 @@
+"""Many objects deleted with few requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from libcloud_aurora import _xml
+from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora.errors import AuroraObjectsError, DeleteFailedError, redact
+
+#: Keys of one request; radosgw Jewel silently forgets any more, later ones refuse them.
+BATCH_SIZE = 1000
+
+
+def delete_keys(
+    request: Callable[..., AuroraResponse],
+    bucket_path: str,
+    keys: Iterable[str],
+    quote_key: Callable[[str], str],
+) -> dict[str, str]:
+    """
+    Delete objects, up to 1,000 with a request; keys that XML cannot carry go singly.
+
+    :return: The keys that are left, and what the server said of each.
+    """
+    failures: dict[str, str] = {}
+    remaining = iter(keys)
+    while batch := list(islice(remaining, BATCH_SIZE)):
+        paths = {key: f"{bucket_path}/{quote_key(key)}" for key in batch}
+        together = [key for key in batch if _xml.can_carry(key)]
+        if together:
+            body = _xml.delete_objects(together)
+            response = request(bucket_path, method="POST", params={"delete": ""}, data=body)
+            page = response.page(root="DeleteResult", row="Error")
+            failures.update(
+                (row.get("Key", ""), redact(f"{row.get('Code')} {row.get('Message', '')}".strip()))
+                for row in page.rows
+            )
+        for key in batch:
+            if not _xml.can_carry(key):
+                try:
+                    request(paths[key], method="DELETE")
+                except AuroraObjectsError as error:
+                    failures[key] = error.value
+    return failures
+
+
+def failed(failures: dict[str, str], bucket: str, driver: Any) -> DeleteFailedError:
+    """Return the one exception for all objects that could not be deleted."""
+    shown = "; ".join(f"{key!r}: {said}" for key, said in islice(failures.items(), 10))
+    more = f"; and {len(failures) - 10} more" if len(failures) > 10 else ""
+    error = DeleteFailedError(
+        f"{len(failures)} objects in container {bucket!r} could not be deleted: {shown}{more}",
+        driver=driver,
+        bucket=bucket,
+    )
+    error.failures = failures
+    return error
+
+
+def names_of(objects: Iterable[Any]) -> Iterator[str]:
+    """Yield the names of libcloud objects, or the names themselves."""
+    for each in objects:
+        yield each if isinstance(each, str) else each.name

@@ -1,0 +1,209 @@
+"""What radosgw can do and libcloud has no method for; named as libcloud names extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from libcloud.storage.base import Container, Object
+from libcloud.storage.drivers.s3 import S3MultipartUpload
+
+from libcloud_aurora import _delete, _values
+from libcloud_aurora._multipart import MultipartDriver
+from libcloud_aurora._upload import moment
+
+#: Methods a URL can be presigned for.
+PRESIGNED_METHODS = ("GET", "HEAD", "PUT", "DELETE")
+#: Longest life of a presigned URL in seconds: 7 days.
+MAX_EXPIRY_SECONDS = 604_800
+
+
+class Extensions(MultipartDriver):
+    """The ``ex_`` methods of the driver."""
+
+    def ex_get_object_presigned_url(
+        self, obj: Object, ex_expiry: float = 24.0, ex_method: str = "GET"
+    ) -> str:
+        """
+        Return a URL that works without credentials for a while; nothing is sent.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+
+        :param obj: Object the URL is for; for PUT it need not exist.
+        :type obj: :class:`~libcloud.storage.base.Object`
+
+        :param ex_expiry: Hours the URL works, from one second to 7 days.
+        :type ex_expiry: ``float``
+
+        :param ex_method: The one HTTP method it works for: GET, HEAD, PUT or DELETE.
+        :type ex_method: ``str``
+
+        :return: The URL. Whoever has it can use it: treat it as a secret.
+        :rtype: ``str``
+
+        :raises ValueError: naming the argument that is out of range.
+        """
+        if ex_method not in PRESIGNED_METHODS:
+            raise ValueError(f"ex_method must be one of {PRESIGNED_METHODS}, not {ex_method!r}")
+        number = isinstance(ex_expiry, (int, float)) and not isinstance(ex_expiry, bool)
+        seconds = round(ex_expiry * 3600) if number and abs(ex_expiry) < 1e6 else 0
+        if not 1 <= seconds <= MAX_EXPIRY_SECONDS:
+            raise ValueError(f"ex_expiry must be from 1 second to 168 hours, not {ex_expiry!r}")
+        path = self._get_object_path(obj.container, obj.name)
+        host = self.connection.host_header
+        query = self._signer.presigned_query(
+            method=ex_method, path=path, host=host, expires_seconds=seconds, now=self._clock.now()
+        )
+        # Clients collapse dot segments, and the server takes %2E for a dot.
+        segments = (
+            segment.replace(".", "%2E") if segment in (".", "..") else segment
+            for segment in path.split("/")
+        )
+        scheme = "https" if self._settings.secure else "http"
+        return f"{scheme}://{host}{'/'.join(segments)}?{query}"
+
+    def ex_copy_object(
+        self,
+        obj: Object,
+        container: Container,
+        object_name: str | None = None,
+        extra: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        ex_storage_class: str | None = None,
+    ) -> Object:
+        """
+        Copy an object without moving its bytes through this machine.
+
+        :param obj: Object to copy.
+        :type obj: :class:`~libcloud.storage.base.Object`
+
+        :param container: Container of the copy.
+        :type container: :class:`~libcloud.storage.base.Container`
+
+        :param object_name: Name of the copy, the same if not given.
+        :type object_name: ``str``
+
+        :param extra: ``content_type``, ``acl`` and ``meta_data`` of the copy; a type or metadata
+            that is not given is the original's.
+        :type extra: ``dict``
+
+        :param headers: Further headers of the request; the dict is not changed.
+        :type headers: ``dict``
+
+        :param ex_storage_class: Storage class of the copy, the server's default if not given.
+        :type ex_storage_class: ``str``
+
+        :return: The copy.
+        :rtype: :class:`~libcloud.storage.base.Object`
+
+        :raises KeyNotFoundError: if there is no such object.
+        :raises ValueError: if it would be copied onto itself without a change.
+        """
+        name = obj.name if object_name is None else object_name
+        replaces = bool(extra and (extra.get("content_type") or extra.get("meta_data")))
+        itself = (obj.container.name, obj.name) == (container.name, name)
+        if itself and not (replaces or ex_storage_class):
+            raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
+        source_path = self._get_object_path(obj.container, obj.name)
+        wanted = self._wanted(container, name, extra, headers, ex_storage_class)
+        source = self._request(source_path, method="HEAD")
+        kept = _values.kept_headers(source.headers, extra or {})
+        self._copy(source, source_path, wanted, kept, replace=replaces or itself)
+        copy: Object = self.get_object(container.name, name)  # type: ignore[no-untyped-call]
+        return copy
+
+    def ex_delete_objects(self, container: Container, objects: Iterable[Object | str]) -> None:
+        """
+        Delete many objects of a container, 1,000 with a request.
+
+        :param container: Container of the objects.
+        :type container: :class:`~libcloud.storage.base.Container`
+
+        :param objects: Objects or their names; consumed as it goes, so it may be endless in size.
+        :type objects: ``Iterable`` of :class:`~libcloud.storage.base.Object` or ``str``
+
+        :return: Nothing. Objects that do not exist count as deleted.
+
+        :raises DeleteFailedError: listing what is left and why, after all others are deleted.
+        """
+        failures = _delete.delete_keys(
+            self._request,
+            self._get_container_path(container),
+            _delete.names_of(objects),
+            self._clean_object_name,
+        )
+        if failures:
+            raise _delete.failed(failures, container.name, self)
+
+    def ex_empty_container(self, container: Container, prefix: str | None = None) -> None:
+        """
+        Delete all objects of a container, or those whose names start with a prefix.
+
+        :param container: Container to empty.
+        :type container: :class:`~libcloud.storage.base.Container`
+
+        :param prefix: Only objects whose names start with it.
+        :type prefix: ``str``
+
+        :raises DeleteFailedError: listing what is left and why, after all others are deleted.
+        """
+        entries = self._listing().entries(container, prefix=prefix)
+        self.ex_delete_objects(container, (each for each in entries if isinstance(each, Object)))
+
+    def ex_iterate_common_prefixes(
+        self, container: Container, prefix: str | None = None, ex_delimiter: str = "/"
+    ) -> Iterator[str]:
+        """
+        Return an iterator of what a file browser would show as directories.
+
+        :param container: Container instance.
+        :type container: :class:`~libcloud.storage.base.Container`
+
+        :param prefix: Only names that start with it.
+        :type prefix: ``str``
+
+        :param ex_delimiter: Text that ends each common prefix.
+        :type ex_delimiter: ``str``
+
+        :return: The part of objects' names up to the first delimiter after the prefix, each once.
+        :rtype: ``Iterator[str]``
+        """
+        entries = self._listing().entries(container, prefix=prefix, delimiter=ex_delimiter)
+        return (entry for entry in entries if isinstance(entry, str))
+
+    def ex_iterate_multipart_uploads(
+        self, container: Container, prefix: str | None = None, delimiter: str | None = None
+    ) -> Iterator[S3MultipartUpload]:
+        return self._listing().uploads(container, prefix=prefix, delimiter=delimiter)
+
+    def ex_cleanup_all_multipart_uploads(
+        self,
+        container: Container,
+        prefix: str | None = None,
+        older_than: timedelta | None = None,
+    ) -> None:
+        """
+        Abort the multipart uploads in progress, and free the space of their parts.
+
+        :param container: Container of the uploads.
+        :type container: :class:`~libcloud.storage.base.Container`
+
+        :param prefix: Only uploads of objects whose names start with it.
+        :type prefix: ``str``
+
+        :param older_than: Only uploads that began at least this long ago.
+        :type older_than: :class:`~datetime.timedelta`
+
+        :raises AuroraObjectsError: at the first upload that cannot be aborted.
+        """
+        limit = None if older_than is None else self._clock.now() - older_than
+        for upload in self.ex_iterate_multipart_uploads(container, prefix):
+            if limit is None or _began_before(upload, limit):
+                self._target(container, upload.key).abort(upload.id)
+
+
+def _began_before(upload: S3MultipartUpload, limit: datetime) -> bool:
+    """Tell whether an upload is known to have begun before a moment."""
+    begun = moment(upload.created_at)
+    return begun is not None and begun <= limit
