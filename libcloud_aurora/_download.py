@@ -92,8 +92,8 @@ class Download:
         What has arrived stays beside the target when this fails, until a later call completes it or
         finds that the object is another one.
         """
+        version = self._begin(1)
         with Partial(target, self._path) as partial_file:
-            version = self._begin(1)
             try:
                 partial_file.begin(version.etag, version.size)
                 ranges = [

@@ -57,7 +57,7 @@ class AuroraResponse(S3Response):
         except _xml.MalformedXMLError as exc:
             raise self.malformed(str(exc)) from exc
 
-    def page(self, *, root: str, row: str) -> _xml.Page:
+    def page(self, *, root: str | tuple[str, ...], row: str) -> _xml.Page:
         """
         Return the body as one page of a listing.
 

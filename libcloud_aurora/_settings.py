@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -45,10 +46,12 @@ class Settings:
         self._check_endpoint()
         if self.timeout is not None:
             check_number("timeout", self.timeout, low=0.001)
-        if not isinstance(self.ex_verify_ssl, (bool, str)):
+        bundle = self.ex_verify_ssl
+        if not isinstance(bundle, bool) and not (
+            isinstance(bundle, str) and os.path.exists(bundle)
+        ):
             raise ValueError(
-                f"ex_verify_ssl must be True, False or the path of a CA bundle, "
-                f"not {self.ex_verify_ssl!r}"
+                f"ex_verify_ssl must be True, False or the path of a CA bundle, not {bundle!r}"
             )
         _ = self.transfer, self.retry
 

@@ -48,32 +48,32 @@ class Stream(Download):
         finally:
             version.release()
 
-    def _pieces(self, version: Version) -> Iterator[bytes]:
+    def _pieces(self, version: Version) -> Iterator[memoryview]:
         """Yield the bytes as they come, after checking them as far as that is possible."""
         stop = self._stop(version)
         if version.first_stop == stop and stop - self._start <= FIRST_RANGE:
-            yield from self._at_once(version, stop)
+            yield self._at_once(version, stop)
             return
         hashes = self._hashes(version)
         offset = self._start
         for piece in self._ranges_in_order(version, stop):
             if hashes is not None:
-                hashes.update(offset, memoryview(piece))
+                hashes.update(offset, piece)
             offset += len(piece)
             if offset == stop and hashes is not None:
                 self._check(version, hashes)
             yield piece
 
-    def _at_once(self, version: Version, stop: int) -> list[bytes]:
+    def _at_once(self, version: Version, stop: int) -> memoryview:
         """Return a small object, read again while it differs from its ETag."""
         for _ in range(self._retrier.policy.max_attempts):
-            pieces = self._collect(version, self._start, stop, threading.Event())
+            content = self._collect(version, self._start, stop, threading.Event())
             hashes = self._hashes(version)
             if hashes is None:
-                return pieces
-            hashes.update(0, memoryview(b"".join(pieces)))
+                return content
+            hashes.update(0, content)
             if hashes.match(version.etag):
-                return pieces
+                return content
         raise self._mismatch(version, hashes)
 
     def _check(self, version: Version, hashes: PartHashes) -> None:
@@ -92,31 +92,29 @@ class Stream(Download):
                 return
         raise self._mismatch(version, hashes)
 
-    def _ranges_in_order(self, version: Version, stop: int) -> Iterator[bytes]:
+    def _ranges_in_order(self, version: Version, stop: int) -> Iterator[memoryview]:
         start = self._start
         if version.first_stop - start <= FIRST_RANGE:
-            yield from self._collect(version, start, version.first_stop, threading.Event())
+            yield self._collect(version, start, version.first_stop, threading.Event())
             start = version.first_stop
         if self._config.max_concurrency > 1:
             yield from self._read_ahead(version, start, stop)
             return
         for position in range(start, stop, NEXT_RANGE):
             end = min(position + NEXT_RANGE, stop)
-            yield from self._collect(version, position, end, threading.Event())
+            yield self._collect(version, position, end, threading.Event())
 
     def _collect(
         self, version: Version, start: int, stop: int, stop_event: threading.Event
-    ) -> list[bytes]:
-        pieces: list[bytes] = []
-        version.read(
-            start, stop, lambda offset, view: pieces.append(bytes(view)), stop_event=stop_event
-        )
-        return pieces
+    ) -> memoryview:
+        space = memoryview(bytearray(stop - start))
+        version.read_into(space, start, stop_event=stop_event)
+        return space
 
-    def _read_ahead(self, version: Version, start: int, stop: int) -> Iterator[bytes]:
+    def _read_ahead(self, version: Version, start: int, stop: int) -> Iterator[memoryview]:
         """Fetch ranges ahead of the consumer: two at first, twice as many while it has to wait."""
         halt = threading.Event()
-        ahead: deque[Future[list[bytes]]] = deque()
+        ahead: deque[Future[memoryview]] = deque()
         width, position = 2, start
         try:
             while position < stop or ahead:
@@ -126,7 +124,7 @@ class Stream(Download):
                     position = end
                 if not ahead[0].done():
                     width = min(2 * width, self._config.max_concurrency)
-                yield from ahead.popleft().result()
+                yield ahead.popleft().result()
         finally:
             halt.set()
             for future in ahead:
@@ -135,19 +133,16 @@ class Stream(Download):
 
     def _submit(
         self, version: Version, start: int, stop: int, halt: threading.Event
-    ) -> Future[list[bytes]]:
+    ) -> Future[memoryview]:
         return self._workers.submit(lambda: self._collect(version, start, stop, halt))
 
 
-def rechunk(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:
     """Yield the same bytes in chunks of exactly one size, the last one excepted."""
-    pending: list[memoryview | bytes] = []
+    pending: list[memoryview] = []
     have = 0
     for piece in pieces:
-        if not pending and len(piece) == size:
-            yield piece
-            continue
-        view = memoryview(piece)
+        view = piece
         while have + len(view) >= size:
             taken = view[: size - have]
             pending.append(taken)

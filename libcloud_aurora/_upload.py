@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -20,15 +21,18 @@ from libcloud_aurora.errors import (
     HashMismatchError,
     KeyNotFoundError,
     UploadNotFoundError,
+    http_time,
 )
 from libcloud_aurora.parts import composite_etag
 
 Request = Callable[..., AuroraResponse]
 
-#: An answer that got lost may have started an upload this much earlier.
-ORPHAN_AGE = timedelta(minutes=5)
+#: How far apart the times in one answer of the server may be.
+CLOCK_MARGIN = timedelta(seconds=2)
 #: An upload of a part may still run when its upload is aborted; abort until it is gone.
 ABORTS = 3
+#: What a listing of parts is called: by AWS and radosgw, by radosgw Jewel, and by moto.
+PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 
 
 class Target:
@@ -66,25 +70,42 @@ class Target:
             return stored
 
     def initiate(self, headers: Mapping[str, str]) -> str:
-        """Start a multipart upload and return its id; abort one whose answer was lost."""
-        response = self.request(self.path, method="POST", params={"uploads": ""}, headers=headers)
-        upload_id = response.text_of("UploadId")
+        """
+        Start a multipart upload and return its id.
+
+        An answer that got lost, to a broken connection or to Ctrl-C, may have started another one.
+        """
+        began = time.monotonic()
+        try:
+            response = self.request(
+                self.path, method="POST", params={"uploads": ""}, headers=headers
+            )
+            upload_id = response.text_of("UploadId")
+        except BaseException as error:
+            if not isinstance(error, AuroraObjectsError) or is_transient(error):
+                self._abort_orphans(began)
+            raise
         if response.history:
-            self._abort_orphans(upload_id)
+            self._abort_orphans(began, keep=upload_id)
         return upload_id
 
-    def _abort_orphans(self, upload_id: str) -> None:
-        """Abort uploads of this key without parts that began just before this one."""
-        rows = self._uploads_of_key()
-        ours = moment(rows.get(upload_id, {}).get("Initiated"))
-        for other, row in rows.items():
-            begun = moment(row.get("Initiated"))
-            if other == upload_id or ours is None or begun is None:
-                continue
-            recent = timedelta(0) <= ours - begun <= ORPHAN_AGE
-            if recent and not self.listed_parts(other):
-                logger.info("aborting upload %s of %r, whose answer was lost", other, self.key)
-                self.abort(other)
+    def _abort_orphans(self, began: float, keep: str = "") -> None:
+        """
+        Abort uploads of this key that have no parts and began after a moment of the local clock.
+
+        Times are compared on the server's clock: an upload's with that of the listing.
+        """
+        try:
+            rows, server_time = self._uploads_of_key()
+            age = timedelta(seconds=time.monotonic() - began) + CLOCK_MARGIN
+            for upload_id, row in rows.items():
+                begun = moment(row.get("Initiated"))
+                recent = begun is not None and server_time is not None and server_time - begun < age
+                if recent and upload_id != keep and not self.listed_parts(upload_id):
+                    logger.info("aborting upload %s of %r, nobody knows of it", upload_id, self.key)
+                    self.abort(upload_id)
+        except AuroraObjectsError as error:
+            logger.warning("an upload of %r may remain unfinished: %s", self.key, error)
 
     def listed_parts(self, upload_id: str) -> dict[int, tuple[int, str]]:
         """
@@ -97,7 +118,7 @@ class Target:
         while True:
             params = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": 1000}
             response = self.request(self.path, params=params)
-            page = response.page(root="ListPartsResult", row="Part")
+            page = response.page(root=PARTS_ROOTS, row="Part")
             for row in page.rows:
                 number = int(row["PartNumber"])
                 parts[number] = int(row["Size"]), strip_etag(row["ETag"])
@@ -162,7 +183,7 @@ class Target:
         :param sizes: Plan of the parts: number to size in bytes.
         :return: Upload id, and number to size and ETag; ``None`` if there is nothing to go on with.
         """
-        rows = self._uploads_of_key()
+        rows, _ = self._uploads_of_key()
         if not rows:
             return None
         upload_id = max(rows, key=lambda each: rows[each].get("Initiated", ""))
@@ -173,15 +194,17 @@ class Target:
         self.abort(upload_id)
         return None
 
-    def _uploads_of_key(self) -> dict[str, dict[str, str]]:
+    def _uploads_of_key(self) -> tuple[dict[str, dict[str, str]], datetime | None]:
+        """Return the unfinished uploads of this key by id, and the server's time."""
         params = {"uploads": "", "prefix": self.key, "encoding-type": "url"}
         response = self.request(self.bucket_path, params=params)
         page = response.page(root="ListMultipartUploadsResult", row="Upload")
-        return {
+        rows = {
             row["UploadId"]: row
             for row in page.rows
             if "UploadId" in row and unquote(row.get("Key", "")) == self.key
         }
+        return rows, http_time(response.headers.get("date"))
 
     def complete(
         self, upload_id: str, parts: list[tuple[int, str]], *, retrier: Retrier, verify: bool = True
@@ -197,9 +220,8 @@ class Target:
         """
         expected = composite_etag([etag for _, etag in parts])
         body = _xml.complete_multipart(parts)
-        attempt = 0
-        while True:
-            attempt += 1
+
+        def attempt() -> str:
             try:
                 response = self.request(
                     self.path,
@@ -211,27 +233,35 @@ class Target:
                 )
                 etag = strip_etag(response.text_of("ETag"))
             except AuroraObjectsError as error:
-                if self.stored_etag() == expected:
+                if self._is_stored(expected):
                     return expected
-                if not self._may_complete_again(error, upload_id, attempt, retrier):
-                    raise
-                retrier.pause(error, attempt=attempt)
-                continue
-            return etag if etag == expected or not verify else self._settle(etag, expected)
+                error.is_final = not is_transient(error) or self._is_gone(upload_id)
+                raise
+            if etag == expected or (etag and not verify):
+                return etag
+            return self._settle(etag, expected)
 
-    def _may_complete_again(
-        self, error: AuroraObjectsError, upload_id: str, attempt: int, retrier: Retrier
-    ) -> bool:
-        if not is_transient(error) or attempt >= retrier.policy.max_attempts:
-            return False
+        return retrier.run(attempt, method="POST")[0]
+
+    def _is_stored(self, expected: str) -> bool:
+        """Tell whether the object is known to be there."""
         try:
-            return bool(self.listed_parts(upload_id))
+            return self._stored_etag() == expected
+        except AuroraObjectsError:
+            return False
+
+    def _is_gone(self, upload_id: str) -> bool:
+        """Tell whether the upload is known to be gone."""
+        try:
+            return not self.listed_parts(upload_id)
         except (KeyNotFoundError, UploadNotFoundError, BucketNotFoundError):
+            return True
+        except AuroraObjectsError:
             return False
 
     def _settle(self, etag: str, expected: str) -> str:
         """Ask what is stored, where the answer to Complete does not say it."""
-        stored = self.stored_etag()
+        stored = self._stored_etag()
         if stored == expected:
             return expected
         raise HashMismatchError(
@@ -240,12 +270,8 @@ class Target:
             key=self.key,
         )
 
-    def stored_etag(self) -> str | None:
-        """Return the ETag of what is stored under the key, ``None`` if that cannot be learnt."""
-        try:
-            return strip_etag(self.request(self.path, method="HEAD").headers.get("etag"))
-        except AuroraObjectsError:
-            return None
+    def _stored_etag(self) -> str:
+        return strip_etag(self.request(self.path, method="HEAD").headers.get("etag"))
 
     def abort(self, upload_id: str) -> None:
         """Abort an upload, until the server says that it is gone."""
@@ -255,10 +281,19 @@ class Target:
             except (UploadNotFoundError, KeyNotFoundError):
                 return
 
+    def _abort_in_spite_of_interrupts(self, upload_id: str) -> None:
+        try:
+            self.abort(upload_id)
+        except Exception:
+            raise
+        except BaseException:
+            self.abort(upload_id)
+            raise
+
     def abort_quietly(self, upload_id: str) -> None:
         """Abort an upload whose failure is being reported; a failure to abort is only logged."""
         try:
-            self.abort(upload_id)
+            self._abort_in_spite_of_interrupts(upload_id)
         except AuroraObjectsError as error:
             logger.warning(
                 "upload %s of object %r could not be aborted, its parts remain: %s",

@@ -52,7 +52,7 @@ class Version:
         self.etag = ""
         self.size = 0
         self.pin: dict[str, str] = {}
-        self._first: AuroraResponse | None = self._open(start, stop, ranged)
+        self._first: AuroraResponse | None = self._open(start, stop, ranged=ranged)
         self.etag = strip_etag(self._first.headers.get("etag"))
         self.pin = {"If-Match": f'"{self.etag}"'} if self.etag else {}
         self.start = start
@@ -74,12 +74,20 @@ class Version:
         self.size = int(match[3])
         return int(match[2]) + 1
 
-    def _open(self, start: int, stop: int | None, ranged: bool = True) -> AuroraResponse:
+    def _open(
+        self, start: int, stop: int | None, *, ranged: bool = True, once: bool = False
+    ) -> AuroraResponse:
         headers = dict(self.pin)
         if ranged:
             headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
         try:
-            return self._request(self._path, headers=headers, raw=True, stream=True)
+            return self._request(
+                self._path,
+                headers=headers,
+                raw=True,
+                stream=True,
+                retry_failed=False if once else None,
+            )
         except AuroraObjectsError as error:
             if error.code == "PreconditionFailed" and self.pin:
                 raise ObjectChangedError(
@@ -104,38 +112,61 @@ class Version:
 
         :param deliver: Takes an offset and a buffer, and must not keep it.
         """
+        buffer = memoryview(bytearray(min(BUFFER_SIZE, max(1, stop - start))))
+        self._read(start, stop, lambda offset: buffer, deliver, stop_event)
+
+    def read_into(self, space: memoryview, start: int, *, stop_event: threading.Event) -> None:
+        """Read a range into memory of its size, resuming where the connection broke."""
+
+        def space_at(offset: int) -> memoryview:
+            return space[offset - start :]
+
+        self._read(start, start + len(space), space_at, lambda offset, view: None, stop_event)
+
+    def _read(
+        self,
+        start: int,
+        stop: int,
+        space_at: Callable[[int], memoryview],
+        deliver: Deliver,
+        stop_event: threading.Event,
+    ) -> None:
         position = start
-        retrier = self._retrier.stopping_with(stop_event)
 
         def attempt() -> None:
             nonlocal position
-            for view in self._buffers(position, stop, stop_event):
+            for view in self._buffers(position, stop, space_at, stop_event):
                 deliver(position, view)
                 position += len(view)
 
-        retrier.run(attempt, progress=lambda: position)
+        self._retrier.stopping_with(stop_event).run(attempt, progress=lambda: position)
 
-    def _buffers(self, start: int, stop: int, stop_event: threading.Event) -> Iterator[memoryview]:
-        """Yield the bytes of one answer, each time in the same buffer."""
+    def _buffers(
+        self,
+        start: int,
+        stop: int,
+        space_at: Callable[[int], memoryview],
+        stop_event: threading.Event,
+    ) -> Iterator[memoryview]:
+        """Yield the bytes of one answer, each time in the memory given for their offset."""
         answer = self._answer(start, stop)
         finished = False
         try:
-            read_into = reader(answer.raw)
-            view = memoryview(bytearray(min(BUFFER_SIZE, max(1, stop - start))))
+            fill = reader(answer.raw)
             while start < stop and not stop_event.is_set():
-                count = self._read_into(read_into, view[: stop - start])
+                space = space_at(start)[: stop - start]
+                count = self._fill(fill, space)
                 start += count
-                yield view[:count]
+                yield space[:count]
             finished = start == stop
         finally:
             (answer.raw.release_conn if finished and _exhausted(answer.raw) else answer.raw.close)()
 
     def _answer(self, start: int, stop: int) -> AuroraResponse:
-        first, self._first = self._first, None
-        if first is not None and start == self.start and stop == self.first_stop:
+        if (start, stop) == (self.start, self.first_stop) and self._first is not None:
+            first, self._first = self._first, None
             return first
-        self._first = first
-        answer = self._open(start, stop)
+        answer = self._open(start, stop, once=True)
         expected = f"bytes {start}-{stop - 1}/{self.size}"
         whole = answer.status == 200 and (start, stop) == (0, self.size)
         if answer.headers.get("content-range") != expected and not whole:
@@ -145,9 +176,9 @@ class Version:
             )
         return answer
 
-    def _read_into(self, read_into: Callable[[memoryview], int], view: memoryview) -> int:
+    def _fill(self, fill: Callable[[memoryview], int], view: memoryview) -> int:
         try:
-            filled = read_into(view)
+            filled = fill(view)
             if not filled:
                 raise http.client.IncompleteRead(b"", len(view))
         except NETWORK_FAILURES as exc:

@@ -83,17 +83,18 @@ def error_fields(body: bytes) -> dict[str, str]:
     return _texts(root) if root.tag == "Error" else {}
 
 
-def page(body: bytes, *, root: str, row: str) -> Page:
+def page(body: bytes, *, root: str | tuple[str, ...], row: str) -> Page:
     """
     Read one page of a listing.
 
-    :param root: Name the root element must have.
+    :param root: Name the root element must have, or several.
     :param row: Name of the elements to return as rows.
     :raises MalformedXMLError: if the document is another one.
     """
     document = parse(body)
-    if document.tag != root:
-        raise MalformedXMLError(f"<{document.tag}> where <{root}> belongs")
+    roots = (root,) if isinstance(root, str) else root
+    if document.tag not in roots:
+        raise MalformedXMLError(f"<{document.tag}> where <{roots[0]}> belongs")
     rows = []
     for element in document.iter(row):
         texts = _texts(element)

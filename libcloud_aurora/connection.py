@@ -6,7 +6,6 @@ import hashlib
 import http.client
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -24,6 +23,7 @@ from libcloud_aurora.errors import (
     MalformedAnswerError,
     answer_error,
     describe,
+    http_time,
     network_error,
 )
 
@@ -50,11 +50,10 @@ class Clock:
 
     def correct(self, server_date: str | None) -> bool:
         """Follow a ``Date`` header; tell whether that was possible and changed anything."""
-        try:
-            server_time = parsedate_to_datetime(server_date or "")
-            difference = server_time - self.now()
-        except (ValueError, TypeError):
+        server_time = http_time(server_date)
+        if server_time is None:
             return False
+        difference = server_time - self.now()
         self._offset += difference
         return abs(difference) > timedelta(seconds=60)
 

@@ -52,11 +52,20 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions):
         try:
             self._request(path, method="HEAD")
         except (BucketNotFoundError, AccessDeniedError):
-            self._request(path, method="PUT")
+            self._create(path)
             return Container(name=container_name, extra={}, driver=self)
         raise BucketExistsError(
             f"container {container_name!r} already exists.", driver=self, bucket=container_name
         )
+
+    def _create(self, path: str) -> None:
+        """Create a container; one that an earlier attempt has created is ours."""
+        try:
+            self._request(path, method="PUT")
+        except BucketExistsError as error:
+            if len(error.history) < 2:
+                raise
+            self._request(path, method="HEAD")
 
     def delete_container(self, container: Container) -> bool:
         try:

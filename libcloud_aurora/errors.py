@@ -7,6 +7,8 @@ texts hold no secret, signature or token.
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -261,7 +263,7 @@ def answer_error(
         bucket=bucket,
         key=key,
     )
-    error.retry_after = _seconds(headers.get("retry-after", ""))
+    error.retry_after = _seconds(headers.get("retry-after", ""), headers.get("date"))
     error.server_date = headers.get("date")
     return error
 
@@ -272,8 +274,20 @@ def _missing(status: int, bucket: str | None, key: str | None) -> str:
     return "NoSuchKey" if key is not None else "NoSuchBucket"
 
 
-def _seconds(retry_after: str) -> float:
-    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
+def _seconds(retry_after: str, date: str | None) -> float:
+    """Return how long a server wants to be left alone: it says seconds, or a date."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    until, now = http_time(retry_after), http_time(date)
+    return max(0.0, (until - now).total_seconds()) if until and now else 0.0
+
+
+def http_time(text: str | None) -> datetime | None:
+    """Return a time in a header; ``None`` where there is none that can be read."""
+    try:
+        return parsedate_to_datetime(text or "").astimezone(timezone.utc)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def network_error(
