@@ -8,7 +8,8 @@ from functools import partial
 from libcloud_aurora._parallel import Task, Window
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier
-from libcloud_aurora._upload import Target
+from libcloud_aurora._target import Target
+from libcloud_aurora._upload import Upload
 from libcloud_aurora._values import strip_etag
 from libcloud_aurora.config import MIB
 from libcloud_aurora.parts import plan_part_sizes
@@ -65,7 +66,7 @@ def copy_by_parts(
             tasks.append(Task(partial(_copy_part, target, upload_id, number, span, etags, retrier)))
             position += length
         window.run(tasks, lambda result: None)
-        target.complete(upload_id, sorted(etags.items()), retrier=retrier)
+        Upload(target, upload_id).complete(sorted(etags.items()), retrier=retrier)
     except BaseException:
         target.abort_quietly(upload_id)
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,8 +10,8 @@ from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import S3MultipartUpload
 
 from libcloud_aurora import _delete, _values
-from libcloud_aurora._multipart import MultipartDriver
-from libcloud_aurora._upload import moment
+from libcloud_aurora._browsing import Browsing
+from libcloud_aurora._clock import moment
 
 #: Methods a URL can be presigned for.
 PRESIGNED_METHODS = ("GET", "HEAD", "PUT", "DELETE")
@@ -19,7 +19,7 @@ PRESIGNED_METHODS = ("GET", "HEAD", "PUT", "DELETE")
 MAX_EXPIRY_SECONDS = 604_800
 
 
-class Extensions(MultipartDriver):
+class Extensions(Browsing):
     """The ``ex_`` methods of the driver."""
 
     def ex_get_object_presigned_url(
@@ -150,32 +150,6 @@ class Extensions(MultipartDriver):
         """
         entries = self._listing().entries(container, prefix=prefix)
         self.ex_delete_objects(container, (each for each in entries if isinstance(each, Object)))
-
-    def ex_iterate_common_prefixes(
-        self, container: Container, prefix: str | None = None, ex_delimiter: str = "/"
-    ) -> Iterator[str]:
-        """
-        Return an iterator of what a file browser would show as directories.
-
-        :param container: Container instance.
-        :type container: :class:`~libcloud.storage.base.Container`
-
-        :param prefix: Only names that start with it.
-        :type prefix: ``str``
-
-        :param ex_delimiter: Text that ends each common prefix.
-        :type ex_delimiter: ``str``
-
-        :return: The part of objects' names up to the first delimiter after the prefix, each once.
-        :rtype: ``Iterator[str]``
-        """
-        entries = self._listing().entries(container, prefix=prefix, delimiter=ex_delimiter)
-        return (entry for entry in entries if isinstance(entry, str))
-
-    def ex_iterate_multipart_uploads(
-        self, container: Container, prefix: str | None = None, delimiter: str | None = None
-    ) -> Iterator[S3MultipartUpload]:
-        return self._listing().uploads(container, prefix=prefix, delimiter=delimiter)
 
     def ex_cleanup_all_multipart_uploads(
         self,

@@ -8,6 +8,7 @@ from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import BaseS3StorageDriver
 
 from libcloud_aurora import _paths, _values
+from libcloud_aurora._clock import Clock
 from libcloud_aurora._download import Download, Progress
 from libcloud_aurora._listing import Listing
 from libcloud_aurora._resources import Resources
@@ -15,9 +16,9 @@ from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier
 from libcloud_aurora._settings import Settings, warn_unknown
 from libcloud_aurora._signing import Signer
-from libcloud_aurora._upload import Target
+from libcloud_aurora._target import Target
 from libcloud_aurora.config import MIN_PART_SIZE, TransferConfig
-from libcloud_aurora.connection import AuroraObjectsConnection, Clock
+from libcloud_aurora.connection import AuroraObjectsConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -15,7 +15,7 @@ from libcloud_aurora._foundation import Foundation
 from libcloud_aurora._parallel import Window
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._sources import FileParts, Part, StreamParts
-from libcloud_aurora._upload import Target
+from libcloud_aurora._upload import Upload, unfinished
 from libcloud_aurora.config import MAX_OBJECT_SIZE, MAX_PART_SIZE, check_number
 from libcloud_aurora.parts import plan_part_sizes
 
@@ -151,10 +151,11 @@ class MultipartDriver(Foundation):
     def _put_rest(self, parts: FileParts, carrier: PartsWithProgress, wanted: Wanted) -> Object:
         """Go on with an unfinished upload, or begin one that a later call can go on with."""
         target = self._target(wanted.container, wanted.object_name)
-        found = target.unfinished(parts.sizes)
+        found = unfinished(target, parts.sizes)
         upload_id, held = found or (target.initiate(wanted.all_headers()), {})
-        etags, size = self._send(target, upload_id, carrier, held)
-        return wanted.object(size, target.complete(upload_id, etags, retrier=self._retrier), self)
+        upload = Upload(target, upload_id)
+        etags, size = self._send(upload, carrier, held)
+        return wanted.object(size, upload.complete(etags, retrier=self._retrier), self)
 
     def _copy(
         self,
@@ -193,14 +194,13 @@ class MultipartDriver(Foundation):
 
     def _send(
         self,
-        target: Target,
-        upload_id: str,
+        upload: Upload,
         carrier: PartsWithProgress,
         held: Mapping[int, tuple[int, str]],
     ) -> tuple[list[tuple[int, str]], int]:
         window = self._window(carrier.moved)
         retrier = self._retrier.stopping_with(window.stop)
-        sent = target.send_parts(upload_id, carrier, window, retrier, held)
+        sent = upload.send_parts(carrier, window, retrier, held)
         carrier.parts.check_unchanged()
         return sent
 
@@ -221,9 +221,9 @@ class MultipartDriver(Foundation):
     ) -> tuple[list[tuple[int, str]], str | None, int]:
         if not isinstance(stream, PartsWithProgress):
             stream = PartsWithProgress(StreamParts(stream, self._plan(None)), None)
-        target = self._target(container, object_name)
+        upload = Upload(self._target(container, object_name), upload_id)
         with self._aborting_on_interrupt(container, object_name, upload_id):
-            etags, size = self._send(target, upload_id, stream, {})
+            etags, size = self._send(upload, stream, {})
         sent = SentParts(etags)
         sent.verify = calculate_hash
         return sent, None, size
@@ -232,8 +232,7 @@ class MultipartDriver(Foundation):
         self, container: Container, object_name: str, upload_id: str, chunks: list[tuple[int, str]]
     ) -> str:
         with self._aborting_on_interrupt(container, object_name, upload_id):
-            return self._target(container, object_name).complete(
-                upload_id,
+            return Upload(self._target(container, object_name), upload_id).complete(
                 [(number, _values.strip_etag(etag)) for number, etag in chunks],
                 retrier=self._retrier,
                 verify=getattr(chunks, "verify", True),

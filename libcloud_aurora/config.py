@@ -90,8 +90,8 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         check_number("ex_max_attempts", self.max_attempts, low=1, high=100, integer=True)
-        check_number("retry_delay", self.delay_seconds, low=0)
-        check_number("backoff", self.backoff, low=1)
+        check_number("retry_delay", self.delay_seconds, low=0, high=3600)
+        check_number("backoff", self.backoff, low=1, high=100)
 
     def pause_seconds(self, attempt: int, *, fraction: float, retry_after: float = 0.0) -> float:
         """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -14,6 +13,7 @@ import urllib3
 from libcloud.storage.drivers.s3 import BaseS3Connection
 
 from libcloud_aurora import _xml
+from libcloud_aurora._clock import Clock
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier, logger
 from libcloud_aurora._signing import EMPTY_SHA256, Signer, canonical_query
@@ -23,7 +23,6 @@ from libcloud_aurora.errors import (
     MalformedAnswerError,
     answer_error,
     describe,
-    http_time,
     network_error,
 )
 
@@ -37,25 +36,6 @@ NETWORK_FAILURES = (
     http.client.HTTPException,
     OSError,
 )
-
-
-class Clock:
-    """This machine's time, corrected by what the server last said."""
-
-    def __init__(self) -> None:
-        self._offset = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(timezone.utc) + self._offset
-
-    def correct(self, server_date: str | None) -> bool:
-        """Follow a ``Date`` header; tell whether that was possible and changed anything."""
-        server_time = http_time(server_date)
-        if server_time is None:
-            return False
-        difference = server_time - self.now()
-        self._offset += difference
-        return abs(difference) > timedelta(seconds=60)
 
 
 class AuroraObjectsConnection(BaseS3Connection):

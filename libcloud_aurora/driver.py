@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +15,6 @@ from libcloud_aurora._download import Download
 from libcloud_aurora._extensions import Extensions
 from libcloud_aurora._sources import FileParts, StreamParts
 from libcloud_aurora._stream import Stream, chunk_size_of
-from libcloud_aurora.config import check_number
 from libcloud_aurora.connection import AuroraObjectsConnection
 from libcloud_aurora.errors import AccessDeniedError, BucketExistsError, BucketNotFoundError
 
@@ -38,9 +36,6 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions):
     connectionCls = AuroraObjectsConnection
 
     # Containers
-
-    def iterate_containers(self) -> Iterator[Container]:
-        return self._listing().containers()
 
     def get_container(self, container_name: str) -> Container:
         path = _paths.bucket_path(container_name, self)
@@ -76,67 +71,6 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions):
         return True
 
     # Objects
-
-    def iterate_container_objects(
-        self,
-        container: Container,
-        prefix: str | None = None,
-        ex_prefix: str | None = None,
-        *,
-        ex_delimiter: str | None = None,
-        ex_start_after: str | None = None,
-        ex_limit: int | None = None,
-    ) -> Iterator[Object]:
-        """
-        Return an iterator of the objects in a container, in UTF-8 order of their names.
-
-        :param container: Container instance.
-        :type container: :class:`~libcloud.storage.base.Container`
-
-        :param prefix: Only objects whose names start with it.
-        :type prefix: ``str``
-
-        :param ex_prefix: The same, libcloud's deprecated name.
-        :type ex_prefix: ``str``
-
-        :param ex_delimiter: Leave out objects with this text after the prefix, as ``/`` does for
-            those in sub-directories; see :meth:`ex_iterate_common_prefixes`.
-        :type ex_delimiter: ``str``
-
-        :param ex_start_after: Only objects whose names come after it.
-        :type ex_start_after: ``str``
-
-        :param ex_limit: Objects at most.
-        :type ex_limit: ``int``
-
-        :return: Objects; the next page of 1,000 is fetched while this one is consumed.
-        :rtype: ``Iterator`` of :class:`~libcloud.storage.base.Object`
-
-        :raises BucketNotFoundError: on the first step, if the container does not exist.
-        """
-        prefix = self._normalize_prefix_argument(  # type: ignore[no-untyped-call]
-            prefix, ex_prefix
-        )
-        if ex_limit is not None:
-            check_number("ex_limit", ex_limit, low=0, integer=True)
-        entries = self._listing().entries(
-            container,
-            prefix=prefix,
-            delimiter=ex_delimiter,
-            start_after=ex_start_after,
-            limit=sys.maxsize if ex_limit is None else ex_limit,
-        )
-        return (entry for entry in entries if isinstance(entry, Object))
-
-    def list_container_objects(
-        self,
-        container: Container,
-        prefix: str | None = None,
-        ex_prefix: str | None = None,
-        **ex_arguments: Any,
-    ) -> list[Object]:
-        """Return the objects :meth:`iterate_container_objects` gives, as a list."""
-        return list(self.iterate_container_objects(container, prefix, ex_prefix, **ex_arguments))
 
     def get_object(self, container_name: str, object_name: str) -> Object:
         container = Container(name=container_name, extra={}, driver=self)

@@ -7,8 +7,6 @@ texts hold no secret, signature or token.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -21,6 +19,8 @@ from libcloud.storage.types import (
     ObjectDoesNotExistError,
     ObjectHashMismatchError,
 )
+
+from libcloud_aurora._clock import seconds_to_wait
 
 _SECRET = re.compile(
     r"((?:signature|credential|security-token|authorization|awsaccesskeyid)[\"']?\s*[:=]\s*)[^\s,&<]+",
@@ -263,7 +263,7 @@ def answer_error(
         bucket=bucket,
         key=key,
     )
-    error.retry_after = _seconds(headers.get("retry-after", ""), headers.get("date"))
+    error.retry_after = seconds_to_wait(headers)
     error.server_date = headers.get("date")
     return error
 
@@ -272,22 +272,6 @@ def _missing(status: int, bucket: str | None, key: str | None) -> str:
     if status != 404:
         return f"HTTP{status}"
     return "NoSuchKey" if key is not None else "NoSuchBucket"
-
-
-def _seconds(retry_after: str, date: str | None) -> float:
-    """Return how long a server wants to be left alone: it says seconds, or a date."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after)
-    until, now = http_time(retry_after), http_time(date)
-    return max(0.0, (until - now).total_seconds()) if until and now else 0.0
-
-
-def http_time(text: str | None) -> datetime | None:
-    """Return a time in a header; ``None`` where there is none that can be read."""
-    try:
-        return parsedate_to_datetime(text or "").astimezone(timezone.utc)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def network_error(

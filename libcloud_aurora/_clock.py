@@ -1,0 +1,51 @@
+"""Times: what servers say, and this machine's clock corrected by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+
+def http_time(text: str | None) -> datetime | None:
+    """Return a time in a header; ``None`` where there is none that can be read."""
+    try:
+        return parsedate_to_datetime(text or "").astimezone(timezone.utc)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return a time of the server's; ``None`` where there is none."""
+    try:
+        return datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float:
+    """Return how long a server wants to be left alone: ``Retry-After`` is seconds, or a date."""
+    retry_after = headers.get("retry-after", "")
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    until, now = http_time(retry_after), http_time(headers.get("date"))
+    return max(0.0, (until - now).total_seconds()) if until and now else 0.0
+
+
+class Clock:
+    """This machine's time, corrected by what the server last said."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(timezone.utc) + self._offset
+
+    def correct(self, server_date: str | None) -> bool:
+        """Follow a ``Date`` header; tell whether that was possible and changed anything."""
+        server_time = http_time(server_date)
+        if server_time is None:
+            return False
+        difference = server_time - self.now()
+        self._offset += difference
+        return abs(difference) > timedelta(seconds=60)
