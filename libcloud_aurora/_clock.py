@@ -28,8 +28,9 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float:
     retry_after = headers.get("retry-after", "")
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after)
-    until, now = http_time(retry_after), http_time(headers.get("date"))
-    return max(0.0, (until - now).total_seconds()) if until and now else 0.0
+    until = http_time(retry_after)
+    now = http_time(headers.get("date")) or datetime.now(timezone.utc)
+    return max(0.0, (until - now).total_seconds()) if until else 0.0
 
 
 class Clock:

@@ -12,6 +12,7 @@ from libcloud.storage.drivers.s3 import S3MultipartUpload
 from libcloud_aurora import _delete, _values
 from libcloud_aurora._browsing import Browsing
 from libcloud_aurora._clock import moment
+from libcloud_aurora._signing import escape_dots
 
 #: Methods a URL can be presigned for.
 PRESIGNED_METHODS = ("GET", "HEAD", "PUT", "DELETE")
@@ -55,13 +56,8 @@ class Extensions(Browsing):
         query = self._signer.presigned_query(
             method=ex_method, path=path, host=host, expires_seconds=seconds, now=self._clock.now()
         )
-        # Clients collapse dot segments, and the server takes %2E for a dot.
-        segments = (
-            segment.replace(".", "%2E") if segment in (".", "..") else segment
-            for segment in path.split("/")
-        )
         scheme = "https" if self._settings.secure else "http"
-        return f"{scheme}://{host}{'/'.join(segments)}?{query}"
+        return f"{scheme}://{host}{escape_dots(path)}?{query}"
 
     def ex_copy_object(
         self,

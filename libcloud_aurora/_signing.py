@@ -24,6 +24,18 @@ def quote_path(path: str) -> str:
     return quote(path, safe="/~")
 
 
+def escape_dots(path: str) -> str:
+    """
+    Return a path with dot segments as ``%2E``, for clients and proxies that would collapse them.
+
+    radosgw decodes a path before it checks the signature, since Nautilus.
+    """
+    return "/".join(
+        segment.replace(".", "%2E") if segment in (".", "..") else segment
+        for segment in path.split("/")
+    )
+
+
 def canonical_query(params: Mapping[str, object]) -> str:
     """Return a query string in the one form that can be signed and sent."""
     pairs = sorted((quote(str(k), safe="~"), quote(str(v), safe="~")) for k, v in params.items())

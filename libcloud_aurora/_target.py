@@ -86,14 +86,16 @@ class Target:
         """
         Abort uploads of this key that have no parts and began after a moment of the local clock.
 
-        Times are compared on the server's clock: an upload's with that of the listing.
+        Times are compared on the server's clock: an upload's with that of the one to keep, or of
+        the listing.
         """
         try:
             rows, server_time = self.uploads_of_key()
             age = timedelta(seconds=time.monotonic() - began) + CLOCK_MARGIN
+            now = moment(rows.get(keep, {}).get("Initiated")) or server_time
             for upload_id, row in rows.items():
                 begun = moment(row.get("Initiated"))
-                recent = begun is not None and server_time is not None and server_time - begun < age
+                recent = begun is not None and now is not None and now - begun < age
                 if recent and upload_id != keep and not self.listed_parts(upload_id):
                     logger.info("aborting upload %s of %r, nobody knows of it", upload_id, self.key)
                     self.abort(upload_id)

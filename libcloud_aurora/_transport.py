@@ -16,9 +16,11 @@ import requests
 from libcloud.http import LibcloudConnection
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from libcloud_aurora._signing import escape_dots
 
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
@@ -174,6 +176,9 @@ class AuroraTransport(LibcloudConnection):
         stream: bool = False,
         **_: Any,
     ) -> None:
+        if self.host.startswith("http:") and select_proxy(self.host, self.proxies):
+            path, mark, query = url.partition("?")
+            url = escape_dots(path) + mark + query  # urllib3 collapses dots in a proxy's URLs
         prepared = requests.PreparedRequest()
         prepared.method = method
         prepared.url = self.host + url

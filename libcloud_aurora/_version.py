@@ -62,9 +62,9 @@ class Version:
         """Set the object's size from the first answer, and return where that ends."""
         length = answer.headers.get("content-length", "")
         if answer.status != 206:
-            if not length.isdigit():
+            if start or not length.isdigit():
                 self.release()
-                raise answer.malformed("an object without a length")
+                raise answer.malformed("no range, or no length, where they were asked for")
             self.size = int(length)
             return self.size
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
