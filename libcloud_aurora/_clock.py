@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
+#: Corrections beyond this are no clock's error but a broken header.
+MAX_OFFSET = timedelta(days=36_500)
+
 
 def http_time(text: str | None) -> datetime | None:
     """Return a time in a header; ``None`` where there is none that can be read."""
@@ -16,11 +19,12 @@ def http_time(text: str | None) -> datetime | None:
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return a time of the server's; ``None`` where there is none."""
+    """Return a time in a listing; ``None`` where there is none that can be read."""
     try:
-        return datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+        time = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
     except ValueError:
         return None
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
 
 
 def seconds_to_wait(headers: Mapping[str, str]) -> float:
@@ -48,5 +52,7 @@ class Clock:
         if server_time is None:
             return False
         difference = server_time - self.now()
+        if abs(difference) > MAX_OFFSET:
+            return False
         self._offset += difference
         return abs(difference) > timedelta(seconds=60)

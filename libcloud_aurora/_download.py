@@ -116,7 +116,7 @@ class Download:
         stop = size if self._end is None else min(self._end, size or self._end)
         if stop is None:
             return SMALLEST_RANGE
-        start, end = self._ranges(self._start, max(stop, self._start))[0]
+        start, end = self._ranges(self._start, max(stop, self._start + 1))[0]
         return end - start
 
     def _ranges(self, start: int, stop: int) -> Ranges:

@@ -62,7 +62,7 @@ def appearing(target: Path, size: int | None) -> Iterator[int]:
     Nothing is left of it if the block fails, directories made for it included.
     """
     made = _make_parents(target.parent)
-    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(8)}.part")
+    temporary = hidden(target, f"{secrets.token_hex(8)}.part")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
@@ -79,6 +79,12 @@ def appearing(target: Path, size: int | None) -> Iterator[int]:
             with contextlib.suppress(OSError):
                 directory.rmdir()
         raise
+
+
+def hidden(target: Path, suffix: str) -> Path:
+    """Return the path of a hidden file beside a target, whose name may be as long as can be."""
+    stem = os.fsencode(target.name)[:100].decode("utf-8", "ignore")
+    return target.with_name(f".{stem}.{suffix}")
 
 
 def _make_parents(directory: Path) -> list[Path]:

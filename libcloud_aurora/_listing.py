@@ -48,12 +48,7 @@ class Listing:
     ) -> Page:
         def fetch() -> Page:
             response = self._request(path, params=params, retry_failed=False)
-            page = response.page(root=root, row=row)
-            for texts in page.rows:
-                missing = [name for name in needs if name not in texts]
-                if missing or not texts.get("Size", "0").isdecimal():
-                    raise response.malformed(f"<{row}> without {missing or 'a size'}")
-            return page
+            return response.page(root=root, row=row, needs=needs)
 
         return self._retrier.run(fetch)[0]
 

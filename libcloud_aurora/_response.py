@@ -40,7 +40,12 @@ class AuroraResponse(S3Response):
 
     @cached_property
     def object(self) -> ElementTree.Element | str:  # type: ignore[override]
-        return _xml.parse(self.content, namespaces=True) if self.content else ""
+        if not self.content:
+            return ""
+        try:
+            return _xml.parse(self.content, namespaces=True)
+        except _xml.MalformedXMLError as exc:
+            raise self.malformed(str(exc)) from exc
 
     def success(self) -> bool:
         return True
@@ -57,15 +62,18 @@ class AuroraResponse(S3Response):
         except _xml.MalformedXMLError as exc:
             raise self.malformed(str(exc)) from exc
 
-    def page(self, *, root: str | tuple[str, ...], row: str) -> _xml.Page:
+    def page(
+        self, *, root: str | tuple[str, ...], row: str, needs: tuple[str, ...] = ()
+    ) -> _xml.Page:
         """
         Return the body as one page of a listing.
 
+        :param needs: Fields that every row must have; sizes and part numbers must be numbers.
         :raises AuroraObjectsError: as :meth:`text_of` does.
         """
         self._raise_error()
         try:
-            return _xml.page(self.content, root=root, row=row)
+            return _xml.page(self.content, root=root, row=row, needs=needs)
         except _xml.MalformedXMLError as exc:
             raise self.malformed(str(exc)) from exc
 

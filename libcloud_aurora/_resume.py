@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from libcloud_aurora._files import keep_mode, read_pieces, reserve
+from libcloud_aurora._files import hidden, keep_mode, read_pieces, reserve
 from libcloud_aurora._version import BUFFER_SIZE
 from libcloud_aurora.errors import AuroraObjectsError
 
@@ -35,8 +35,8 @@ class Partial:
     def __init__(self, target: Path, path: str) -> None:
         self._target = target
         self._path = path
-        self._data_path = target.with_name(f".{target.name[:60]}.resume.part")
-        self._journal_path = target.with_name(f".{target.name[:60]}.resume.journal")
+        self._data_path = hidden(target, "resume.part")
+        self._journal_path = hidden(target, "resume.journal")
         self._lock = threading.Lock()
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._journal = os.open(self._journal_path, flags | os.O_APPEND, 0o666)

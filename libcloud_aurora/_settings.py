@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,9 @@ from typing import Any
 
 from libcloud_aurora._signing import Credentials
 from libcloud_aurora.config import RetryPolicy, TransferConfig, check_number
+
+#: A name or an address of IPv4, or an address of IPv6.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,7 @@ class Settings:
                 raise ValueError(f"{name} must be a text that is not empty")
         self._check_endpoint()
         if self.timeout is not None:
-            check_number("timeout", self.timeout, low=0.001)
+            check_number("timeout", self.timeout, low=0.001, high=86_400)
         bundle = self.ex_verify_ssl
         if not isinstance(bundle, bool) and not (
             isinstance(bundle, str) and os.path.exists(bundle)
@@ -56,8 +60,10 @@ class Settings:
         _ = self.transfer, self.retry
 
     def _check_endpoint(self) -> None:
-        if not isinstance(self.host, str) or not self.host or any(c in "/?#@ " for c in self.host):
-            raise ValueError(f"host must be a bare host name without scheme, not {self.host!r}")
+        if not isinstance(self.host, str) or not _HOST.fullmatch(self.host):
+            raise ValueError(
+                f"host must be a bare host name without scheme and port, not {self.host!r}"
+            )
         if self.port is not None:
             try:
                 number = int(self.port)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from libcloud_aurora.config import MAX_OBJECT_SIZE
 from libcloud_aurora.errors import FileChangedError
 
 #: Bytes asked of a file-like object at once.
@@ -154,14 +156,11 @@ class StreamParts(Iterator[Part]):
             held, self._held = self._held, None
             return held
         if self._count and self._cutter.ended():
-            self._check_end()
             raise StopIteration
-        planned = next(self._sizes, None)
-        if planned is None and self._count:
-            raise ValueError(
-                f"the stream is longer than {self.size or 5 * 1024**4} bytes (ex_size)"
-            )
-        return self._next_part(planned or 0)
+        planned = next(self._sizes, 0)
+        if self._count and not planned:
+            raise _too_long(MAX_OBJECT_SIZE)
+        return self._next_part(planned)
 
     def check_unchanged(self) -> None:
         """Nothing to compare: each byte of a stream is read once."""
@@ -173,12 +172,18 @@ class StreamParts(Iterator[Part]):
         self._cut += size
         if self._cutter.ended():
             self._check_end()
+        elif self._cut == self.size:
+            raise _too_long(self.size)
         view = memoryview(buffer)[:size]
         return Part(self._count, size, lambda: view, lambda: self._buffers.give(buffer))
 
     def _check_end(self) -> None:
         if self.size is not None and self._cut != self.size:
             raise ValueError(f"the stream holds {self._cut} bytes, not {self.size} (ex_size)")
+
+
+def _too_long(size: int) -> ValueError:
+    return ValueError(f"the stream is longer than {size} bytes (ex_size)")
 
 
 class FileParts(Iterator[Part]):
@@ -191,15 +196,16 @@ class FileParts(Iterator[Part]):
     """
 
     def __init__(self, path: Any, plan: Callable[[int], Iterator[int]]) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
         self._path = path
-        self._before = os.fstat(self._file.fileno())
+        self._before = os.stat(path)
         self.size = self._before.st_size
-        try:
-            self.sizes = dict(enumerate(plan(self.size), 1))
-        except ValueError:
+        self.sizes = dict(enumerate(plan(self.size), 1))
+        if stat.S_ISFIFO(self._before.st_mode):
+            raise self._irregular()
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by __exit__
+        if not stat.S_ISREG(self._before.st_mode) or (self.size == 0 and self._file.read(1)):
             self._file.close()
-            raise
+            raise self._irregular()
         self._left = iter(self.sizes.items())
         self._offset = 0
         self._held: Part | None = None
@@ -259,6 +265,12 @@ class FileParts(Iterator[Part]):
         before = self._before
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise self._changed()
+
+    def _irregular(self) -> ValueError:
+        return ValueError(
+            f"file_path must name a regular file that knows its size, not {self._path!r}: "
+            "open it and use upload_object_via_stream()."
+        )
 
     def _changed(self) -> FileChangedError:
         return FileChangedError(

@@ -113,7 +113,7 @@ class Target:
         while True:
             params = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": 1000}
             response = self.request(self.path, params=params)
-            page = response.page(root=PARTS_ROOTS, row="Part")
+            page = response.page(root=PARTS_ROOTS, row="Part", needs=("PartNumber", "Size", "ETag"))
             for row in page.rows:
                 number = int(row["PartNumber"])
                 parts[number] = int(row["Size"]), strip_etag(row["ETag"])

@@ -46,14 +46,18 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     :raises TypeError: if ``extra`` or its ``meta_data`` is no mapping.
     :raises ValueError: if a metadata name cannot be part of a header.
     """
-    for name, value in (("extra", extra), ("meta_data", (extra or {}).get("meta_data"))):
-        if value is not None and not isinstance(value, Mapping):
-            raise TypeError(f"{name} must be a dict, not {type(value).__name__}")
+    _check_mapping("extra", extra)
     cleaned = dict(extra or {})
+    _check_mapping("meta_data", cleaned.get("meta_data"))
     cleaned["meta_data"] = {
         _meta_name(name): str(value) for name, value in (cleaned.get("meta_data") or {}).items()
     }
     return cleaned
+
+
+def _check_mapping(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, not {type(value).__name__}")
 
 
 def _meta_name(name: Any) -> str:

@@ -68,11 +68,12 @@ class Version:
             self.size = int(length)
             return self.size
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
-        if match is None or int(match[1]) != start:
+        first, last, size = (int(number) for number in match.groups()) if match else (-1, -1, -1)
+        if not start == first <= last < size:
             self.release()
             raise answer.malformed(f"Content-Range {answer.headers.get('content-range')!r}")
-        self.size = int(match[3])
-        return int(match[2]) + 1
+        self.size = size
+        return last + 1
 
     def _open(
         self, start: int, stop: int | None, *, ranged: bool = True, once: bool = False
@@ -135,6 +136,8 @@ class Version:
 
         def attempt() -> None:
             nonlocal position
+            if start == stop and self._first is None:
+                return
             for view in self._buffers(position, stop, space_at, stop_event):
                 deliver(position, view)
                 position += len(view)

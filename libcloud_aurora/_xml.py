@@ -19,6 +19,9 @@ MAX_DOCUMENT_SIZE = 64 * 1024**2
 #: Most elements of one document, so that a document of empty elements stays cheap.
 MAX_ELEMENTS = 400_000
 
+#: Fields that hold numbers.
+_NUMBERS = frozenset({"Size", "PartNumber"})
+
 _NAMESPACE = re.compile(r'\sxmlns=(?:"[^"]*"|\'[^\']*\')')
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,10}));")
@@ -74,6 +77,16 @@ def _texts(element: ElementTree.Element) -> dict[str, str]:
     return {child.tag: child.text or "" for child in element}
 
 
+def _row(element: ElementTree.Element) -> dict[str, str]:
+    """Return the texts of an element, those of its owner and initiator under paths."""
+    texts = _texts(element)
+    for name in ("Owner", "Initiator"):
+        child = element.find(name)
+        if child is not None:
+            texts.update({f"{name}/{field}": text for field, text in _texts(child).items()})
+    return texts
+
+
 def error_fields(body: bytes) -> dict[str, str]:
     """Return the fields of an ``<Error>`` document (Code, Message, ...), none if it is another."""
     try:
@@ -83,28 +96,26 @@ def error_fields(body: bytes) -> dict[str, str]:
     return _texts(root) if root.tag == "Error" else {}
 
 
-def page(body: bytes, *, root: str | tuple[str, ...], row: str) -> Page:
+def page(
+    body: bytes, *, root: str | tuple[str, ...], row: str, needs: tuple[str, ...] = ()
+) -> Page:
     """
     Read one page of a listing.
 
     :param root: Name the root element must have, or several.
     :param row: Name of the elements to return as rows.
+    :param needs: Fields that every row must have.
     :raises MalformedXMLError: if the document is another one.
     """
     document = parse(body)
     roots = (root,) if isinstance(root, str) else root
     if document.tag not in roots:
         raise MalformedXMLError(f"<{document.tag}> where <{roots[0]}> belongs")
-    rows = []
-    for element in document.iter(row):
-        texts = _texts(element)
-        owner = element.find("Owner")
-        if owner is not None:
-            texts.update({f"Owner/{name}": text for name, text in _texts(owner).items()})
-        initiator = element.find("Initiator")
-        if initiator is not None:
-            texts.update({f"Initiator/{name}": text for name, text in _texts(initiator).items()})
-        rows.append(texts)
+    rows = [_row(element) for element in document.iter(row)]
+    for texts in rows:
+        for name in needs:
+            if name not in texts or (name in _NUMBERS and not texts[name].isdecimal()):
+                raise MalformedXMLError(f"a <{row}> whose <{name}> is {texts.get(name)!r}")
     prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
     fields = _texts(document)
     return Page(rows, prefixes, fields.get("IsTruncated", "").lower() == "true", fields)

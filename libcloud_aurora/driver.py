@@ -75,6 +75,8 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions):
     def get_object(self, container_name: str, object_name: str) -> Object:
         container = Container(name=container_name, extra={}, driver=self)
         response = self._request(self._get_object_path(container, object_name), method="HEAD")
+        if not response.headers.get("content-length", "").isdecimal():
+            raise response.malformed("an object without a length")
         return _values.object_from_headers(object_name, container, response.headers, self)
 
     def delete_object(self, obj: Object) -> bool:

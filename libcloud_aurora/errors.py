@@ -153,6 +153,9 @@ class MalformedAnswerError(AuroraObjectsError):
 class NetworkError(AuroraObjectsError, requests.ConnectionError):
     """The server could not be reached, or the connection broke."""
 
+    request = None
+    response = None
+
 
 class NetworkTimeoutError(NetworkError, requests.Timeout):
     """The server did not answer in time."""

@@ -152,7 +152,7 @@ def own_layouts(object_size: int, etag: str, part_size: int) -> list[list[int]]:
     :rtype: ``list`` of ``list`` of ``int``
     """
     count = part_count(etag)
-    if count is None:
+    if count is None or object_size > MAX_OBJECT_SIZE:
         return []
     if count == 1:
         return [[object_size]]
