@@ -202,9 +202,11 @@ class Download:
 
     def _plan(self, version: Version) -> Ranges:
         """Return the ranges to fetch: the one whose answer has begun, then the rest."""
-        stop = self._stop(version)
-        rest = self._ranges(version.first_stop, stop) if version.first_stop < stop else []
-        return [(self._start, version.first_stop), *rest]
+        first, stop = (self._start, version.first_stop), self._stop(version)
+        planned = self._ranges(self._start, stop)
+        if planned[0] == first:
+            return planned
+        return [first, *(self._ranges(first[1], stop) if first[1] < stop else [])]
 
     def _fetch(
         self,
