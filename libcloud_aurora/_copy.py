@@ -18,21 +18,20 @@ from libcloud_aurora.parts import plan_part_sizes
 COPY_PART_SIZE = 512 * MIB
 
 
-def copy_whole(
-    target: Target, source_path: str, headers: Mapping[str, str], retrier: Retrier
-) -> None:
+def read_etag(response: AuroraResponse) -> str:
+    """Read an answer to CopyObject or UploadPartCopy."""
+    return response.text_of("ETag")
+
+
+def copy_whole(target: Target, source_path: str, headers: Mapping[str, str]) -> None:
     """
     Copy with one request.
 
     radosgw answers 200 before it has copied: only a body with an ETag is a success.
     """
 
-    def attempt() -> str:
-        sent = {**headers, "x-amz-copy-source": source_path}
-        response = target.request(target.path, method="PUT", headers=sent, retry_failed=False)
-        return response.text_of("ETag")
-
-    retrier.run(attempt)
+    sent = {**headers, "x-amz-copy-source": source_path}
+    target.request(target.path, method="PUT", headers=sent, accept=read_etag)
 
 
 def copy_by_parts(
@@ -84,9 +83,14 @@ def _copy_part(
 
     def attempt() -> str:
         response = target.request(
-            target.path, method="PUT", params=params, headers=headers, retry_failed=False
+            target.path,
+            method="PUT",
+            params=params,
+            headers=headers,
+            retry_failed=False,
+            accept=read_etag,
         )
-        return response.text_of("ETag")
+        return strip_etag(response.accepted)
 
     etag, _ = retrier.run(attempt, method="PUT")
-    etags[number] = strip_etag(etag)
+    etags[number] = etag

@@ -14,6 +14,11 @@ from libcloud_aurora.errors import AuroraObjectsError, DeleteFailedError, redact
 BATCH_SIZE = 1000
 
 
+def read_failures(response: AuroraResponse) -> _xml.Page:
+    """Read an answer to DeleteObjects."""
+    return response.page(root="DeleteResult", row="Error")
+
+
 def delete_keys(
     request: Callable[..., AuroraResponse],
     bucket_path: str,
@@ -32,11 +37,12 @@ def delete_keys(
         together = [key for key in batch if _xml.can_carry(key)]
         if together:
             body = _xml.delete_objects(together)
-            response = request(bucket_path, method="POST", params={"delete": ""}, data=body)
-            page = response.page(root="DeleteResult", row="Error")
+            response = request(
+                bucket_path, method="POST", params={"delete": ""}, data=body, accept=read_failures
+            )
             failures.update(
                 (row.get("Key", ""), redact(f"{row.get('Code')} {row.get('Message', '')}".strip()))
-                for row in page.rows
+                for row in response.accepted.rows
             )
         for key in batch:
             if not _xml.can_carry(key):

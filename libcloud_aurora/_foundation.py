@@ -232,7 +232,7 @@ class Foundation(BaseS3StorageDriver):
 
     def _listing(self) -> Listing:
         ahead = self._shared().workers if self._transfer.max_concurrency > 1 else None
-        return Listing(self._request, self._retrier, ahead, self)
+        return Listing(self._request, ahead, self)
 
     def _target(self, container: Container, object_name: str) -> Target:
         return Target(

@@ -16,9 +16,10 @@ from libcloud.storage.drivers.s3 import S3MultipartUpload
 from libcloud_aurora._parallel import Workers
 from libcloud_aurora._paths import bucket_path
 from libcloud_aurora._response import AuroraResponse
-from libcloud_aurora._retry import Retrier
+from libcloud_aurora._target import read_uploads
 from libcloud_aurora._values import object_from_row
 from libcloud_aurora._xml import Page
+from libcloud_aurora.errors import MalformedAnswerError
 
 Request = Callable[..., AuroraResponse]
 
@@ -27,33 +28,31 @@ PAGE_SIZE = 1000
 EMPTY_PAGE = Page([], [], False, {})
 
 
+def read_buckets(response: AuroraResponse) -> Page:
+    """Read an answer to ListBuckets."""
+    return response.page(root="ListAllMyBucketsResult", row="Bucket", needs=("Name",))
+
+
+def read_objects(response: AuroraResponse) -> Page:
+    """Read an answer to ListObjects."""
+    return response.page(root="ListBucketResult", row="Contents", needs=("Key", "Size"))
+
+
 class Listing:
     """
-    Fetches pages, and again those that arrive damaged.
+    Fetches pages.
 
     :param request: Sends one request.
     :param workers: Threads that fetch the next page ahead, or ``None`` for none.
     """
 
-    def __init__(
-        self, request: Request, retrier: Retrier, workers: Workers | None, driver: Any
-    ) -> None:
+    def __init__(self, request: Request, workers: Workers | None, driver: Any) -> None:
         self._request = request
-        self._retrier = retrier
         self._workers = workers
         self._driver = driver
 
-    def _page(
-        self, path: str, params: dict[str, Any], *, root: str, row: str, needs: tuple[str, ...]
-    ) -> Page:
-        def fetch() -> Page:
-            response = self._request(path, params=params, retry_failed=False)
-            return response.page(root=root, row=row, needs=needs)
-
-        return self._retrier.run(fetch)[0]
-
     def containers(self) -> Iterator[Container]:
-        page = self._page("/", {}, root="ListAllMyBucketsResult", row="Bucket", needs=("Name",))
+        page: Page = self._request("/", accept=read_buckets).accepted
         for row in page.rows:
             extra = {"creation_date": row.get("CreationDate")}
             yield Container(name=row["Name"], extra=extra, driver=self._driver)
@@ -83,7 +82,9 @@ class Listing:
             names = [unquote(row["Key"]) for row in page.rows]
             limit -= len(names)
             last = max([*names[-1:], *page.prefixes[-1:]])
-            more = page.is_truncated and limit > 0 and last > params.get("marker", "")
+            if page.is_truncated and last <= params.get("marker", ""):
+                raise self._endless(container)
+            more = page.is_truncated and limit > 0
             params["marker"] = last
             with self._ahead(partial(fetch, limit) if more else None) as following:
                 for name, row in zip(names, page.rows, strict=True):
@@ -105,13 +106,9 @@ class Listing:
                 wait([future])
 
     def _object_page(self, path: str, params: dict[str, str], limit: int) -> Page:
-        return self._page(
-            path,
-            {**params, "encoding-type": "url", "max-keys": min(limit, PAGE_SIZE)},
-            root="ListBucketResult",
-            row="Contents",
-            needs=("Key", "Size"),
-        )
+        asked = {**params, "encoding-type": "url", "max-keys": min(limit, PAGE_SIZE)}
+        page: Page = self._request(path, params=asked, accept=read_objects).accepted
+        return page
 
     def uploads(
         self, container: Container, *, prefix: str | None, delimiter: str | None = None
@@ -123,13 +120,7 @@ class Listing:
         )
         path = bucket_path(container.name, self._driver)
         while True:
-            page = self._page(
-                path,
-                params,
-                root="ListMultipartUploadsResult",
-                row="Upload",
-                needs=("Key", "UploadId"),
-            )
+            page: Page = self._request(path, params=params, accept=read_uploads).accepted
             for row in page.rows:
                 yield S3MultipartUpload(
                     unquote(row["Key"]),
@@ -138,9 +129,16 @@ class Listing:
                     row.get("Initiator/DisplayName"),
                     row.get("Owner/DisplayName"),
                 )
-            if not page.is_truncated or not page.rows:
+            if not page.is_truncated:
                 return
             last = unquote(page.rows[-1]["Key"]), page.rows[-1]["UploadId"]
             if last == (params.get("key-marker"), params.get("upload-id-marker")):
-                return
+                raise self._endless(container)
             params["key-marker"], params["upload-id-marker"] = last
+
+    def _endless(self, container: Container) -> MalformedAnswerError:
+        return MalformedAnswerError(
+            f"listing of container {container.name!r} failed: the server repeats a page.",
+            driver=self._driver,
+            bucket=container.name,
+        )

@@ -172,7 +172,7 @@ class MultipartDriver(Foundation):
         headers.update(kept)
         if int(source.headers["content-length"]) <= MAX_PART_SIZE:
             headers["x-amz-metadata-directive"] = "REPLACE" if replace else "COPY"
-            copy_whole(target, source_path, headers, self._retrier)
+            copy_whole(target, source_path, headers)
             return
         window = self._window(lambda count: None)
         copy_by_parts(

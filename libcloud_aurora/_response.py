@@ -20,6 +20,7 @@ class AuroraResponse(S3Response):
     :ivar content: Its body, empty for a streamed one.
     :ivar raw: The open answer of a streamed one, to be read and released by its reader.
     :ivar history: A text for each attempt that failed before.
+    :ivar accepted: What the sender has read from it.
     """
 
     connection: Any
@@ -33,6 +34,7 @@ class AuroraResponse(S3Response):
         self.raw: Any = answer.raw
         self.content = content
         self.history: tuple[str, ...] = ()
+        self.accepted: Any = None
 
     @cached_property
     def body(self) -> str:  # type: ignore[override]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from libcloud_aurora._buffers import Buffers
 from libcloud_aurora.config import MAX_OBJECT_SIZE
 from libcloud_aurora.errors import FileChangedError
 
@@ -23,23 +23,6 @@ class Part(NamedTuple):
     size: int
     load: Callable[[], memoryview]
     release: Callable[[], None]
-
-
-class Buffers:
-    """Memory for parts, used again and again instead of being zeroed for each."""
-
-    def __init__(self) -> None:
-        self._free: deque[bytearray] = deque()
-
-    def take(self, size: int) -> bytearray:
-        try:
-            buffer = self._free.pop()
-        except IndexError:
-            return bytearray(size)
-        return buffer if len(buffer) >= size else bytearray(size)
-
-    def give(self, buffer: bytearray) -> None:
-        self._free.append(buffer)
 
 
 def as_bytes(chunk: Any) -> Any:

@@ -6,7 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from typing import Any
 
+from libcloud_aurora._buffers import Buffers
 from libcloud_aurora._download import Download
 from libcloud_aurora._verify import PartHashes
 from libcloud_aurora._version import Version
@@ -24,6 +26,10 @@ class Stream(Download):
 
     Memory: ``max_concurrency`` ranges of 2 MiB, the one being consumed, and one chunk.
     """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._buffers = Buffers()
 
     def chunks(self, chunk_size: int) -> Iterator[bytes]:
         """
@@ -107,7 +113,7 @@ class Stream(Download):
     def _collect(
         self, version: Version, start: int, stop: int, stop_event: threading.Event
     ) -> memoryview:
-        space = memoryview(bytearray(stop - start))
+        space = memoryview(self._buffers.take(stop - start))[: stop - start]
         version.read_into(space, start, stop_event=stop_event)
         return space
 
@@ -124,7 +130,9 @@ class Stream(Download):
                     position = end
                 if not ahead[0].done():
                     width = min(2 * width, self._config.max_concurrency)
-                yield ahead.popleft().result()
+                space = ahead.popleft().result()
+                yield space
+                self._buffers.give(space.obj)
         finally:
             halt.set()
             for future in ahead:
@@ -149,7 +157,7 @@ def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:
             yield b"".join(pending)
             pending, have, view = [], 0, view[len(taken) :]
         if view:
-            pending.append(view)
+            pending.append(memoryview(bytes(view)))  # the piece's memory is used again
             have += len(view)
     if pending:
         yield b"".join(pending)

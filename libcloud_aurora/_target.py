@@ -12,9 +12,11 @@ from libcloud_aurora._clock import http_time, moment
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import is_transient, logger
 from libcloud_aurora._values import strip_etag
+from libcloud_aurora._xml import Page
 from libcloud_aurora.errors import (
     AuroraObjectsError,
     KeyNotFoundError,
+    MalformedAnswerError,
     UploadNotFoundError,
 )
 
@@ -26,6 +28,16 @@ CLOCK_MARGIN = timedelta(seconds=2)
 ABORTS = 3
 #: What a listing of parts is called: by AWS and radosgw, by radosgw Jewel, and by moto.
 PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
+
+
+def read_parts(response: AuroraResponse) -> Page:
+    """Read an answer to ListParts."""
+    return response.page(root=PARTS_ROOTS, row="Part", needs=("PartNumber", "Size", "ETag"))
+
+
+def read_uploads(response: AuroraResponse) -> Page:
+    """Read an answer to ListMultipartUploads."""
+    return response.page(root="ListMultipartUploadsResult", row="Upload", needs=("Key", "UploadId"))
 
 
 class Target:
@@ -71,9 +83,13 @@ class Target:
         began = time.monotonic()
         try:
             response = self.request(
-                self.path, method="POST", params={"uploads": ""}, headers=headers
+                self.path,
+                method="POST",
+                params={"uploads": ""},
+                headers=headers,
+                accept=lambda answer: answer.text_of("UploadId"),
             )
-            upload_id = response.text_of("UploadId")
+            upload_id: str = response.accepted
         except BaseException as error:
             if not isinstance(error, AuroraObjectsError) or is_transient(error):
                 self._abort_orphans(began)
@@ -112,25 +128,22 @@ class Target:
         marker = 0
         while True:
             params = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": 1000}
-            response = self.request(self.path, params=params)
-            page = response.page(root=PARTS_ROOTS, row="Part", needs=("PartNumber", "Size", "ETag"))
+            page = self.request(self.path, params=params, accept=read_parts).accepted
             for row in page.rows:
                 number = int(row["PartNumber"])
                 parts[number] = int(row["Size"]), strip_etag(row["ETag"])
-            if not page.is_truncated or not parts or max(parts) <= marker:
+            if not page.is_truncated:
                 return parts
+            if max(parts) <= marker:
+                raise MalformedAnswerError(f"parts of {self.key!r}: the server repeats a page.")
             marker = max(parts)
 
     def uploads_of_key(self) -> tuple[dict[str, dict[str, str]], datetime | None]:
         """Return the unfinished uploads of this key by id, and the server's time."""
         params = {"uploads": "", "prefix": self.key, "encoding-type": "url"}
-        response = self.request(self.bucket_path, params=params)
-        page = response.page(root="ListMultipartUploadsResult", row="Upload")
-        rows = {
-            row["UploadId"]: row
-            for row in page.rows
-            if "UploadId" in row and unquote(row.get("Key", "")) == self.key
-        }
+        response = self.request(self.bucket_path, params=params, accept=read_uploads)
+        page = response.accepted
+        rows = {row["UploadId"]: row for row in page.rows if unquote(row["Key"]) == self.key}
         return rows, http_time(response.headers.get("date"))
 
     def abort(self, upload_id: str) -> None:

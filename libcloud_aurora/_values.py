@@ -103,6 +103,18 @@ def kept_headers(source: Mapping[str, str], extra: Mapping[str, Any]) -> dict[st
     return kept
 
 
+def wire_value(name: str, value: Any) -> str:
+    """
+    Return a header value as http.client sends it: UTF-8 bytes dressed as latin-1.
+
+    :raises ValueError: if it holds a control character, which radosgw answers with a bare 400.
+    """
+    text = str(value)
+    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+        raise ValueError(f"header {name!r} must not hold control characters: {text!r}")
+    return text.strip().encode().decode("latin-1")
+
+
 def strip_etag(value: str | None) -> str:
     """Return an ETag without quotes."""
     return (value or "").strip().strip('"')

@@ -56,20 +56,20 @@ class Version:
         self.etag = strip_etag(self._first.headers.get("etag"))
         self.pin = {"If-Match": f'"{self.etag}"'} if self.etag else {}
         self.start = start
-        self.first_stop = self._learn_size(self._first, start)
+        self.first_stop = self._learn_size(self._first, start, stop)
 
-    def _learn_size(self, answer: AuroraResponse, start: int) -> int:
+    def _learn_size(self, answer: AuroraResponse, start: int, asked: int | None) -> int:
         """Set the object's size from the first answer, and return where that ends."""
         length = answer.headers.get("content-length", "")
         if answer.status != 206:
-            if start or not length.isdigit():
+            if not length.isdigit() or start or int(length) > (asked or int(length)):
                 self.release()
                 raise answer.malformed("no range, or no length, where they were asked for")
             self.size = int(length)
             return self.size
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
         first, last, size = (int(number) for number in match.groups()) if match else (-1, -1, -1)
-        if not start == first <= last < size:
+        if not start == first <= last < min(size, size if asked is None else asked):
             self.release()
             raise answer.malformed(f"Content-Range {answer.headers.get('content-range')!r}")
         self.size = size

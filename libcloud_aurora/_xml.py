@@ -118,7 +118,10 @@ def page(
                 raise MalformedXMLError(f"a <{row}> whose <{name}> is {texts.get(name)!r}")
     prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
     fields = _texts(document)
-    return Page(rows, prefixes, fields.get("IsTruncated", "").lower() == "true", fields)
+    truncated = fields.get("IsTruncated", "").lower() == "true"
+    if truncated and not (rows or prefixes):
+        raise MalformedXMLError("a page with nothing on it that says there is more")
+    return Page(rows, prefixes, truncated, fields)
 
 
 def text_of(body: bytes, *names: str) -> str:

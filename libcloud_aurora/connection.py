@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -18,6 +18,7 @@ from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier, logger
 from libcloud_aurora._signing import EMPTY_SHA256, Signer, canonical_query
 from libcloud_aurora._transport import AuroraTransport
+from libcloud_aurora._values import wire_value
 from libcloud_aurora.errors import (
     AuroraObjectsError,
     MalformedAnswerError,
@@ -70,6 +71,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         stream: bool = False,
         json: Any = None,
         retry_failed: bool | None = None,
+        accept: Callable[[AuroraResponse], object] | None = None,
     ) -> AuroraResponse:
         """
         Send one request, and again while it fails for reasons that pass.
@@ -94,6 +96,10 @@ class AuroraObjectsConnection(BaseS3Connection):
         :param retry_failed: ``False`` to send once only.
         :type retry_failed: ``bool``
 
+        :param accept: Reads the answer; what it raises counts as a failed attempt, and what it
+            returns is the answer's ``accepted``.
+        :type accept: ``Callable``
+
         :return: The answer, always a success.
         :rtype: :class:`AuroraResponse`
 
@@ -111,7 +117,9 @@ class AuroraObjectsConnection(BaseS3Connection):
         )
         attempts = 1 if retry_failed is False else None
         response, history = self.retrier.run(
-            lambda: call.send(stream=stream), method=call.method, attempts=attempts
+            lambda: call.send(stream=stream, accept=accept),
+            method=call.method,
+            attempts=attempts,
         )
         response.history = history
         return response
@@ -159,8 +167,16 @@ class _Call:
         self.bucket = unquote(bucket) or None
         self.key = unquote(key) or None
 
-    def send(self, *, stream: bool) -> AuroraResponse:
-        """Send once; after a clock correction, once more."""
+    def send(
+        self, *, stream: bool, accept: Callable[[AuroraResponse], object] | None
+    ) -> AuroraResponse:
+        """Send once, after a clock correction once more, and read the answer."""
+        response = self._send_in_time(stream=stream)
+        if accept is not None:
+            response.accepted = accept(response)
+        return response
+
+    def _send_in_time(self, *, stream: bool) -> AuroraResponse:
         try:
             return self._send(stream=stream)
         except AuroraObjectsError as error:
@@ -264,6 +280,9 @@ def _refused(answer: requests.Response) -> tuple[int, dict[str, str], bytes]:
 def _read(answer: requests.Response, limit: int) -> bytes:
     """Read a body, and one byte more than the limit of one that is too long."""
     content: bytes = answer.raw.read(limit + 1, decode_content=False)
+    missing = getattr(answer.raw, "length_remaining", None) or 0
+    if missing and len(content) <= limit:
+        raise http.client.IncompleteRead(content, missing)
     return content
 
 
@@ -272,15 +291,3 @@ def _body(data: Any) -> Any:
     if hasattr(data, "read"):
         data = data.read()
     return data.encode() if isinstance(data, str) else data
-
-
-def wire_value(name: str, value: Any) -> str:
-    """
-    Return a header value as http.client sends it: UTF-8 bytes dressed as latin-1.
-
-    :raises ValueError: if it holds a control character, which radosgw answers with a bare 400.
-    """
-    text = str(value)
-    if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise ValueError(f"header {name!r} must not hold control characters: {text!r}")
-    return text.strip().encode().decode("latin-1")
