@@ -131,7 +131,8 @@ class Listing:
                 )
             if not page.is_truncated:
                 return
-            last = unquote(page.rows[-1]["Key"]), page.rows[-1]["UploadId"]
+            ids = [(unquote(row["Key"]), row["UploadId"]) for row in page.rows[-1:]]
+            last = max(ids + [(each, "") for each in page.prefixes[-1:]])
             if last == (params.get("key-marker"), params.get("upload-id-marker")):
                 raise self._endless(container)
             params["key-marker"], params["upload-id-marker"] = last

@@ -57,6 +57,7 @@ class Signer:
 
     credentials: Credentials
     region: str = "us-east-1"
+    _keys: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def headers(
         self,
@@ -140,8 +141,16 @@ class Signer:
     def signature(self, canonical_request: str, stamp: str, scope: str) -> str:
         """Sign a canonical request; header values are latin-1, as they go over the wire."""
         digest = hashlib.sha256(canonical_request.encode("latin-1")).hexdigest()
-        key = f"AWS4{self.credentials.secret_key}".encode()
-        for step in scope.split("/"):
-            key = hmac.digest(key, step.encode(), "sha256")
         text = "\n".join([ALGORITHM, stamp, scope, digest])
-        return hmac.digest(key, text.encode(), "sha256").hex()
+        return hmac.digest(self._key(scope), text.encode(), "sha256").hex()
+
+    def _key(self, scope: str) -> bytes:
+        """Return the key of one day, derived once."""
+        key = self._keys.get(scope)
+        if key is None:
+            key = f"AWS4{self.credentials.secret_key}".encode()
+            for step in scope.split("/"):
+                key = hmac.digest(key, step.encode(), "sha256")
+            self._keys.clear()
+            self._keys[scope] = key
+        return key

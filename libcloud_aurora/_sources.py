@@ -14,6 +14,8 @@ from libcloud_aurora.errors import FileChangedError
 
 #: Bytes asked of a file-like object at once.
 READ_SIZE = 1024**2
+#: Bytes up to which a stream is sent without a buffer of the size of a part.
+SMALL_SIZE = 64 * 1024
 
 
 class Part(NamedTuple):
@@ -97,6 +99,17 @@ class _Cutter:
         self._rest = b""
         return position
 
+    def head(self, size: int) -> Any:
+        """Look at the first bytes, a little more than asked for; ``None`` if the stream goes on."""
+        pieces, have = [], 0
+        for chunk in self._chunks:
+            pieces.append(chunk if type(chunk) is bytes else bytes(as_bytes(chunk)))
+            have += len(chunk)
+            if have > size:
+                self._rest = b"".join(pieces)
+                return None
+        return b"".join(pieces)
+
     def ended(self) -> bool:
         """Tell whether the stream holds nothing more; looks at the next chunk if it must."""
         while not self._rest:
@@ -148,7 +161,19 @@ class StreamParts(Iterator[Part]):
     def check_unchanged(self) -> None:
         """Nothing to compare: each byte of a stream is read once."""
 
+    def _small_stream(self, planned: int) -> Part | None:
+        """Return the first part of a small stream, for which a whole buffer would be a waste."""
+        head = None if self._count else self._cutter.head(min(SMALL_SIZE, planned))
+        if head is None:
+            return None
+        self._count, self._cut = 1, len(head)
+        self._check_end()
+        return Part(1, len(head), lambda: memoryview(head), lambda: None)
+
     def _next_part(self, planned: int) -> Part:
+        small = self._small_stream(planned)
+        if small is not None:
+            return small
         buffer = self._buffers.take(planned)
         size = self._cutter.fill(memoryview(buffer)[:planned])
         self._count += 1

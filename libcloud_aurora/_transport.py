@@ -17,7 +17,7 @@ from libcloud.http import LibcloudConnection
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from libcloud_aurora._signing import escape_dots
@@ -87,9 +87,10 @@ _POOLS = {"http": _Pool, "https": _TLSPool}
 
 
 class PooledAdapter(HTTPAdapter):
-    """requests' adapter over the pools above, without cookies."""
+    """requests' adapter over the pools above, without its cookies and its work per request."""
 
     def __init__(self) -> None:
+        self._pools: dict[str, tuple[Any, bool]] = {}
         super().__init__(pool_maxsize=POOL_SIZE)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -108,17 +109,58 @@ class PooledAdapter(HTTPAdapter):
                 pool = manager.pools.get(key)
                 if pool is not None:
                     pool.close()
+        self._pools.clear()
         super().close()
 
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Send over a pooled connection; failures are urllib3's, and nothing is tried twice."""
+        url = request.url or ""
+        origin, path = url[: url.index("/", 8)], url[url.index("/", 8) :]
+        pool, proxied = self._pool(origin, request, verify, proxies)
+        raw = pool.urlopen(
+            request.method,
+            url if proxied else path,
+            body=request.body,
+            headers=request.headers,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+            retries=False,
+            timeout=Timeout(connect=timeout, read=timeout),
+        )
         response = requests.Response()
-        response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
-        response.raw = resp
-        response.reason = resp.reason
-        response.url = req.url or ""
-        response.request = req
+        response.status_code = raw.status
+        response.headers = raw.headers
+        response.raw = raw
+        response.reason = raw.reason
+        response.url = url
+        response.request = request
         return response
+
+    def _pool(
+        self, origin: str, request: requests.PreparedRequest, verify: Any, proxies: Any
+    ) -> tuple[Any, bool]:
+        """Return the pool of an endpoint, and whether it needs absolute URLs; found out once."""
+        found = self._pools.get(origin)
+        if found is None:
+            if hasattr(self, "get_connection_with_tls_context"):
+                pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
+            else:  # requests before 2.32
+                pool = self.get_connection(request.url or "", proxies)
+            self.cert_verify(pool, origin, verify, None)  # type: ignore[no-untyped-call]
+            proxy = select_proxy(origin, proxies)
+            absolute = origin.startswith("http:") and (proxy or "socks")[:5] != "socks"
+            found = self._pools[origin] = pool, absolute
+        return found
 
 
 class AuroraTransport(LibcloudConnection):

@@ -83,8 +83,8 @@ def _growing_sizes(part_size: int) -> Iterator[int]:
 
 def _growth_step(part_size: int) -> int:
     """Return the fewest whole MiB a step with which 10,000 growing parts hold 5 TiB."""
-    late = range(MAX_PARTS - EVEN_PARTS)
-    steps = sum(number // GROWTH_STEP for number in late)
+    groups = (MAX_PARTS - EVEN_PARTS) // GROWTH_STEP
+    steps = GROWTH_STEP * groups * (groups - 1) // 2
     missing = max(0, MAX_OBJECT_SIZE - MAX_PARTS * part_size)
     return -(-missing // (steps * MIB)) * MIB
 
