@@ -131,12 +131,14 @@ class MultipartDriver(Foundation):
         :raises ValueError: naming what cannot be sent.
         """
         self._get_object_path(container, object_name)
-        _values.storage_class_headers(storage_class)
         cleaned = _values.clean_extra(extra)
         cleaned["content_type"] = self._determine_content_type(  # type: ignore[no-untyped-call]
             cleaned.get("content_type"), object_name, file_path=file_path
         )
-        return Wanted(container, object_name, cleaned, dict(headers or {}), storage_class)
+        wanted = Wanted(container, object_name, cleaned, dict(headers or {}), storage_class)
+        for name, value in wanted.all_headers().items():
+            _values.wire_value(name, value)
+        return wanted
 
     def _put_whole(self, part: Part, carrier: PartsWithProgress, wanted: Wanted) -> Object:
         """Send the only part with one PUT."""

@@ -62,11 +62,19 @@ class Partial:
         """Return the version the journal is about, and the spans whose bytes are on the disk."""
         size = os.fstat(self._journal).st_size
         lines = os.pread(self._journal, size, 0).decode("utf-8", "replace").splitlines()
-        notes = [note for note in map(_parsed, lines) if len(note) == 3]
-        if not notes or notes[0] != _parsed(lines[0]) or notes[0][0] != self._path:
+        notes = [_parsed(line) for line in lines]
+        if not notes or notes[0][:1] != [self._path]:
             return [], []
-        spans = [(start, stop) for start, stop, crc in notes[1:] if self._crc(start, stop) == crc]
-        return notes[0], sorted(spans)
+        good = [note for note in notes[1:] if self._is_good(note)]
+        return notes[0], sorted((start, stop) for start, stop, _ in good)
+
+    def _is_good(self, note: list[Any]) -> bool:
+        """Tell whether a note is one, and its bytes are on the disk."""
+        if [type(each) for each in note] != [int, int, int]:
+            return False
+        start, stop, crc = note
+        whole = 0 <= start < stop <= os.fstat(self.descriptor).st_size
+        return whole and self._crc(start, stop) == crc
 
     def _crc(self, start: int, stop: int) -> int:
         crc = 0

@@ -91,7 +91,8 @@ class Target:
             )
             upload_id: str = response.accepted
         except BaseException as error:
-            if not isinstance(error, AuroraObjectsError) or is_transient(error):
+            lost = isinstance(error, AuroraObjectsError) and is_transient(error)
+            if lost or not isinstance(error, Exception):
                 self._abort_orphans(began)
             raise
         if response.history:

@@ -81,9 +81,9 @@ def _row(element: ElementTree.Element) -> dict[str, str]:
     """Return the texts of an element, those of its owner and initiator under paths."""
     texts = _texts(element)
     for name in ("Owner", "Initiator"):
-        child = element.find(name)
-        if child is not None:
-            texts.update({f"{name}/{field}": text for field, text in _texts(child).items()})
+        if name in texts:
+            for field in element.find(name) or ():
+                texts[f"{name}/{field.tag}"] = field.text or ""
     return texts
 
 
