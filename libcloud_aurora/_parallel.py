@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
@@ -33,6 +33,50 @@ class Workers:
             executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=True)
+
+
+class Gate:
+    """
+    Counts the tasks of one transfer that run, and lets none begin once it is closed.
+
+    Futures cannot do that: Ctrl-C inside ``submit`` loses one whose task runs all the same.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._active = 0
+        self._closed = False
+
+    def guard(self, call: Callable[[], T]) -> Callable[[], T]:
+        """Return the call, to be counted while it runs, and cancelled if the gate is closed."""
+
+        def guarded() -> T:
+            with self._changed:
+                if self._closed:
+                    raise CancelledError
+                self._active += 1
+            try:
+                return call()
+            finally:
+                with self._changed:
+                    self._active -= 1
+                    self._changed.notify_all()
+
+        return guarded
+
+    def close(self) -> None:
+        """Wait until nothing runs any more; a Ctrl-C meanwhile is raised afterwards."""
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            try:
+                with self._changed:
+                    self._closed = True
+                    self._changed.wait_for(lambda: self._active == 0)
+                break
+            except KeyboardInterrupt as exc:
+                interrupt = exc
+        if interrupt is not None:
+            raise interrupt
 
 
 class Task(NamedTuple):
@@ -64,6 +108,7 @@ class Window:
         on_bytes: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.stop = threading.Event()
+        self._gate = Gate()
         self._workers = workers
         self._limit = limit
         self._budget = budget
@@ -93,7 +138,7 @@ class Window:
             for task in tasks:
                 while self._is_full(task):
                     self._collect(on_result)
-                future = self._workers.submit(task.call)
+                future = self._workers.submit(self._gate.guard(task.call))
                 self._running[future] = task.size
                 future.add_done_callback(self._events.put)
             while self._running:
@@ -104,7 +149,7 @@ class Window:
             self.stop.set()
             for future in self._running:
                 future.cancel()
-            wait(self._running)
+            self._gate.close()
 
     def _is_full(self, task: Task) -> bool:
         held = sum(self._running.values())

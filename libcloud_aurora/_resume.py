@@ -74,7 +74,7 @@ class Partial:
             return False
         start, stop, crc = note
         whole = 0 <= start < stop <= os.fstat(self.descriptor).st_size
-        return whole and self._crc(start, stop) == crc
+        return whole and bool(self._crc(start, stop) == crc)
 
     def _crc(self, start: int, stop: int) -> int:
         crc = 0

@@ -6,10 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from libcloud_aurora._buffers import Buffers
 from libcloud_aurora._download import Download
+from libcloud_aurora._parallel import Gate
 from libcloud_aurora._verify import PartHashes
 from libcloud_aurora._version import Version
 from libcloud_aurora.config import MIB, check_number
@@ -119,14 +121,15 @@ class Stream(Download):
 
     def _read_ahead(self, version: Version, start: int, stop: int) -> Iterator[memoryview]:
         """Fetch ranges ahead of the consumer: two at first, twice as many while it has to wait."""
-        halt = threading.Event()
+        halt, gate = threading.Event(), Gate()
         ahead: deque[Future[memoryview]] = deque()
         width, position = 2, start
         try:
             while position < stop or ahead:
                 while position < stop and len(ahead) < width:
                     end = min(position + NEXT_RANGE, stop)
-                    ahead.append(self._submit(version, position, end, halt))
+                    fetch = partial(self._collect, version, position, end, halt)
+                    ahead.append(self._workers.submit(gate.guard(fetch)))
                     position = end
                 if not ahead[0].done():
                     width = min(2 * width, self._config.max_concurrency)
@@ -136,13 +139,8 @@ class Stream(Download):
         finally:
             halt.set()
             for future in ahead:
-                if not future.cancel():
-                    future.exception()
-
-    def _submit(
-        self, version: Version, start: int, stop: int, halt: threading.Event
-    ) -> Future[memoryview]:
-        return self._workers.submit(lambda: self._collect(version, start, stop, halt))
+                future.cancel()
+            gate.close()
 
 
 def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:
