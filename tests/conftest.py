@@ -1,0 +1,36 @@
+"""What holds for every tier: its order, its sockets, and what coverage counts."""
+
+from pathlib import Path
+
+import coverage
+import pytest
+
+TIERS = ("unit", "faults", "docs", "live")
+COVERED = ("unit", "faults")
+LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+
+
+def tier_of(item):
+    """Return the name of the directory below tests/ that a test is in."""
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Run the quick tiers first; unit tests open no socket, all others reach only this machine."""
+    items.sort(key=lambda item: TIERS.index(tier_of(item)))
+    for item in items:
+        tier = tier_of(item)
+        if tier in ("faults", "live"):
+            item.add_marker(tier)
+        if tier == "unit":
+            item.add_marker("disable_socket")
+        else:
+            item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+
+
+def pytest_runtest_setup(item):
+    """Stop measuring coverage after the tiers that must reach all of the package by themselves."""
+    measuring = coverage.Coverage.current()
+    if measuring is not None and tier_of(item) not in COVERED:
+        measuring.stop()

@@ -1,0 +1,58 @@
+"""Every file of examples/, run as a user runs it, against a real radosgw."""
+
+import pytest
+from example_runs import Account, make_tree, run, tree
+
+
+@pytest.fixture
+def environment(cluster):
+    """Return an environment with the keys of the cluster's owner."""
+    keys = cluster.owner.access_key, cluster.owner.secret_key
+    return Account(cluster.endpoint, *keys).environment()
+
+
+def test_instantiate(environment):
+    """The documented two lines make a driver."""
+    assert run("instantiate.py", environment=environment) == ""
+
+
+def test_upload_list_and_download(environment, bucket, tmp_path):
+    """Files and streams that go up are listed and come down with the same bytes."""
+    source, copy = tmp_path / "źródło", tmp_path / "copy"
+    source.write_bytes(bytes(range(256)) * 50_000)
+
+    run("upload_file.py", source, bucket.name, "żółw/1", environment=environment)
+    run(
+        *("stream_upload.py", bucket.name, "żółw/2"),
+        stdin=source.read_bytes(),
+        environment=environment,
+    )
+    listing = run("list_objects.py", bucket.name, "żółw/", environment=environment)
+    for name in ("żółw/1", "żółw/2"):
+        output = run("download_and_verify.py", bucket.name, name, copy, environment=environment)
+        assert "verified" in output
+        assert copy.read_bytes() == source.read_bytes()
+
+    assert "25,600,000  bytes in 2 objects" in listing
+
+
+def test_backup_and_restore(environment, bucket, tmp_path):
+    """A backup that is restored is the source: every file, every directory, every byte."""
+    source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
+
+    run(
+        *("backup_directory.py", source, bucket.name, "--restore-to", restored),
+        environment=environment,
+    )
+
+    assert tree(restored) == tree(source)
+
+
+def test_demo(environment, driver):
+    """The demonstration ends well on a radosgw and leaves nothing behind."""
+    output = run("demo.py", environment=environment)
+
+    assert "SHA-256 of each is the source's" in output
+    assert "CDNNotSupportedError" in output
+    names = [found.name for found in driver.iterate_containers()]
+    assert not [name for name in names if name.startswith("libcloud-aurora-demo")]

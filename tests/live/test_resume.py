@@ -1,0 +1,219 @@
+"""A transfer whose process was killed goes on where it stopped, and mixes nothing."""
+
+import pytest
+from live.oracle import (
+    MIB,
+    PART,
+    begin_upload,
+    expected_etag,
+    listed_uploads,
+    noise,
+    stored_body,
+    stored_etag,
+    stored_keys,
+)
+from live.program import running
+
+BODY = noise(62 * MIB)
+PARTS = 13
+WINDOW = 11  # parts in flight with the default concurrency, and the one being read
+UPLOAD = 'driver.upload_object(sys.argv[1], container, "key", ex_resume=True)\n'
+DOWNLOAD = """
+driver.download_object(container.get_object("key"), sys.argv[1], overwrite_existing=True,
+                       ex_resume=RESUME, ex_progress=lambda done, total: print(done, flush=True))
+"""
+RESUMED = DOWNLOAD.replace("RESUME", "True")
+ARRIVED = 36 * MIB  # what a download has written when it is killed
+
+
+@pytest.fixture
+def remote(counted, new_bucket):
+    """A container as the driver behind the counting proxy knows it."""
+    return counted.get_container(new_bucket())
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file of 13 parts."""
+    path = tmp_path / "file"
+    path.write_bytes(BODY)
+    return path
+
+
+@pytest.fixture
+def kill(proxy, cluster):
+    """Run a program until requests matching ``last`` arrive, then ``kill -9`` it."""
+
+    def run_and_kill(code, container, argument, done, last, arrived=0):
+        hold = proxy.hold(last)
+        with running(
+            code,
+            user=cluster.owner,
+            port=proxy.port,
+            bucket=container.name,
+            arguments=[argument],
+        ) as process:
+            for matches in done:
+                proxy.wait_for(matches)
+            assert hold.reached.wait(60)
+            while arrived and int(process.stdout.readline()) < arrived:
+                pass
+            process.kill()
+            process.wait()
+        hold.matches = lambda request: False
+        hold.release.set()
+
+    return run_and_kill
+
+
+def part(number):
+    """Return a match for the request that sends this part."""
+    return lambda request: request.part == number
+
+
+def late_part(request):
+    """Match the parts that a killed upload does not get done."""
+    return (request.part or 0) > 3
+
+
+def test_killed_upload(counted, proxy, s3, remote, file, kill):
+    """After kill -9, ``ex_resume=True`` keeps the parts that arrived and sends only the rest."""
+    kill(UPLOAD, remote, file, [part(1), part(2), part(3)], late_part)
+    assert len(listed_uploads(s3, remote.name)) == 1
+    before = len(proxy.requests)
+    uploaded = counted.upload_object(str(file), remote, "key", ex_resume=True)
+    sent = sorted(request.part for request in proxy.requests[before:] if request.part)
+    assert not {1, 2, 3} & set(sent)
+    assert len(sent) == len(set(sent)) <= PARTS - 3
+    assert uploaded.hash == stored_etag(s3, remote, "key") == expected_etag(BODY)
+    assert stored_body(s3, remote, "key") == BODY
+
+
+def test_killed_upload_of_a_file_that_changed(counted, proxy, s3, remote, file, kill):
+    """Parts that do not match the file any more are sent again; the object is the file."""
+    kill(UPLOAD, remote, file, [part(1), part(2), part(3)], late_part)
+    changed = noise(5, seed=3) + BODY[5:]
+    file.write_bytes(changed)
+    before = len(proxy.requests)
+    counted.upload_object(str(file), remote, "key", ex_resume=True)
+    sent = {request.part for request in proxy.requests[before:] if request.part}
+    assert 1 in sent
+    assert not {2, 3} & sent
+    assert stored_body(s3, remote, "key") == changed
+
+
+def test_killed_upload_then_a_plain_one(counted, s3, remote, file, kill):
+    """Without ``ex_resume`` the old parts are not used, and stay until they are cleaned up."""
+    kill(UPLOAD, remote, file, [part(1)], late_part)
+    counted.upload_object(str(file), remote, "key")
+    assert stored_body(s3, remote, "key") == BODY
+    assert len(listed_uploads(s3, remote.name)) == 1
+    counted.ex_cleanup_all_multipart_uploads(remote)
+
+
+@pytest.mark.parametrize(
+    ("number", "content"), [(20, noise(10)), (1, noise(PART + 1)), (2, noise(PART, seed=9))]
+)
+def test_stray_parts(driver, s3, bucket, file, number, content):
+    """A part that cannot belong to the file's plan never reaches the object."""
+    upload_id = begin_upload(s3, bucket.name, "key")
+    s3.upload_part(
+        Bucket=bucket.name, Key="key", UploadId=upload_id, PartNumber=number, Body=content
+    )
+    uploaded = driver.upload_object(str(file), bucket, "key", ex_resume=True)
+    assert stored_body(s3, bucket, "key") == BODY
+    assert uploaded.hash == expected_etag(BODY)
+    assert listed_uploads(s3, bucket.name) == {}
+
+
+def test_upload_of_a_neighbour_is_left_alone(driver, s3, bucket, file):
+    """Resuming touches uploads of exactly this key, not of keys that begin with it."""
+    for key in ("key2", "key/x"):
+        begin_upload(s3, bucket.name, key)
+    driver.upload_object(str(file), bucket, "key", ex_resume=True)
+    assert sorted(listed_uploads(s3, bucket.name).values()) == ["key/x", "key2"]
+    driver.ex_cleanup_all_multipart_uploads(bucket)
+
+
+def test_nothing_to_resume(driver, s3, bucket, file, tmp_path):
+    """``ex_resume=True`` without an earlier attempt is an ordinary transfer."""
+    item = driver.upload_object(str(file), bucket, "key", ex_resume=True)
+    assert stored_body(s3, bucket, "key") == BODY
+    driver.download_object(item, str(tmp_path / "copy"), ex_resume=True)
+    assert (tmp_path / "copy").read_bytes() == BODY
+    assert {path.name for path in tmp_path.iterdir()} == {"copy", "file"}
+
+
+def is_read(request):
+    """Match requests that fetch bytes."""
+    return request.method == "GET" and "range" in request.headers
+
+
+def start_of(request):
+    """Return the first byte that a request asks for."""
+    return int(request.headers["range"].removeprefix("bytes=").split("-")[0])
+
+
+def late_read(request):
+    """Match the ranges that a killed download does not get."""
+    return is_read(request) and start_of(request) >= 40 * MIB
+
+
+@pytest.fixture
+def stored(s3, remote):
+    """The name of a large object in the container."""
+    s3.put_object(Bucket=remote.name, Key="key", Body=BODY)
+    return "key"
+
+
+def test_killed_download(counted, proxy, remote, stored, kill, tmp_path):
+    """After kill -9 the old file is there; ``ex_resume=True`` fetches only what is missing."""
+    (tmp_path / "copy").write_bytes(b"old")
+    kill(RESUMED, remote, tmp_path / "copy", [is_read], late_read, ARRIVED)
+    assert (tmp_path / "copy").read_bytes() == b"old"
+    before = proxy.down
+    item = counted.get_object(remote.name, stored)
+    assert counted.download_object(item, str(tmp_path / "copy"), True, ex_resume=True) is True
+    assert (tmp_path / "copy").read_bytes() == BODY
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+    assert proxy.down - before < len(BODY) - ARRIVED + WINDOW * MIB
+
+
+def test_killed_download_of_an_object_that_changed(counted, s3, remote, stored, kill, tmp_path):
+    """When the object is another one by now, resuming fetches all of the new one."""
+    kill(RESUMED, remote, tmp_path / "copy", [is_read], late_read, ARRIVED)
+    other = noise(len(BODY), seed=1)
+    s3.put_object(Bucket=remote.name, Key=stored, Body=other)
+    item = counted.get_object(remote.name, stored)
+    counted.download_object(item, str(tmp_path / "copy"), ex_resume=True)
+    assert (tmp_path / "copy").read_bytes() == other
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_killed_download_then_damage(counted, remote, stored, kill, tmp_path):
+    """What a crash left beside the destination is verified before it is used."""
+    kill(RESUMED, remote, tmp_path / "copy", [is_read], late_read, ARRIVED)
+    for path in tmp_path.iterdir():
+        content = bytearray(path.read_bytes())
+        content[len(content) // 10] ^= 1
+        path.write_bytes(content)
+    item = counted.get_object(remote.name, stored)
+    counted.download_object(item, str(tmp_path / "copy"), ex_resume=True)
+    assert (tmp_path / "copy").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("ways", ["upload", "download"])
+def test_kill_without_resume(counted, s3, remote, stored, file, kill, ways, tmp_path):
+    """A killed transfer changes neither the object nor the file it was to replace."""
+    if ways == "upload":
+        code = 'driver.upload_object(sys.argv[1], container, "key")\n'
+        file.write_bytes(noise(len(BODY), seed=5))
+        kill(code, remote, file, [part(1)], late_part)
+        assert stored_body(s3, remote, stored) == BODY
+        counted.ex_cleanup_all_multipart_uploads(remote)
+        assert stored_keys(s3, remote.name) == ["key"]
+    else:
+        (tmp_path / "copy").write_bytes(b"old")
+        code = DOWNLOAD.replace("RESUME", "False")
+        kill(code, remote, tmp_path / "copy", [is_read], late_read, ARRIVED)
+        assert (tmp_path / "copy").read_bytes() == b"old"
