@@ -1,0 +1,61 @@
+# `make demo` and `make test` need Python 3.10 or newer and nothing else: each makes .venv itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types docs bench tox clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	@$(BIN)/python examples/demo.py
+
+# The unit and faults tiers come first: coverage is measured over them alone (tests/conftest.py).
+test: $(VENV)/.test
+	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered \
+	    $(wildcard tests/unit tests/faults tests/docs tests/live) $(ARGS)
+
+lint: $(VENV)/.lint
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+types: $(VENV)/.types
+	@$(BIN)/mypy --no-error-summary
+
+docs: $(VENV)/.docs
+	@$(BIN)/sphinx-build -E -q -n -W --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# The peers and what draws the charts; needs Linux, Ceph and rclone. Takes long: see docs/benchmarks.rst.
+bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+tox: $(VENV)/.tox
+	@$(BIN)/tox run-parallel --parallel-no-spinner $(ARGS)
+
+clean:
+	rm -rf $(VENV) .tox .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	    build dist docs/_build
+
+# One stamp file per extra of pyproject.toml; -qq keeps pip's warnings about itself away.
+$(VENV)/.demo: EXTRAS := examples,server
+$(VENV)/.test: EXTRAS := test
+$(VENV)/.lint: EXTRAS := lint
+$(VENV)/.types: EXTRAS := types
+$(VENV)/.docs: EXTRAS := docs
+$(VENV)/.tox: EXTRAS := tox
+$(VENV)/.bench: benchmarks/requirements.txt | $(VENV)/.test
+	@echo "installing what the benchmarks compare with into $(VENV)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(VENV)/.%: pyproject.toml | $(VENV)/pyvenv.cfg
+	@echo "installing libcloud-aurora[$(EXTRAS)] into $(VENV)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "libcloud-aurora needs Python 3.10 or newer; try: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "$(PYTHON) cannot make environments; try: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

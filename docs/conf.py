@@ -1,0 +1,50 @@
+"""Sphinx configuration; nothing here needs the network."""
+
+import os
+import sys
+from pathlib import Path
+
+import libcloud_aurora
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
+project = "libcloud-aurora"
+author = "The libcloud-aurora authors"
+project_copyright = "2026, the libcloud-aurora authors"
+version = release = libcloud_aurora.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+    "benchmark_page",
+    "tables",
+]
+exclude_patterns = ["_build", "_extensions"]
+nitpicky = True
+
+autoclass_content = "both"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_member_order = "groupwise"
+
+html_theme = "furo"
+html_title = f"libcloud-aurora {release}"
+html_show_sphinx = False
+# The same pages work from a directory, without a server and without the network.
+html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+nitpick_ignore_regex = [
+    # Python's own inventory is on the network, too.
+    (r"py:class", r"datetime\..*"),
+    # What libcloud's ``connectionCls`` names is for libcloud, not for users.
+    (r"py:class", r"libcloud_aurora\.connection\.AuroraObjectsConnection"),
+    # Classes of Apache Libcloud and requests: their inventories are on the network.
+    (r"py:.*", r"libcloud\..*"),
+    (r"py:.*", r"requests\..*"),
+    # libcloud's inherited docstrings name its types without their modules.
+    (r"py:class", r"(Object|Container|S3MultipartUpload)"),
+]

@@ -1,0 +1,34 @@
+"""Connect to AuroraObjects with the keys found in the environment."""
+
+import os
+from urllib.parse import urlsplit
+
+from libcloud.storage.providers import get_driver
+
+import libcloud_aurora  # registers the driver
+
+
+def connect(**settings):
+    """
+    Return a driver for ``AURORA_ACCESS_KEY`` and ``AURORA_SECRET_KEY``.
+
+    ``AURORA_ENDPOINT`` names another radosgw, such as ``http://127.0.0.1:9000``.
+    """
+    try:
+        keys = os.environ["AURORA_ACCESS_KEY"], os.environ["AURORA_SECRET_KEY"]
+    except KeyError as missing:
+        raise SystemExit(
+            f"Set AURORA_ACCESS_KEY and AURORA_SECRET_KEY ({missing} is not set)."
+        ) from None
+    endpoint = os.environ.get("AURORA_ENDPOINT")
+    if endpoint:
+        settings.update(address(endpoint))
+    return get_driver("auroraobjects")(*keys, **settings)
+
+
+def address(endpoint):
+    """Return the driver's arguments for the URL of an S3 server."""
+    url = urlsplit(endpoint)
+    if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/"):
+        raise SystemExit(f"AURORA_ENDPOINT must look like http://127.0.0.1:9000, not {endpoint!r}.")
+    return {"secure": url.scheme == "https", "host": url.hostname, "port": url.port}

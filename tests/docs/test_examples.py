@@ -1,0 +1,127 @@
+"""Every file of examples/, run as a user runs it, against an S3 server on this machine."""
+
+import ast
+import re
+
+import pytest
+from example_runs import EXAMPLES, make_tree, run, tree
+
+
+@pytest.fixture
+def environment(account):
+    """Return an environment with the keys of the account."""
+    return account.environment()
+
+
+def test_instantiate_needs_no_server(environment):
+    """The documented two lines make a driver and contact nobody."""
+    environment["AURORA_ENDPOINT"] = "http://127.0.0.1:1"
+
+    assert run("instantiate.py", environment=environment) == ""
+
+
+def test_file_goes_up_and_comes_back(environment, container, tmp_path):
+    """A file that is uploaded by one example is downloaded and verified by the other."""
+    source, copy = tmp_path / "source file", tmp_path / "copy"
+    source.write_bytes(bytes(range(256)) * 50_000)
+
+    sent = run("upload_file.py", source, container.name, environment=environment)
+    fetched = run(
+        "download_and_verify.py", container.name, source.name, copy, environment=environment
+    )
+
+    assert "12,800,000 bytes" in sent
+    assert "verified" in fetched
+    assert copy.read_bytes() == source.read_bytes()
+
+
+def test_stream_goes_up(environment, container):
+    """Whatever comes through standard input becomes an object."""
+    data = b"0123456789abcdef" * 400_000
+
+    run("stream_upload.py", container.name, "piped", stdin=data, environment=environment)
+
+    assert b"".join(container.get_object("piped").as_stream()) == data
+
+
+def test_listing_shows_names_and_sums(environment, container, driver):
+    """The listing shows containers without arguments, else objects below a prefix."""
+    for name in ("a/żółw", "a/2", "b"):
+        driver.upload_object_via_stream(iter([b"x" * 500]), container, name)
+
+    containers = run("list_objects.py", environment=environment)
+    objects = run("list_objects.py", container.name, "a/", environment=environment)
+
+    assert container.name in containers.split()
+    assert "a/żółw" in objects
+    assert "1,000  bytes in 2 objects" in objects
+
+
+def test_directory_is_backed_up_and_restored(environment, container, tmp_path):
+    """A backup that is restored is the source: every file, every directory, every byte."""
+    source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
+
+    output = run(
+        *("backup_directory.py", source, container.name, "--restore-to", restored),
+        environment=environment,
+    )
+
+    assert "3 files" in output
+    assert tree(restored) == tree(source)
+
+
+def test_demo_cleans_up(environment, driver):
+    """The demonstration ends well and leaves no container of its own."""
+    before = {found.name for found in driver.iterate_containers()}
+
+    output = run("demo.py", environment=environment)
+
+    assert "SHA-256 of each is the source's" in output
+    assert "CDNNotSupportedError" in output
+    assert {found.name for found in driver.iterate_containers()} == before
+
+
+def test_demo_keeps_a_container_that_was_there(environment, container):
+    """With AURORA_CONTAINER the demonstration uses that container and leaves it as it was."""
+    environment["AURORA_CONTAINER"] = container.name
+
+    run("demo.py", environment=environment)
+
+    assert container.list_objects() == []
+
+
+def test_demo_needs_no_account(environment):
+    """Without keys the demonstration starts a server of its own."""
+    bare = {k: v for k, v in environment.items() if not k.startswith("AURORA_")}
+
+    assert "no account is needed" in run("demo.py", environment=bare)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"AURORA_SECRET_KEY": None}, "'AURORA_SECRET_KEY' is not set"),
+        ({"AURORA_ENDPOINT": "127.0.0.1:9000"}, "must look like http://127.0.0.1:9000"),
+    ],
+)
+def test_bad_environment_is_explained(environment, change, says):
+    """An example without a key, or with half an address, says what is wrong and fails."""
+    environment.update(change)
+    given = {name: value for name, value in environment.items() if value is not None}
+
+    assert says in run("list_objects.py", environment=given, expect=1)
+
+
+@pytest.mark.parametrize("tier", ["docs", "live"])
+def test_every_example_is_run(tier):
+    """No file of examples/ is left out by the tests of either tier."""
+    tests = (EXAMPLES.parent / "tests" / tier / "test_examples.py").read_text()
+    scripts = {path.name for path in EXAMPLES.glob("*.py") if "__main__" in path.read_text()}
+
+    assert scripts | {"instantiate.py"} <= set(re.findall(r'"(\w+\.py)"', tests))
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_example_says_what_it_does(path):
+    """Each example begins with a sentence that says what it is for."""
+    assert ast.get_docstring(ast.parse(path.read_text())).split("\n")[0][-1] in ".:"

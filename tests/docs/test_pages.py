@@ -1,0 +1,59 @@
+"""The code and the claims of README.rst and of the pages in docs/."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.rest import PythonCodeBlockParser
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.rst", *(ROOT / "docs").glob("*.rst")])
+README = (ROOT / "README.rst").read_text()
+
+sybil = Sybil(parsers=[PythonCodeBlockParser()], path=str(ROOT), pattern="*.rst")
+PAGES_WITH_CODE = [path for path in PAGES if list(sybil.parse(path).examples())]
+
+
+@pytest.mark.parametrize("path", PAGES_WITH_CODE, ids=lambda path: path.stem)
+def test_code_blocks_run(path, cls, driver, container, tmp_path, monkeypatch):
+    """Every Python block of a page runs, from the first to the last, against an S3 server."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "disk.img").write_bytes(bytes(range(256)) * 4096 * 12)
+    document = sybil.parse(path)
+    document.namespace.update(cls=cls, driver=driver, container=container)
+
+    for example in document.examples():
+        example.evaluate()
+
+
+def test_every_block_says_its_language():
+    """No block of code escapes the tests because it names no language, or an unknown one."""
+    blocks = [re.findall(r"\.\. code(?:-block)?::(.*)", path.read_text()) for path in PAGES]
+
+    assert {language.strip() for found in blocks for language in found} <= {"python", "console"}
+
+
+def test_readme_has_exactly_two_commands():
+    """README names two commands, and the Makefile has both."""
+    commands = re.findall(r"^ +\$ (.*)$", README, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text()
+
+    assert commands == ["make demo", "make test"]
+    for command in commands:
+        assert re.search(rf"^{command.removeprefix('make ')}:", makefile, re.MULTILINE)
+
+
+def test_settings_page_has_every_argument(cls):
+    """The settings page lists each argument of the driver with its default, and no other."""
+    page = (ROOT / "docs" / "settings.rst").read_text()
+    rows = re.findall(r"^   \* - ``(.*)``\n     - ?(.*)$", page, re.MULTILINE)
+    listed = {name: default.strip("`") for names, default in rows for name in names.split("``, ``")}
+    parameters = inspect.signature(cls).parameters.values()
+
+    assert listed == {
+        p.name: "" if p.default is p.empty else str(p.default)
+        for p in parameters
+        if p.kind is not p.VAR_KEYWORD
+    }
