@@ -90,7 +90,7 @@ class PooledAdapter(HTTPAdapter):
     """requests' adapter over the pools above, without its cookies and its work per request."""
 
     def __init__(self) -> None:
-        self._pools: dict[str, tuple[Any, bool]] = {}
+        self._pools: dict[tuple[Any, ...], tuple[Any, bool]] = {}
         super().__init__(pool_maxsize=POOL_SIZE)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -150,7 +150,8 @@ class PooledAdapter(HTTPAdapter):
         self, origin: str, request: requests.PreparedRequest, verify: Any, proxies: Any
     ) -> tuple[Any, bool]:
         """Return the pool of an endpoint, and whether it needs absolute URLs; found out once."""
-        found = self._pools.get(origin)
+        key = (origin, *sorted((proxies or {}).items()))
+        found = self._pools.get(key)
         if found is None:
             if hasattr(self, "get_connection_with_tls_context"):
                 pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
@@ -159,7 +160,7 @@ class PooledAdapter(HTTPAdapter):
             self.cert_verify(pool, origin, verify, None)  # type: ignore[no-untyped-call]
             proxy = select_proxy(origin, proxies)
             absolute = origin.startswith("http:") and (proxy or "socks")[:5] != "socks"
-            found = self._pools[origin] = pool, absolute
+            found = self._pools[key] = pool, absolute
         return found
 
 

@@ -193,8 +193,6 @@ class _Call:
                 raise self._refusal(answer)
             content = b"" if stream else _read(answer, _xml.MAX_DOCUMENT_SIZE)
         except NETWORK_FAILURES as exc:
-            if isinstance(exc, AuroraObjectsError):
-                raise
             raise network_error(exc, **self._context()) from exc
         if len(content) > _xml.MAX_DOCUMENT_SIZE:
             answer.close()

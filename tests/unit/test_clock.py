@@ -1,0 +1,117 @@
+"""_clock: what servers say about time, and this machine's clock corrected by it."""
+
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from libcloud_aurora import _clock
+
+NOON = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Wed, 01 Jul 2026 12:00:00 GMT", NOON),
+        ("Wed, 01 Jul 2026 14:00:00 +0200", NOON),
+        ("", None),
+        (None, None),
+        ("yesterday", None),
+        ("Wed, 99 Jul 2026 12:00:00 GMT", None),
+    ],
+)
+def test_times_in_headers(text, expected):
+    """A Date header is read as UTC, anything else is no time."""
+    assert _clock.http_time(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-07-01T12:00:00.000Z", NOON),
+        ("2026-07-01T12:00:00Z", NOON),
+        ("2026-07-01T14:00:00+02:00", NOON),
+        ("2026-07-01T12:00:00", NOON),
+        ("", None),
+        (None, None),
+        ("soon", None),
+    ],
+)
+def test_times_in_documents(text, expected):
+    """A time in a document has a zone, UTC if it names none; anything else is no time."""
+    assert _clock.moment(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0),
+        ({"retry-after": "3"}, 3),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": "-1"}, 0),
+        ({"retry-after": "²"}, 0),
+        ({"retry-after": "1.5"}, 0),
+        ({"retry-after": "Wed, 01 Jul 2026 12:00:09 GMT"}, 0),
+        (
+            {
+                "retry-after": "Wed, 01 Jul 2026 12:00:09 GMT",
+                "date": "Wed, 01 Jul 2026 12:00:00 GMT",
+            },
+            9,
+        ),
+        (
+            {
+                "retry-after": "Wed, 01 Jul 2026 11:00:00 GMT",
+                "date": "Wed, 01 Jul 2026 12:00:00 GMT",
+            },
+            0,
+        ),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(headers, seconds):
+    """Retry-After is a number of seconds, or a date compared with the server's own."""
+    assert _clock.seconds_to_wait(headers) == seconds
+
+
+def test_the_clock_is_this_machines_at_first():
+    """Without a correction the clock tells this machine's time."""
+    before = datetime.now(timezone.utc)
+    assert before <= _clock.Clock().now() <= datetime.now(timezone.utc)
+
+
+@pytest.mark.parametrize("hours", [-1, 1, 24])
+def test_the_clock_follows_the_server(hours):
+    """A clock that is hours wrong goes by the server's; a second time changes nothing."""
+    clock = _clock.Clock()
+    date = datetime.now(timezone.utc) + timedelta(hours=hours)
+    assert clock.correct(format_datetime(date, usegmt=True))
+    assert abs(clock.now() - date) < timedelta(seconds=5)
+    assert not clock.correct(format_datetime(date, usegmt=True))
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_a_date_that_cannot_be_read_changes_nothing(date):
+    """Without a readable Date header there is nothing to correct."""
+    assert not _clock.Clock().correct(date)
+
+
+@given(st.text(max_size=40) | st.datetimes().map(format_datetime))
+@example("Fri, 31 Dec 9999 23:59:59 GMT")
+@example("Mon, 01 Jan 0001 00:00:00 GMT")
+@example("Mon, 01 Jan 0001 00:00:00 +2359")
+def test_no_date_breaks_the_clock(date):
+    """Whatever a server sends as Date, the clock still tells a time that can be signed."""
+    clock = _clock.Clock()
+    clock.correct(date)
+    (clock.now() + timedelta(days=7)).strftime("%Y%m%dT%H%M%SZ")
+    clock.correct(date)
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+@example("Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT")
+def test_any_retry_after_is_a_number(retry_after, date):
+    """Whatever a server sends as Retry-After, it is a number of seconds, 0 or more."""
+    assert _clock.seconds_to_wait({"retry-after": retry_after, "date": date}) >= 0

@@ -1,0 +1,385 @@
+"""connection: signs, sends, retries, and turns answers into values."""
+
+import contextlib
+import io
+import logging
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+import requests
+import urllib3
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from libcloud.common.types import LibcloudError
+from libcloud.storage.base import Container
+from unit.memory_s3 import Answer, error
+
+from libcloud_aurora import errors
+from libcloud_aurora.connection import wire_value
+
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_request_carries_what_radosgw_needs(s3, driver):
+    """Host, date, hash and signature go out, and nothing is compressed on the way."""
+    driver.list_containers()
+    (sent,) = s3.requests
+    assert sent.headers["host"] == "o.auroraobjects.eu"
+    assert sent.headers["accept-encoding"] == "identity"
+    assert sent.headers["x-amz-content-sha256"] == EMPTY_SHA256
+    assert sent.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=key/")
+    assert "libcloud" in sent.headers["user-agent"]
+    assert "content-length" not in sent.headers
+    assert sent.query == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "host"),
+    [
+        ({"port": 8080}, "o.auroraobjects.eu:8080"),
+        ({"port": 443}, "o.auroraobjects.eu"),
+        ({"secure": False}, "o.auroraobjects.eu"),
+        ({"secure": False, "port": 443}, "o.auroraobjects.eu:443"),
+        ({"host": "localhost", "port": "9000"}, "localhost:9000"),
+        ({"host": "::1", "port": 9000}, "[::1]:9000"),
+        ({"host": "::1"}, "[::1]"),
+    ],
+)
+def test_the_host_header_names_the_endpoint(s3, new_driver, arguments, host):
+    """The Host header is the host, with its port unless that is the scheme's own."""
+    new_driver(**arguments).list_containers()
+    assert s3.requests[0].headers["host"] == host
+
+
+def test_the_token_travels_and_is_signed(s3, new_driver):
+    """A session token goes along as a signed header."""
+    new_driver(token="the-token").list_containers()
+    sent = s3.requests[0].headers
+    assert sent["x-amz-security-token"] == "the-token"
+    assert "x-amz-security-token" in sent["authorization"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+@pytest.mark.parametrize("data", [None, b"", ""])
+def test_an_empty_body_has_a_length(s3, driver, method, data):
+    """A PUT or POST without a body says Content-Length: 0, or radosgw answers 411."""
+    s3.faults.append(lambda request: Answer(200))
+    driver.connection.request("/photos/k", method=method, data=data)
+    assert s3.requests[0].headers["content-length"] == "0"
+
+
+@pytest.mark.parametrize(
+    "data", [b"data", bytearray(b"data"), memoryview(b"data"), "data", io.BytesIO(b"data")]
+)
+def test_bodies_of_all_kinds_are_signed(s3, driver, data):
+    """Bytes, buffers, text and files go out with their length and true SHA-256."""
+    driver.connection.request("/photos/k", method="put", data=data)
+    assert s3.buckets["photos"]["k"].data == b"data"
+    sent = s3.requests[0]
+    assert (sent.method, sent.headers["content-length"]) == ("PUT", "4")
+    assert sent.headers["x-amz-content-sha256"].startswith("3a6eb0790f39ac87c94f3856b2dd2c5d")
+
+
+def test_the_query_of_the_path_and_the_parameters_are_one(s3, driver):
+    """Parameters in the path and given apart are signed and sent together, in one form."""
+    s3.faults.append(lambda request: Answer(200))
+    driver.connection.request("/photos/k?uploads&b=x%2Fy", params={"a": "1 +"}, method="POST")
+    assert s3.requests[0].query == "a=1%20%2B&b=x%2Fy&uploads="
+
+
+def test_a_path_goes_out_as_it_is_given(s3, driver):
+    """Dots, slashes and what is encoded stay; what is not allowed in a path is encoded."""
+    s3.faults.append(lambda request: Answer(200))
+    driver.connection.request("/photos/a/../b//./%2F ż")
+    assert s3.requests[0].path == "/photos/a/../b//./%2F%20%C5%BC"
+
+
+def test_headers_of_the_caller_are_added_and_not_changed(s3, driver):
+    """The caller's headers go out as UTF-8, numbers as text, and its dict stays as it is."""
+    headers = {"x-amz-meta-a": "ż", "x-amz-meta-n": 3, "x-amz-meta-b": "  trimmed "}
+    before = dict(headers)
+    driver.connection.request("/photos/k", method="PUT", data=b"x", headers=headers)
+    assert headers == before
+    sent = s3.requests[0].headers
+    assert sent["x-amz-meta-a"].encode("latin-1").decode() == "ż"
+    assert (sent["x-amz-meta-n"], sent["x-amz-meta-b"]) == ("3", "trimmed")
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\rb", "\x00", "\x7f", "a\tb"])
+def test_control_characters_in_headers_are_refused(s3, driver, value):
+    """A header value with a control character is a ValueError that names it; nothing is sent."""
+    with pytest.raises(ValueError, match="header 'x-amz-meta-a'"):
+        driver.connection.request("/photos/k", method="PUT", headers={"x-amz-meta-a": value})
+    assert s3.requests == []
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_header_value_is_bytes_of_utf_8_or_refused(value):
+    """Any text becomes its UTF-8 bytes, dressed as latin-1 for http.client, or is refused."""
+    try:
+        sent = wire_value("x", value)
+    except ValueError:
+        assert any(ord(c) < 32 or ord(c) == 127 for c in value)
+        return
+    assert sent.encode("latin-1").decode() == value.strip()
+
+
+def test_an_answer_has_libclouds_shape(s3, driver):
+    """Status, headers, body and object of an answer are what libcloud's users expect."""
+    answer = driver.connection.request("/")
+    assert (answer.status, answer.success()) == (200, True)
+    assert answer.headers["content-type"] == "application/xml"
+    assert "<Name>photos</Name>" in answer.body
+    namespace = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+    assert answer.object.find(f"{namespace}Buckets/{namespace}Bucket") is not None
+    assert answer.history == ()
+
+
+def test_a_streamed_answer_is_left_on_the_wire(s3, driver):
+    """With stream=True the body is there to be read, not read yet."""
+    s3.put("k", b"content")
+    answer = driver.connection.request("/photos/k", stream=True)
+    assert answer.content == b""
+    assert b"".join(answer.iter_content(3)) == b"content"
+
+
+def test_failures_that_pass_are_survived(s3, driver):
+    """After four failures of different kinds the fifth attempt's answer comes, with a history."""
+    for failure in (
+        error(503, "SlowDown"),
+        error(500, "InternalError"),
+        requests.ConnectionError("reset"),
+        urllib3.exceptions.ProtocolError("broken"),
+    ):
+        s3.fail(1, failure)
+    answer = driver.connection.request("/")
+    assert answer.status == 200
+    assert len(answer.history) == 4
+    assert len({sent.headers["x-amz-date"] for sent in s3.requests}) >= 1
+    assert len(s3.requests) == 5
+
+
+def test_one_attempt_can_be_asked_for(s3, driver):
+    """retry_failed=False sends once."""
+    s3.fail(9, error(503, "SlowDown"))
+    with pytest.raises(LibcloudError, match="SlowDown"):
+        driver.connection.request("/", retry_failed=False)
+    assert len(s3.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (requests.ConnectTimeout("x"), "NetworkTimeoutError"),
+        (requests.exceptions.ChunkedEncodingError("x"), "NetworkError"),
+        (urllib3.exceptions.ReadTimeoutError(None, "/", "timed out"), "NetworkTimeoutError"),
+        (ConnectionResetError("x"), "NetworkError"),
+        (requests.exceptions.InvalidURL("x"), "NetworkError"),
+    ],
+)
+def test_network_failures_are_mapped(s3, driver, failure, kind):
+    """Whatever breaks below, the caller gets a NetworkError with bucket, key and history."""
+    s3.fail(9, failure)
+    with pytest.raises(errors.NetworkError) as caught:
+        driver.connection.request("/photos/k")
+    assert type(caught.value).__name__ == kind
+    assert (caught.value.bucket, caught.value.key, caught.value.driver) == ("photos", "k", driver)
+    assert len(caught.value.history) == 5
+    assert caught.value.__cause__ is failure
+
+
+def test_a_wrong_certificate_is_tried_once(s3, driver):
+    """A certificate that does not verify is reported at once."""
+    s3.fail(9, requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"))
+    with pytest.raises(errors.NetworkError, match="CERTIFICATE_VERIFY_FAILED"):
+        driver.list_containers()
+    assert len(s3.requests) == 1
+
+
+def test_a_body_that_is_cut_off_is_a_network_failure(s3, driver):
+    """An answer shorter than its Content-Length is sent for again."""
+    s3.fail(1, Answer(200, b"<ListAll", {"content-length": "500"}))
+    assert [each.name for each in driver.list_containers()] == ["photos"]
+    assert len(s3.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (404, "NoSuchBucket", errors.BucketNotFoundError),
+        (403, "InvalidAccessKeyId", errors.InvalidCredentialsError),
+        (403, "AccessDenied", errors.AccessDeniedError),
+        (409, "BucketNotEmpty", errors.BucketNotEmptyError),
+        (301, "PermanentRedirect", errors.AuroraObjectsError),
+        (304, "", errors.AuroraObjectsError),
+    ],
+)
+def test_every_answer_that_is_no_success_is_raised(s3, driver, status, code, kind):
+    """An answer that is not 2xx is the exception of the table, after one attempt."""
+    s3.fail(9, error(status, code))
+    with pytest.raises(kind) as caught:
+        driver.connection.request("/photos")
+    assert caught.value.http_status == status
+    assert (caught.value.bucket, caught.value.key) == ("photos", None)
+    assert caught.value.request_id == "tx1"
+    assert len(s3.requests) == 1
+
+
+def test_redirects_are_not_followed(s3, driver):
+    """A redirect is an error; credentials never go to another host."""
+    s3.fail(9, Answer(307, b"", {"location": "https://evil/b?X-Amz-Signature=s"}))
+    with pytest.raises(errors.AuroraObjectsError, match="Redirects are not followed"):
+        driver.list_containers()
+    assert len(s3.requests) == 1
+
+
+def test_an_error_to_a_head_is_explained_by_a_get(s3, driver):
+    """An error answer to a HEAD has no body: a GET asks why."""
+    s3.fail(1, Answer(403), method="HEAD")
+    s3.fail(1, error(403, "SignatureDoesNotMatch"), method="GET")
+    with pytest.raises(errors.InvalidCredentialsError, match="secret key"):
+        driver.get_container("photos")
+    head, reason = s3.requests
+    assert (head.method, reason.method, reason.query) == ("HEAD", "GET", "max-keys=0")
+
+
+def test_an_error_to_an_objects_head_reads_one_byte(s3, driver):
+    """The GET that asks why about an object asks for one byte, and tells bucket from key."""
+    with pytest.raises(errors.KeyNotFoundError):
+        driver.get_object("photos", "none")
+    assert s3.requests[1].headers["range"] == "bytes=0-0"
+    with pytest.raises(errors.BucketNotFoundError):
+        driver.get_object("none", "none")
+
+
+def test_the_first_answer_counts_if_the_second_differs(s3, driver):
+    """If the GET is answered differently, the HEAD's own status is reported."""
+    s3.put("k", b"x")
+    s3.fail(1, Answer(404), method="HEAD")
+    with pytest.raises(errors.KeyNotFoundError):
+        driver.get_object("photos", "k")
+
+
+def test_a_servers_failure_to_a_head_is_not_asked_about(s3, driver):
+    """A 503 to a HEAD is simply tried again."""
+    s3.fail(1, Answer(503), method="HEAD")
+    assert driver.get_container("photos").name == "photos"
+    assert [sent.method for sent in s3.requests] == ["HEAD", "HEAD"]
+
+
+def test_a_wrong_clock_is_corrected_once(s3, driver, caplog):
+    """RequestTimeTooSkewed sets the clock by the server's Date, warns, and goes on."""
+    caplog.set_level(logging.WARNING, "libcloud_aurora")
+    date = datetime.now(timezone.utc) + timedelta(hours=3)
+    skewed = error(403, "RequestTimeTooSkewed", Date=format_datetime(date, usegmt=True))
+    s3.fail(1, skewed)
+    driver.list_containers()
+    assert s3.requests[1].headers["x-amz-date"][:11] == date.strftime("%Y%m%dT%H")
+    assert "this machine's clock is wrong" in caplog.text
+    driver.list_containers()
+    assert len(s3.requests) == 3
+
+
+@pytest.mark.parametrize("date", ["", "nonsense", format_datetime(datetime.now(timezone.utc))])
+def test_a_clock_that_cannot_be_corrected_is_an_error(s3, driver, date):
+    """Without a Date that helps, RequestTimeTooSkewed is raised and says what to do."""
+    s3.fail(9, error(403, "RequestTimeTooSkewed", Date=date))
+    with pytest.raises(errors.AuroraObjectsError, match="Set this machine's clock"):
+        driver.list_containers()
+    assert len(s3.requests) == 1
+
+
+def test_a_clock_that_stays_wrong_is_an_error(s3, driver):
+    """A server that goes on complaining is believed once."""
+    date = format_datetime(datetime.now(timezone.utc) + timedelta(hours=3), usegmt=True)
+    s3.fail(9, error(403, "RequestTimeTooSkewed", Date=date))
+    with pytest.raises(errors.AuroraObjectsError, match="RequestTimeTooSkewed"):
+        driver.list_containers()
+    assert len(s3.requests) == 2
+
+
+def test_a_document_without_end_is_refused(s3, driver, monkeypatch):
+    """A body beyond the largest document is not read on."""
+    monkeypatch.setattr("libcloud_aurora._xml.MAX_DOCUMENT_SIZE", 1000)
+    s3.fail(9, Answer(200, b"<a>" * 1000))
+    with pytest.raises(errors.MalformedAnswerError, match="a document without end"):
+        driver.list_containers()
+
+
+def test_an_error_without_end_is_cut(s3, driver):
+    """Of the body of an error no more than 64 KiB are read."""
+    s3.fail(9, Answer(400, b"x" * 10_000_000))
+    with pytest.raises(errors.AuroraObjectsError) as caught:
+        driver.list_containers()
+    assert len(str(caught.value)) < 400
+
+
+def test_no_secret_is_in_logs_errors_or_reprs(s3, new_driver, caplog):
+    """Neither secret, token nor signature is in a log line, an error's text or a repr."""
+    caplog.set_level(logging.DEBUG)
+    driver = new_driver("AKEY", "the-secret", token="the-token")
+
+    def echo(request):
+        body = f"<Error><Code>SlowDown</Code><Message>{request.headers}</Message></Error>"
+        return Answer(503, body.encode())
+
+    s3.faults.append(echo)
+    with pytest.raises(LibcloudError) as caught:
+        driver.list_containers()
+    signature = s3.requests[-1].headers["authorization"].rpartition("=")[2]
+    shown = [caplog.text, str(caught.value), repr(caught.value), *caught.value.history]
+    shown += [repr(driver), repr(driver._settings), repr(driver._signer)]
+    for text in shown:
+        for secret in ("the-secret", "the-token", signature):
+            assert secret not in text
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.integers(200, 599),
+    st.binary(max_size=200)
+    | st.text(max_size=60).map(lambda text: f"<Error><Code>{text}</Code></Error>".encode()),
+    st.dictionaries(
+        st.sampled_from(["Retry-After", "Date", "Location", "Content-Type", "x-amz-request-id"]),
+        st.text(st.characters(max_codepoint=255), max_size=20),
+    ),
+    st.sampled_from(["list_containers", "get_container", "list_objects", "get_object", "delete"]),
+)
+def test_any_answer_is_a_result_or_a_libcloud_error(s3, new_driver, status, body, headers, call):
+    """Whatever a server answers, each call returns or raises LibcloudError, within its attempts."""
+    driver = new_driver(ex_max_attempts=2)
+    s3.faults[:] = [lambda request: Answer(status, body, headers)]
+    s3.requests.clear()
+    container = libcloud_container(driver)
+    calls = {
+        "list_containers": driver.list_containers,
+        "get_container": lambda: driver.get_container("photos"),
+        "list_objects": lambda: driver.list_container_objects(container),
+        "get_object": lambda: driver.get_object("photos", "k"),
+        "delete": lambda: driver.delete_container(container),
+    }
+    with contextlib.suppress(LibcloudError):
+        calls[call]()
+    assert len(s3.requests) <= 6
+    driver.close()
+
+
+def libcloud_container(driver):
+    return Container(name="photos", extra={}, driver=driver)
+
+
+def test_libclouds_mock_transports_can_take_the_place(driver):
+    """connectionCls.conn_class stays the seam of libcloud's own mock transports."""
+    seen = {}
+
+    class Transport:
+        def __init__(self, *args, **kwargs):
+            seen.update(kwargs)
+
+    connection = type("Connection", (driver.connectionCls,), {"conn_class": Transport})
+    made = connection("key", "secret", True, "h", 443)
+    made.driver = driver
+    made.connect()
+    assert "adapter" not in seen
+    assert isinstance(made.connection, Transport)

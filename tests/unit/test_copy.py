@@ -1,0 +1,173 @@
+"""_copy: copies that the server makes."""
+
+import pytest
+import requests
+from libcloud.storage.base import Container, Object
+from unit.memory_s3 import Answer, composite, error, md5
+
+from libcloud_aurora import errors
+from libcloud_aurora._copy import copy_by_parts
+
+MIB = 1_048_576
+
+
+@pytest.fixture
+def source(s3, driver, container):
+    s3.put("a b", b"content", **{"content-type": "text/x", "x-amz-meta-a": "1"})
+    return Object("a b", 7, None, {}, {}, container, driver)
+
+
+def test_a_copy_is_made_by_the_server(s3, driver, source):
+    """A copy costs no bytes here, and is returned as an object."""
+    s3.buckets["other"] = {}
+    copy = driver.ex_copy_object(source, Container("other", {}, driver), "new")
+    assert s3.buckets["other"]["new"].data == b"content"
+    assert (copy.name, copy.size, copy.hash) == ("new", 7, md5(b"content"))
+    assert copy.meta_data == {"a": "1"}
+    (sent,) = s3.sent("PUT")
+    assert sent.headers["x-amz-copy-source"] == "/photos/a%20b"
+    assert sent.headers["x-amz-metadata-directive"] == "COPY"
+    assert sent.body == b""
+
+
+def test_a_copy_keeps_its_name_unless_told(s3, driver, source):
+    """Without a name the copy has the original's."""
+    s3.buckets["other"] = {}
+    assert driver.ex_copy_object(source, Container("other", {}, driver)).name == "a b"
+
+
+@pytest.mark.parametrize(
+    ("extra", "kind", "meta"),
+    [
+        ({"content_type": "text/y"}, "text/y", {"a": "1"}),
+        ({"meta_data": {"b": "2"}}, "text/x", {"b": "2"}),
+        ({"content_type": "text/y", "meta_data": {"b": "2"}}, "text/y", {"b": "2"}),
+    ],
+)
+def test_a_copy_may_get_another_type_or_metadata(s3, driver, container, source, extra, kind, meta):
+    """What is given replaces the original's, what is not given is kept."""
+    copy = driver.ex_copy_object(source, container, "new", extra)
+    assert (copy.extra["content_type"], copy.meta_data) == (kind, meta)
+
+
+def test_an_object_may_be_copied_onto_itself_with_a_change(s3, driver, container, source):
+    """New metadata for an object is a copy onto itself; without a change it is refused."""
+    copy = driver.ex_copy_object(source, container, extra={"meta_data": {"b": "2"}})
+    assert copy.meta_data == {"b": "2"}
+    copy = driver.ex_copy_object(source, container, ex_storage_class="cold")
+    assert s3.sent("PUT")[-1].headers["x-amz-metadata-directive"] == "REPLACE"
+    assert copy.meta_data == {"b": "2"}
+    s3.requests.clear()
+    with pytest.raises(ValueError, match="onto itself"):
+        driver.ex_copy_object(source, container)
+    assert s3.requests == []
+
+
+def test_a_missing_source_is_an_error(s3, driver, container, source):
+    """Copying what is not there says so."""
+    s3.buckets["photos"].clear()
+    with pytest.raises(errors.KeyNotFoundError):
+        driver.ex_copy_object(source, container, "new")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, b"<CopyObjectResult>"),
+        Answer(200, b""),
+        error(200, "InternalError"),
+        error(503, "SlowDown"),
+        requests.ConnectionError("lost"),
+    ],
+)
+def test_only_an_etag_is_a_success(s3, driver, container, source, answer):
+    """An answer that ends before its ETag is no success, and the copy is asked for again."""
+    s3.fail(1, answer, method="PUT")
+    assert driver.ex_copy_object(source, container, "new").size == 7
+    assert len(s3.sent("PUT")) == 2
+
+
+@pytest.fixture
+def large(s3, driver):
+    data = bytes(12 * MIB)
+    s3.put("large", data)
+    return driver.connection.request("/photos/large", method="HEAD")
+
+
+@pytest.fixture(params=[1, 10], ids=["sequential", "parallel"])
+def copy(request, new_driver, container, large):
+    driver = new_driver(ex_max_concurrency=request.param)
+
+    def run():
+        window = driver._window(lambda count: None)
+        copy_by_parts(
+            driver._target(container, "new"),
+            "/photos/large",
+            large,
+            {"x-amz-acl": "private"},
+            window,
+            driver._retrier.stopping_with(window.stop),
+            part_size=5 * MIB,
+        )
+
+    return run
+
+
+def test_a_large_copy_goes_by_parts(s3, copy):
+    """A large object is copied in parts, pinned to its ETag, that make the same bytes."""
+    copy()
+    stored = s3.buckets["photos"]["new"]
+    assert stored.data == bytes(12 * MIB)
+    assert stored.etag == composite([bytes(5 * MIB), bytes(5 * MIB), bytes(2 * MIB)])
+    spans = sorted(sent.headers["x-amz-copy-source-range"] for sent in s3.sent("PUT"))
+    assert spans == ["bytes=0-5242879", "bytes=10485760-12582911", "bytes=5242880-10485759"]
+    assert s3.uploads == {}
+
+
+def test_parts_of_a_copy_that_fail_are_copied_again(s3, copy):
+    """A part that fails, or whose answer ends early, is copied again."""
+    s3.fail(1, error(503, "SlowDown"), method="PUT")
+    s3.fail(1, Answer(200, b"<CopyPartResult>"), method="PUT")
+    copy()
+    assert s3.buckets["photos"]["new"].data == bytes(12 * MIB)
+
+
+@pytest.mark.parametrize("failure", [error(403, "QuotaExceeded"), KeyboardInterrupt()])
+def test_a_large_copy_that_fails_leaves_nothing(s3, copy, failure):
+    """A failure, or Ctrl-C, removes the parts."""
+    s3.fail(9, failure, method="PUT")
+    with pytest.raises((errors.AuroraObjectsError, KeyboardInterrupt)):
+        copy()
+    assert s3.uploads == {}
+
+
+def test_a_source_replaced_meanwhile_is_an_error(s3, copy):
+    """A source that becomes another object is never mixed into the copy."""
+    s3.put("large", b"x" * 12 * MIB)
+    with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
+        copy()
+    assert s3.uploads == {}
+
+
+def test_objects_over_5_gib_are_copied_by_parts(s3, driver, container, source):
+    """What one CopyObject cannot copy is copied by parts."""
+    size = 5 * 1024**3 + 1
+    head = Answer(200, b"", {"content-length": str(size), "etag": '"x"'})
+    s3.fail(1, head, method="HEAD")
+    spans = []
+
+    def part(request):
+        if "partNumber" in request.params:
+            spans.append(request.headers["x-amz-copy-source-range"])
+            return Answer(200, b"<CopyPartResult><ETag>" + b"0" * 32 + b"</ETag></CopyPartResult>")
+        if request.method == "POST" and "uploadId" in request.params:
+            etag = "17a4a7f9dbdd1e1f3ee3e2d3d3a7b9f1-11"
+            s3.put("new", b"x", etag)
+            return Answer(200, f"<R><ETag>{etag}</ETag></R>".encode())
+        return None
+
+    s3.faults.append(part)
+    with pytest.raises(errors.HashMismatchError):
+        driver.ex_copy_object(source, container, "new")
+    assert len(spans) == 11
+    assert f"bytes={10 * 512 * MIB}-{size - 1}" in spans

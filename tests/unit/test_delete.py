@@ -1,0 +1,109 @@
+"""_delete: many objects deleted with few requests."""
+
+import pickle
+
+import pytest
+from unit.memory_s3 import Answer, error
+
+from libcloud_aurora import errors
+
+ODD = ["a b", "a%2Fb", "ctl\x01x", "\ufffe", "cr\rx", "<&>", " lead", "trail ", "📷", "/", ".."]
+
+
+def test_odd_keys_are_deleted_and_no_others(s3, driver, container):
+    """Keys of all kinds are deleted, those that XML cannot carry with requests of their own."""
+    for key in [*ODD, "crx", "lead", "kept"]:
+        s3.put(key, b"x")
+    driver.ex_delete_objects(container, ODD)
+    assert sorted(s3.buckets["photos"]) == ["crx", "kept", "lead"]
+    assert (len(s3.sent("POST")), len(s3.sent("DELETE"))) == (1, 2)
+
+
+@pytest.mark.parametrize(("count", "requests"), [(0, 0), (1, 1), (1000, 1), (1001, 2), (2300, 3)])
+def test_a_request_deletes_up_to_1000(s3, driver, container, count, requests):
+    """No request names more than 1,000 keys, and none is sent for nothing."""
+    keys = [f"k{number}" for number in range(count)]
+    for key in keys:
+        s3.put(key, b"")
+    driver.ex_delete_objects(container, iter(keys))
+    assert s3.buckets["photos"] == {}
+    assert len(s3.sent("POST")) == requests
+
+
+def test_keys_xml_cannot_carry_need_no_common_request(s3, driver, container):
+    """A batch of such keys only is deleted by single requests."""
+    s3.put("\x01", b"")
+    driver.ex_delete_objects(container, ["\x01"])
+    assert (s3.buckets["photos"], s3.sent("POST")) == ({}, [])
+
+
+def test_objects_and_names_are_taken(s3, driver, container):
+    """Objects and names may be mixed; what is not there counts as deleted."""
+    s3.put("a", b"")
+    s3.put("b", b"")
+    driver.ex_delete_objects(container, [container.list_objects()[0], "b", "missing"])
+    assert s3.buckets["photos"] == {}
+
+
+@pytest.mark.parametrize("keys", [["a", ""], ["\x01", "k" * 1025], ["a", "b\udc80"]])
+def test_an_impossible_name_deletes_nothing_of_its_batch(s3, driver, container, keys):
+    """An impossible name is an error before anything of its batch is deleted."""
+    s3.put("a", b"")
+    with pytest.raises(errors.InvalidKeyError):
+        driver.ex_delete_objects(container, keys)
+    assert list(s3.buckets["photos"]) == ["a"]
+
+
+def test_a_missing_container_is_an_error(s3, driver, container):
+    """Deleting from a container that is gone says so."""
+    del s3.buckets["photos"]
+    with pytest.raises(errors.BucketNotFoundError):
+        driver.ex_delete_objects(container, ["a"])
+
+
+def test_what_is_left_is_listed(s3, driver, container):
+    """One exception tells all keys that are left, and why, after the others are deleted."""
+    rows = "".join(
+        f"<Error><Key>k{n}</Key><Code>AccessDenied</Code><Message>no</Message></Error>"
+        for n in range(12)
+    )
+    s3.fail(1, Answer(200, f"<DeleteResult>{rows}</DeleteResult>".encode()), method="POST")
+    s3.fail(1, error(403, "AccessDenied"), method="DELETE")
+    with pytest.raises(errors.DeleteFailedError, match="13 objects") as caught:
+        driver.ex_delete_objects(container, [*(f"k{n}" for n in range(12)), "\x01"])
+    failures = caught.value.failures
+    assert failures["k0"] == "AccessDenied no"
+    assert "AccessDenied" in failures["\x01"]
+    assert len(failures) == 13
+    assert str(caught.value).endswith("; and 3 more")
+    assert pickle.loads(pickle.dumps(caught.value)).failures == failures  # noqa: S301
+
+
+def test_a_few_failures_are_all_named(s3, driver, container):
+    """Up to ten failures are in the text, without a word about more."""
+    rows = "<Error><Key>k</Key><Code>AccessDenied</Code></Error>"
+    s3.fail(1, Answer(200, f"<DeleteResult>{rows}</DeleteResult>".encode()), method="POST")
+    with pytest.raises(errors.DeleteFailedError, match=r"'k': AccessDenied$"):
+        driver.ex_delete_objects(container, ["k"])
+
+
+@pytest.mark.parametrize("body", [b"", b"<html/>", b"<Error><Code>InternalError</Code></Error>"])
+def test_an_answer_that_is_none_is_tried_again(s3, driver, container, body):
+    """An answer that is not S3 is not taken for success."""
+    s3.put("k", b"")
+    s3.fail(1, Answer(200, body), method="POST")
+    driver.ex_delete_objects(container, ["k"])
+    assert s3.buckets["photos"] == {}
+    s3.fail(9, Answer(200, body), method="POST")
+    with pytest.raises(errors.AuroraObjectsError):
+        driver.ex_delete_objects(container, ["k"])
+
+
+@pytest.mark.parametrize("prefix", [None, "a/"])
+def test_a_container_can_be_emptied(s3, driver, container, prefix):
+    """All objects, or those of a prefix, are deleted, over several pages."""
+    for number in range(1200):
+        s3.put(f"a/{number}", b"")
+    s3.put("b", b"")
+    driver.ex_empty_container(container, prefix)
+    assert list(s3.buckets["photos"]) == ([] if prefix is None else ["b"])

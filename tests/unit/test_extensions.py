@@ -1,0 +1,153 @@
+"""_extensions: presigned URLs, and cleaning up after others."""
+
+from datetime import datetime, timedelta, timezone
+from urllib.parse import parse_qs, urlsplit
+
+import botocore.session
+import pytest
+from libcloud.storage.base import Container, Object
+
+from libcloud_aurora._signing import Credentials, Signer
+
+
+@pytest.fixture
+def obj(driver):
+    return Object("a b/ż", 1, None, {}, {}, Container("photos", {}, driver), driver)
+
+
+def test_a_presigned_url_is_amazons_example():
+    """Amazon's example of a presigned GET has Amazon's signature."""
+    query = Signer(
+        Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    ).presigned_query(
+        method="GET",
+        path="/test.txt",
+        host="examplebucket.s3.amazonaws.com",
+        expires_seconds=86_400,
+        now=datetime(2013, 5, 24, tzinfo=timezone.utc),
+    )
+    assert query == (
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524"
+        "%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400"
+        "&X-Amz-SignedHeaders=host&X-Amz-Signature="
+        "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_a_url_works_for_a_while_without_credentials(s3, driver, obj, method):
+    """The URL leads to the object, says how long it works, and nothing is sent to make it."""
+    url = driver.ex_get_object_presigned_url(obj, 2, method)
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    assert (parts.scheme, parts.netloc) == ("https", "o.auroraobjects.eu")
+    assert parts.path == "/photos/a%20b/%C5%BC"
+    assert query["X-Amz-Expires"] == ["7200"]
+    assert query["X-Amz-SignedHeaders"] == ["host"]
+    assert len(query["X-Amz-Signature"][0]) == 64
+    assert "secret" not in url
+    assert s3.requests == []
+
+
+def test_the_default_is_a_day_of_get(driver, obj):
+    """Without arguments the URL works for GET, for 24 hours."""
+    url = driver.ex_get_object_presigned_url(obj)
+    assert "X-Amz-Expires=86400" in url
+
+
+def test_a_url_names_another_endpoint_and_the_token(new_driver, obj):
+    """Scheme, host and port are the driver's, and a session token is part of the URL."""
+    driver = new_driver(secure=False, host="localhost", port=9000, token="t/k")
+    url = driver.ex_get_object_presigned_url(obj)
+    assert url.startswith("http://localhost:9000/photos/a%20b")
+    assert "X-Amz-Security-Token=t%2Fk&" in url
+
+
+def test_botocore_presigns_the_same(new_driver):
+    """botocore makes the same URL at the same time."""
+    driver = new_driver("AKEY", "SKEY")
+    obj = Object("a b/ż+", 1, None, {}, {}, Container("photos", {}, driver), driver)
+    client = botocore.session.get_session().create_client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url="https://o.auroraobjects.eu",
+        aws_access_key_id="AKEY",
+        aws_secret_access_key="SKEY",
+        config=botocore.config.Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+    for _ in range(5):
+        ours = driver.ex_get_object_presigned_url(obj, 1)
+        theirs = client.generate_presigned_url(
+            "get_object", {"Bucket": "photos", "Key": "a b/ż+"}, ExpiresIn=3600
+        )
+        if (
+            parse_qs(urlsplit(ours).query)["X-Amz-Date"]
+            == parse_qs(urlsplit(theirs).query)["X-Amz-Date"]
+        ):
+            break
+    assert urlsplit(ours).path == urlsplit(theirs).path
+    assert parse_qs(urlsplit(ours).query) == parse_qs(urlsplit(theirs).query)
+
+
+def test_dot_segments_survive_clients_that_collapse_them(driver):
+    """Segments "." and ".." are encoded in the URL, so that browsers do not leave the container."""
+    obj = Object("../a/./b..", 1, None, {}, {}, Container("photos", {}, driver), driver)
+    path = urlsplit(driver.ex_get_object_presigned_url(obj)).path
+    assert path == "/photos/%2E%2E/a/%2E/b.."
+
+
+@pytest.mark.parametrize(
+    "expiry", [0, -1, 168.01, 0.0001, "24", None, True, float("nan"), float("inf"), 10**400]
+)
+def test_impossible_lives_are_refused(driver, obj, expiry):
+    """A life outside 1 second to 7 days is a ValueError that names it."""
+    with pytest.raises(ValueError, match="ex_expiry"):
+        driver.ex_get_object_presigned_url(obj, expiry)
+
+
+@pytest.mark.parametrize("method", ["POST", "get", "", None, ["GET"]])
+def test_other_methods_are_refused(driver, obj, method):
+    """A method nothing can be presigned for is a ValueError that names it."""
+    with pytest.raises(ValueError, match="ex_method"):
+        driver.ex_get_object_presigned_url(obj, ex_method=method)
+
+
+@pytest.fixture
+def uploads(s3):
+    now = datetime.now(timezone.utc)
+    for name, key, age in (
+        ("new", "a/1", timedelta(hours=1)),
+        ("old", "a/2", timedelta(days=3)),
+        ("other", "b/1", timedelta(days=9)),
+    ):
+        s3.uploads[name] = {
+            "bucket": "photos",
+            "key": key,
+            "parts": {},
+            "headers": {},
+            "initiated": (now - age).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        }
+    s3.uploads["dateless"] = {**s3.uploads["other"], "initiated": "someday"}
+    return s3.uploads
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        ({}, set()),
+        ({"prefix": "a/"}, {"other", "dateless"}),
+        ({"older_than": timedelta(days=2)}, {"new", "dateless"}),
+        ({"prefix": "a/", "older_than": timedelta(days=2)}, {"new", "other", "dateless"}),
+    ],
+)
+def test_unfinished_uploads_are_cleaned_up(driver, container, uploads, arguments, left):
+    """All uploads in progress, those of a prefix, or those older than a time are aborted."""
+    assert driver.ex_cleanup_all_multipart_uploads(container, **arguments) is None
+    assert set(uploads) == left
+
+
+def test_a_time_without_a_zone_is_utc(driver, container, uploads):
+    """An upload whose time names no zone is compared all the same."""
+    uploads["new"]["initiated"] = "2020-01-01T00:00:00"
+    driver.ex_cleanup_all_multipart_uploads(container, older_than=timedelta(days=2))
+    assert set(uploads) == {"dateless"}

@@ -1,0 +1,348 @@
+"""_multipart: whole uploads of files and streams through the driver."""
+
+import io
+import os
+import threading
+
+import pytest
+from unit.memory_s3 import Answer, composite, error, md5
+
+from libcloud_aurora import errors
+
+MIB = 1_048_576
+PART = 5 * MIB
+DATA = os.urandom(2 * PART + 777)
+
+
+@pytest.fixture(params=[1, 10], ids=["sequential", "parallel"])
+def any_driver(request, new_driver):
+    return new_driver(ex_max_concurrency=request.param)
+
+
+def expected_etag(data):
+    pieces = [data[at : at + PART] for at in range(0, len(data), PART)]
+    return composite(pieces) if len(pieces) > 1 else md5(data)
+
+
+@pytest.fixture(params=["file", "stream"])
+def upload(request, tmp_path, any_driver, container):
+    """Upload bytes as a file or as a stream."""
+
+    def send(data, **arguments):
+        if request.param == "file":
+            (tmp_path / "source").write_bytes(data)
+            return any_driver.upload_object(str(tmp_path / "source"), container, "k", **arguments)
+        return any_driver.upload_object_via_stream(io.BytesIO(data), container, "k", **arguments)
+
+    send.kind = request.param
+    return send
+
+
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 2 * PART, len(DATA)])
+def test_any_size_is_stored(s3, upload, size):
+    """Files and streams of any size are stored, with the server's ETag as hash."""
+    s3.requests.clear()
+    seen = []
+    obj = upload(DATA[:size], ex_progress=lambda *numbers: seen.append(numbers))
+    stored = s3.buckets["photos"]["k"]
+    assert stored.data == DATA[:size]
+    assert (obj.name, obj.size, obj.hash) == ("k", size, expected_etag(DATA[:size]))
+    assert obj.hash == stored.etag
+    assert obj.extra["etag"] == f'"{obj.hash}"'
+    assert s3.uploads == {}
+    assert len(s3.requests) == (1 if size <= PART else 2 + -(-size // PART))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (size, size if upload.kind == "file" else None)
+
+
+def test_extras_and_headers_are_sent_and_not_changed(s3, upload):
+    """Type, metadata, ACL, headers and class reach the object, whole or in parts."""
+    extra = {"content_type": "text/x", "acl": "public-read", "meta_data": {"a_b": 1, "ż": "x"}}
+    del extra["meta_data"]["ż"]
+    headers = {"Cache-Control": "no-store", "x-amz-meta-c": "ż"}
+    before = repr((extra, headers))
+    for data in (b"small", DATA):
+        s3.requests.clear()
+        obj = upload(data, extra=extra, headers=headers, ex_storage_class="cold")
+        sent = s3.requests[0].headers
+        assert sent["content-type"] == "text/x"
+        assert (sent["x-amz-acl"], sent["x-amz-meta-a_b"]) == ("public-read", "1")
+        assert sent["cache-control"] == "no-store"
+        assert sent["x-amz-storage-class"] == "cold"
+        assert sent["x-amz-meta-c"].encode("latin-1").decode() == "ż"
+        assert obj.meta_data == {"a_b": "1"}
+        assert obj.extra["content_type"] == "text/x"
+    assert repr((extra, headers)) == before
+
+
+def test_nothing_is_sent_that_was_not_asked_for(s3, upload):
+    """Without extras no ACL, class or metadata is sent, and the type is the default."""
+    upload(b"x")
+    sent = s3.requests[-1].headers
+    assert not [name for name in sent if name.startswith("x-amz-meta") or name == "x-amz-acl"]
+    assert "x-amz-storage-class" not in sent
+    assert sent["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ({"extra": {"meta_data": {"a b": "x"}}}, ValueError),
+        ({"extra": "text"}, TypeError),
+        ({"extra": {"meta_data": {"a": "x\ny"}}}, ValueError),
+        ({"headers": {"x": "a\nb"}}, ValueError),
+        ({"ex_storage_class": "a b"}, ValueError),
+        ({"ex_storage_class": 7}, ValueError),
+    ],
+)
+def test_wrong_arguments_send_nothing(s3, upload, arguments, kind):
+    """A wrong argument is an error before anything is sent."""
+    for data in (b"small", DATA):
+        s3.requests.clear()
+        with pytest.raises(kind):
+            upload(data, **arguments)
+        assert s3.requests == []
+
+
+@pytest.mark.parametrize("name", ["", "k" * 1025, "a\0b", "a\udc80"])
+def test_impossible_names_send_nothing(s3, driver, container, tmp_path, name):
+    """An impossible object name is an error before anything is read or sent."""
+    s3.requests.clear()
+    with pytest.raises(errors.InvalidKeyError):
+        driver.upload_object(__file__, container, name)
+    with pytest.raises(errors.InvalidKeyError):
+        driver.upload_object_via_stream(io.BytesIO(b"x"), container, name)
+    assert s3.requests == []
+
+
+@pytest.mark.parametrize("size", [-1, 5 * 1024**4 + 1, "5", 1.5, True])
+def test_impossible_sizes_send_nothing(s3, driver, container, size):
+    """An ex_size no object can have is a ValueError that names it, before anything is sent."""
+    s3.requests.clear()
+    with pytest.raises(ValueError, match="ex_size"):
+        driver.upload_object_via_stream(io.BytesIO(b"x"), container, "k", ex_size=size)
+    assert s3.requests == []
+
+
+@pytest.mark.parametrize("promised", [0, 3, PART, 2 * PART])
+def test_a_stream_of_another_size_leaves_nothing(s3, any_driver, container, promised):
+    """A stream that does not hold ex_size bytes is an error, and no object or part is left."""
+    for holds in (promised + 1, max(promised - 1, 0)):
+        if holds == promised:
+            continue
+        with pytest.raises(ValueError, match="ex_size"):
+            any_driver.upload_object_via_stream(
+                io.BytesIO(DATA[:holds]), container, "k", ex_size=promised
+            )
+        assert s3.buckets["photos"] == {}
+        assert s3.uploads == {}
+
+
+def test_the_promised_size_is_the_total_of_progress(s3, driver, container):
+    """With ex_size progress knows the total."""
+    seen = []
+    driver.upload_object_via_stream(
+        io.BytesIO(DATA),
+        container,
+        "k",
+        ex_size=len(DATA),
+        ex_progress=lambda *numbers: seen.append(numbers),
+    )
+    assert seen[-1] == (len(DATA), len(DATA))
+
+
+def test_lines_of_a_file_are_a_stream(s3, driver, container):
+    """What django-storages feeds, iter(file), arrives."""
+    driver.upload_object_via_stream(iter(io.BytesIO(b"a\nb\nc")), container, "k")
+    assert s3.buckets["photos"]["k"].data == b"a\nb\nc"
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("after", [0, PART - 1, PART + 1, 2 * PART + 5])
+def test_a_failing_stream_leaves_nothing(s3, any_driver, container, kind, after):
+    """An exception of the stream, or Ctrl-C, is what the caller gets, and nothing is left."""
+
+    def failing():
+        yield DATA[:after]
+        raise kind("stream")
+
+    with pytest.raises(kind, match="stream"):
+        any_driver.upload_object_via_stream(failing(), container, "k")
+    assert s3.uploads == {}
+    assert s3.buckets["photos"] == {}
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_from_progress_leaves_nothing(s3, upload, kind):
+    """An exception from ex_progress cancels the upload and leaves no part."""
+
+    def progress(done, total):
+        assert threading.current_thread() is threading.main_thread()
+        raise kind("cancelled")
+
+    with pytest.raises(kind, match="cancelled"):
+        upload(DATA, ex_progress=progress)
+    assert s3.uploads == {}
+    assert s3.buckets["photos"] == {}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_part_that_is_refused_leaves_nothing(s3, upload, number):
+    """A part that fails for good ends the upload: aborted, and the cause is raised."""
+    s3.fail(9, error(403, "QuotaExceeded"), method="PUT")
+    with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded"):
+        upload(DATA)
+    assert s3.uploads == {}
+
+
+def test_parts_that_fail_are_sent_again(s3, upload):
+    """Each part may fail and is sent again from its first byte."""
+    s3.fail(4, error(503, "SlowDown"), method="PUT")
+    upload(DATA)
+    assert s3.buckets["photos"]["k"].data == DATA
+
+
+def test_a_part_without_an_etag_is_an_error(s3, upload):
+    """A server that stores a part without naming its ETag is not believed."""
+    s3.faults.append(lambda request: Answer(200) if "partNumber" in request.params else None)
+    with pytest.raises(errors.MalformedAnswerError, match="has no ETag"):
+        upload(DATA)
+    assert s3.uploads == {}
+
+
+def test_a_failed_abort_does_not_hide_the_cause(s3, upload, caplog):
+    """When the abort fails as well, the cause is raised, and the abort is logged."""
+    s3.fail(9, error(403, "QuotaExceeded"), method="PUT")
+    s3.fail(9, error(403, "AccessDenied"), method="DELETE")
+    with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded"):
+        upload(DATA)
+    assert "2~upload1" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("place", ["partNumber", "complete"])
+def test_ctrl_c_leaves_nothing(s3, new_driver, container, kind, place):
+    """Ctrl-C while sending or completing aborts the upload."""
+    driver = new_driver(ex_max_concurrency=1)
+
+    def interrupt(request):
+        complete = request.method == "POST" and "uploadId" in request.params
+        return kind() if place in request.params or (place == "complete" and complete) else None
+
+    s3.faults.append(interrupt)
+    with pytest.raises(kind):
+        driver.upload_object_via_stream(io.BytesIO(DATA), container, "k")
+    assert s3.uploads == {}
+
+
+def test_a_file_that_changes_leaves_nothing(s3, any_driver, container, tmp_path):
+    """A file that changes while it is sent is an error, and no object is stored."""
+    source = tmp_path / "source"
+    source.write_bytes(DATA)
+
+    def touch(request):
+        if request.method == "PUT":
+            os.utime(source, ns=(1, 1))
+
+    s3.faults.append(touch)
+    with pytest.raises(errors.FileChangedError):
+        any_driver.upload_object(str(source), container, "k")
+    assert s3.uploads == {}
+    assert s3.buckets["photos"] == {}
+
+
+@pytest.mark.parametrize("path", ["/no/such/file", "/"])
+def test_a_file_that_cannot_be_read_sends_nothing(s3, driver, container, path):
+    """A file that cannot be opened is the system's error, and nothing is sent."""
+    s3.requests.clear()
+    with pytest.raises(OSError):  # noqa: PT011
+        driver.upload_object(path, container, "k")
+    assert s3.requests == []
+
+
+def test_paths_and_positional_arguments_are_taken(s3, driver, container, tmp_path):
+    """A pathlib path and libcloud's positional order work; the type comes from the names."""
+    (tmp_path / "a.txt").write_bytes(b"x")
+    obj = driver.upload_object(tmp_path / "a.txt", container, "k", {}, True, {})
+    assert obj.extra["content_type"] == "text/plain"
+    assert container.upload_object(str(tmp_path / "a.txt"), "k2").size == 1
+    assert container.upload_object_via_stream(iter([b"y"]), "k3.txt").extra["content_type"]
+
+
+def test_at_most_one_more_part_than_requests_exists(s3, new_driver, container):
+    """At most max_concurrency + 1 parts have been read before the first one is stored."""
+    driver = new_driver(ex_max_concurrency=2)
+    read, stored, most = [0], [0], [0]
+
+    def chunks():
+        for _ in range(8):
+            read[0] += 1
+            most[0] = max(most[0], read[0] - stored[0])
+            yield bytes(PART)
+
+    def count(request):
+        if "partNumber" in request.params:
+            stored[0] += 1
+
+    s3.faults.append(count)
+    driver.upload_object_via_stream(chunks(), container, "k")
+    assert most[0] <= 5
+
+
+def test_an_interrupted_upload_is_resumed(s3, any_driver, container, tmp_path):
+    """With ex_resume the parts the server holds are kept, and only the rest is sent."""
+    (tmp_path / "f").write_bytes(DATA)
+    s3.faults.append(
+        lambda request: (
+            error(403, "QuotaExceeded") if request.params.get("partNumber") == "3" else None
+        )
+    )
+    with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded"):
+        any_driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    (upload,) = s3.uploads.values()
+    kept = sorted(upload["parts"])
+    s3.faults.clear()
+    s3.requests.clear()
+    seen = []
+    obj = any_driver.upload_object(
+        str(tmp_path / "f"),
+        container,
+        "k",
+        ex_resume=True,
+        ex_progress=lambda *numbers: seen.append(numbers),
+    )
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert obj.hash == expected_etag(DATA)
+    sent = sorted(int(each.params["partNumber"]) for each in s3.sent("PUT"))
+    assert sent == [number for number in (1, 2, 3) if number not in kept]
+    assert seen[-1] == (len(DATA), len(DATA))
+    assert s3.uploads == {}
+
+
+def test_a_changed_part_is_sent_again(s3, driver, container, tmp_path):
+    """A part on the server that is not the file's is replaced."""
+    (tmp_path / "f").write_bytes(DATA)
+    upload_id = driver._target(container, "k").initiate({})
+    s3.uploads[upload_id]["parts"][1] = bytes(PART)
+    driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    assert s3.buckets["photos"]["k"].data == DATA
+
+
+def test_a_new_file_begins_an_upload_to_be_resumed(s3, driver, container, tmp_path):
+    """With ex_resume and nothing to resume, an upload is simply made."""
+    (tmp_path / "f").write_bytes(DATA)
+    driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    (tmp_path / "f").write_bytes(b"small")
+    obj = driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    assert (obj.size, s3.buckets["photos"]["k"].data) == (5, b"small")
+
+
+def test_the_inherited_hooks_take_a_plain_stream(s3, driver, container):
+    """Programs that use libcloud's own hooks may give them an iterator, and quoted ETags."""
+    upload_id = driver._initiate_multipart(container, "k")
+    parts, _, size = driver._upload_multipart_chunks(
+        container, "k", upload_id, iter([DATA[:PART], DATA[PART:]])
+    )
+    assert (size, [number for number, _ in parts]) == (len(DATA), [1, 2, 3])
+    quoted = [(number, f'"{etag}"') for number, etag in parts]
+    assert driver._commit_multipart(container, "k", upload_id, quoted) == expected_etag(DATA)

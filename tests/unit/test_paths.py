@@ -1,0 +1,120 @@
+"""_paths: what may be a bucket or a key, and the path that names it on the wire."""
+
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libcloud_aurora._paths import bucket_path, quote_key
+from libcloud_aurora.errors import InvalidBucketNameError, InvalidKeyError
+
+KEYS = {
+    "..": "..",
+    ".": ".",
+    "a/../b": "a/../b",
+    "a//b": "a//b",
+    "/lead": "/lead",
+    "../other/x": "../other/x",
+    "x/": "x/",
+    "/": "/",
+    "a\tb": "a%09b",
+    "a\nb": "a%0Ab",
+    "a\rb": "a%0Db",
+    "\x01": "%01",
+    "\x7f": "%7F",
+    "📷": "%F0%9F%93%B7",
+    "é": "%C3%A9",
+    "e\u0301": "e%CC%81",
+    "a b": "a%20b",
+    "a+b": "a%2Bb",
+    "a%2Fb": "a%252Fb",
+    "a?b#c": "a%3Fb%23c",
+    "~": "~",
+    "\uffff": "%EF%BF%BF",
+    "k" * 1024: "k" * 1024,
+    "ż" * 512: "%C5%BC" * 512,
+}
+
+
+@pytest.mark.parametrize(("key", "expected"), KEYS.items(), ids=lambda text: ascii(text)[:20])
+def test_keys_are_encoded_and_nothing_else(key, expected):
+    """A key on the wire is percent-encoded; dots and slashes stay where they are."""
+    assert quote_key(key) == expected
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
+def test_every_key_comes_back(key):
+    """Decoding the path of any key gives the key, and the path needs no further encoding."""
+    if len(key.encode()) > 1024:
+        with pytest.raises(InvalidKeyError):
+            quote_key(key)
+        return
+    path = quote_key(key)
+    assert unquote(path) == key
+    assert path.isascii()
+    assert not set(path) & set('?#+ \\"<>{}|^`\n')
+
+
+@given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
+def test_two_keys_never_share_a_path(one, two):
+    """Different keys have different paths."""
+    try:
+        paths = quote_key(one), quote_key(two)
+    except InvalidKeyError:
+        return
+    assert (paths[0] == paths[1]) == (one == two)
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("", "it has 0 bytes of UTF-8, where 1 to 1024 are allowed"),
+        ("k" * 1025, "it has 1025 bytes"),
+        ("ż" * 513, "it has 1026 bytes"),
+        ("a\0b", "it holds a NUL character"),
+        ("a\udce4", "it is not valid Unicode"),
+        (None, "it is not text"),
+        (b"bytes", "it is not text"),
+        (7, "it is not text"),
+    ],
+)
+def test_names_no_object_can_have_are_refused(key, problem):
+    """An impossible key is an error that names it and says what is wrong; nothing is sent."""
+    with pytest.raises(InvalidKeyError, match="Nothing was sent") as caught:
+        quote_key(key, "driver", "photos")
+    assert problem in str(caught.value)
+    assert (caught.value.bucket, caught.value.key) == ("photos", str(key))
+    assert len(str(caught.value)) < 250
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("name", ["photos", "a.b-c", "Foo_Bar", "1abc", "x" * 255, "tenant:photos"])
+def test_containers_of_old_rules_stay_in_reach(name):
+    """Names that only older rules allowed are accepted."""
+    assert bucket_path(name) == "/" + name.replace(":", "%3A")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/", "?", "a/b", "b?acl", "../x", "..", ".", "a b", "é", "x" * 256, "a\n", None, b"b", 7],
+)
+def test_names_no_container_can_have_are_refused(name):
+    """An impossible container name is an error that names it, before anything is sent."""
+    with pytest.raises(InvalidBucketNameError, match="Nothing was sent") as caught:
+        bucket_path(name, "driver")
+    assert repr(name) in str(caught.value)
+    assert caught.value.bucket == str(name)
+    assert isinstance(caught.value, ValueError)
+
+
+@given(st.text())
+def test_a_bucket_path_has_one_segment(name):
+    """Whatever the name, its path is one segment without query, or it is refused."""
+    try:
+        path = bucket_path(name)
+    except InvalidBucketNameError:
+        return
+    assert unquote(path) == "/" + name
+    assert not set(path[1:]) & set("/?#")
+    assert path not in ("/", "/.", "/..")

@@ -1,0 +1,221 @@
+"""_resume: a download that survives a crash."""
+
+import json
+import os
+import zlib
+
+import pytest
+from libcloud.storage.base import Object
+from unit.memory_s3 import error, md5
+
+from libcloud_aurora import errors
+from libcloud_aurora._resume import Partial
+
+MIB = 1_048_576
+DATA = os.urandom(9 * MIB + 99)
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "file"
+
+
+def names(target):
+    return sorted(path.name for path in target.parent.iterdir())
+
+
+def fill(partial, start, stop):
+    """Write bytes of the object as a range does, and note them."""
+    note = partial.recorder()
+    for at in range(start, stop, MIB):
+        piece = memoryview(DATA)[at : min(at + MIB, stop)]
+        os.pwrite(partial.descriptor, piece, at)
+        note(at, piece)
+
+
+def test_a_new_download_misses_everything(target):
+    """At first all bytes are missing, and the file appears when they are there."""
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", len(DATA))
+        assert partial.missing(len(DATA)) == [(0, len(DATA))]
+        fill(partial, 0, len(DATA))
+        partial.finish()
+    assert names(target) == ["file"]
+    assert target.read_bytes() == DATA
+
+
+def test_what_has_arrived_is_not_missing_any_more(target):
+    """After a crash the noted bytes are kept, and only the others are missing."""
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", len(DATA))
+        fill(partial, 0, 2 * MIB)
+        fill(partial, 5 * MIB, 6 * MIB + 7)
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", len(DATA))
+        assert partial.missing(len(DATA)) == [(2 * MIB, 5 * MIB), (6 * MIB, len(DATA))]
+    assert names(target) == [".file.resume.journal", ".file.resume.part"]
+
+
+def test_pieces_of_any_size_are_noted(target):
+    """Small pieces are noted together, and a range that begins elsewhere is noted apart."""
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", len(DATA))
+        note = partial.recorder()
+        for at in [*range(0, MIB, MIB // 4), *range(4 * MIB, 5 * MIB, MIB // 4)]:
+            piece = memoryview(DATA)[at : at + MIB // 4]
+            os.pwrite(partial.descriptor, piece, at)
+            note(at, piece)
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", len(DATA))
+        assert partial.missing(5 * MIB) == [(MIB, 4 * MIB)]
+
+
+@pytest.mark.parametrize(
+    ("path", "etag", "size"),
+    [("/b/other", "etag", 100), ("/b/k", "other", 100), ("/b/k", "etag", 101)],
+)
+def test_another_version_starts_afresh(target, path, etag, size):
+    """What belongs to another object, version or size is thrown away."""
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", 100)
+        os.pwrite(partial.descriptor, bytes(100), 0)
+    with Partial(target, path) as partial:
+        partial.begin(etag, size)
+        assert partial.missing(size) == [(0, size)]
+
+
+def test_bytes_that_never_reached_the_disk_are_missing(target):
+    """A note whose bytes are not in the file, or are others, counts for nothing."""
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", len(DATA))
+        fill(partial, 0, 3 * MIB)
+        os.pwrite(partial.descriptor, b"damage", MIB)
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", len(DATA))
+        assert partial.missing(len(DATA)) == [(MIB, 2 * MIB), (3 * MIB, len(DATA))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "\n",
+        "[",
+        "{}",
+        "7",
+        "[1,2]",
+        "\x00\xff",
+        "[0, 5",
+        '["a", "b", "c"]',
+        "[null, null, null]",
+        "[-5, 3, 0]",
+        "[1.5, 2.5, 0]",
+        "[5, 1, 0]",
+        "[0, 1e30, 0]",
+        "[0, 99999999999999999999, 0]",
+    ],
+    ids=range(15),
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_damaged_journal_is_no_error(target, first, line):
+    """A journal of which a crash has left a part, or rubbish, means fetching again."""
+    head = json.dumps(["/b/k", "etag", 100])
+    text = f"{line}\n{head}\n" if first else f"{head}\n{line}\n"
+    (target.parent / ".file.resume.journal").write_bytes(text.encode("latin-1"))
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", 100)
+        assert partial.missing(100) == [(0, 100)]
+
+
+def test_notes_that_overlap_count_once(target):
+    """Spans noted twice, or within each other, are not missing."""
+    spans = [(0, 10), (5, 20), (6, 8), (30, 40)]
+    lines = [["/b/k", "etag", 50]]
+    lines += [[a, b, zlib.crc32(DATA[a:b])] for a, b in spans]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (target.parent / ".file.resume.journal").write_text(text)
+    (target.parent / ".file.resume.part").write_bytes(DATA[:50])
+    with Partial(target, "/b/k") as partial:
+        partial.begin("etag", 50)
+        assert partial.missing(50) == [(20, 30), (40, 50)]
+
+
+def test_two_at_once_are_refused(target):
+    """Another download to the same place at the same time is an error that says so."""
+    with Partial(target, "/b/k"), pytest.raises(errors.AuroraObjectsError, match="another process"):
+        Partial(target, "/b/k")
+
+
+def test_a_place_that_cannot_be_written_is_an_error(target):
+    """A partial file that cannot be opened is an error of the family."""
+    (target.parent / ".file.resume.part").mkdir()
+    with pytest.raises(errors.AuroraObjectsError, match="cannot be resumed"):
+        Partial(target, "/b/k")
+
+
+def test_discarding_leaves_nothing(target):
+    """Both files can be removed, more than once."""
+    with Partial(target, "/b/k") as partial:
+        partial.discard()
+        partial.discard()
+    assert names(target) == []
+
+
+def handle(container, driver):
+    return Object("k", len(DATA), None, None, None, container, driver)
+
+
+@pytest.mark.parametrize("concurrency", [1, 10])
+def test_a_broken_download_goes_on(s3, container, new_driver, target, concurrency):
+    """With ex_resume a download that failed is completed, and the bytes it had are not fetched."""
+    driver = new_driver(ex_max_concurrency=concurrency)
+    s3.put("k", DATA)
+    obj = handle(container, driver)
+    s3.faults.append(
+        lambda request: (
+            error(403, "AccessDenied")
+            if f"-{len(DATA) - 1}" in request.headers.get("range", "")
+            else None
+        )
+    )
+    with pytest.raises(errors.AccessDeniedError):
+        driver.download_object(obj, str(target), ex_resume=True)
+    assert names(target) == [".file.resume.journal", ".file.resume.part"]
+    s3.faults.clear()
+    s3.requests.clear()
+    seen = []
+    assert driver.download_object(
+        obj, str(target), ex_resume=True, ex_progress=lambda *numbers: seen.append(numbers)
+    )
+    assert target.read_bytes() == DATA
+    assert names(target) == ["file"]
+    assert seen == sorted(set(seen))
+    assert seen[-1] == (len(DATA), len(DATA))
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB, len(DATA)])
+def test_a_download_that_never_broke(s3, container, driver, target, size):
+    """With ex_resume and nothing to go on with, the file arrives as always."""
+    s3.put("k", DATA[:size])
+    obj = Object("k", None, None, None, None, container, driver)
+    driver.download_object(obj, str(target), ex_resume=True)
+    assert target.read_bytes() == DATA[:size]
+    assert names(target) == ["file"]
+
+
+def test_another_object_by_then_is_fetched_anew(s3, container, driver, target):
+    """When the object was replaced in between, nothing of the old one is used."""
+    with Partial(target, "/photos/k") as partial:
+        partial.begin(md5(DATA), len(DATA))
+        fill(partial, 0, 5 * MIB)
+    s3.put("k", DATA[::-1])
+    driver.download_object(handle(container, driver), str(target), ex_resume=True)
+    assert target.read_bytes() == DATA[::-1]
+
+
+def test_damage_that_stays_leaves_nothing_to_resume(s3, container, driver, target):
+    """When the bytes never match the ETag, what has arrived is not kept."""
+    s3.put("k", DATA, "0" * 32)
+    with pytest.raises(errors.HashMismatchError):
+        driver.download_object(handle(container, driver), str(target), ex_resume=True)
+    assert names(target) == []

@@ -1,0 +1,261 @@
+"""_signing: Signature Version 4, against Amazon's own examples and against botocore."""
+
+import hashlib
+from datetime import datetime, timezone
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libcloud_aurora._signing import (
+    EMPTY_SHA256,
+    Credentials,
+    Signer,
+    canonical_query,
+    quote_path,
+)
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+ACCESS = "AKIAIOSFODNN7EXAMPLE"
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+NOW = datetime(2013, 5, 24, tzinfo=timezone.utc)
+HOST = "examplebucket.s3.amazonaws.com"
+BODY_SHA256 = "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"
+
+EXAMPLES = [
+    pytest.param(
+        "GET",
+        "",
+        "7344ae5b7ee6c3e7e6b0fe0640412a37625d1fbfff95c48bbb2dc43964946972",
+        "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+        "/test.txt",
+        {"Range": "bytes=0-9"},
+        EMPTY_SHA256,
+        id="GET Object",
+    ),
+    pytest.param(
+        "PUT",
+        "",
+        "9e0e90d9c76de8fa5b200d8c849cd5b8dc7a3be3951ddb7f6a76b4158342019d",
+        "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+        "/test%24file.text",
+        {"Date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"},
+        BODY_SHA256,
+        id="PUT Object",
+    ),
+    pytest.param(
+        "GET",
+        "lifecycle=",
+        "9766c798316ff2757b517bc739a67f6213b4ab36dd5da2f94eaebf79c77395ca",
+        "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
+        "/",
+        {},
+        EMPTY_SHA256,
+        id="GET Bucket Lifecycle",
+    ),
+    pytest.param(
+        "GET",
+        "max-keys=2&prefix=J",
+        "df57d21db20da04d7fa30298dd4488ba3a2b47ca3a489c74750e0f1e7df1b9b7",
+        "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+        "/",
+        {},
+        EMPTY_SHA256,
+        id="Get Bucket (List Objects)",
+    ),
+]
+
+
+def signature_of(authorization):
+    return authorization.rpartition("Signature=")[2]
+
+
+def boto_headers(method, url, headers, sha256, token=None):
+    """Sign with botocore as an independent second opinion."""
+    request = AWSRequest(method=method, url=url, headers=headers, data=b"")
+    request.headers["X-Amz-Content-SHA256"] = sha256
+    auth = S3SigV4Auth(BotoCredentials(ACCESS, SECRET, token), "s3", "us-east-1")
+    request.context["timestamp"] = "20130524T000000Z"
+    auth._modify_request_before_signing(request)
+    canonical = auth.canonical_request(request).replace("UNSIGNED-PAYLOAD", sha256)
+    return canonical, auth.signature(auth.string_to_sign(request, canonical), request)
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "digest", "signature", "path", "headers", "sha256"), EXAMPLES
+)
+def test_amazons_examples(method, query, digest, signature, path, headers, sha256):
+    """Signing every header, Amazon's four examples give Amazon's four signatures."""
+    names = {"host": HOST, "x-amz-content-sha256": sha256, "x-amz-date": "20130524T000000Z"}
+    names |= {name.lower(): value for name, value in headers.items()}
+    ordered = sorted(names)
+    lines = [method, path, query, *(f"{name}:{names[name]}" for name in ordered), ""]
+    canonical = "\n".join([*lines, ";".join(ordered), sha256])
+    signer = Signer(Credentials(ACCESS, SECRET))
+    scope = "20130524/us-east-1/s3/aws4_request"
+    assert signer.signature(canonical, "20130524T000000Z", scope) == signature
+    assert hashlib.sha256(canonical.encode()).hexdigest() == digest
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "digest", "signature", "path", "headers", "sha256"), EXAMPLES[2:]
+)
+def test_amazons_examples_as_they_are_sent(method, query, digest, signature, path, headers, sha256):
+    """Where Amazon signs what we sign, the whole Authorization header is Amazon's."""
+    added = Signer(Credentials(ACCESS, SECRET)).headers(
+        method=method,
+        path=path,
+        query=query,
+        headers={"Host": HOST, "User-Agent": "not signed"},
+        payload_sha256=sha256,
+        now=NOW,
+    )
+    assert added == {
+        "x-amz-date": "20130524T000000Z",
+        "x-amz-content-sha256": sha256,
+        "Authorization": (
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
+            f"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}"
+        ),
+    }
+
+
+@pytest.mark.parametrize("token", [None, "session-token"])
+@pytest.mark.parametrize(
+    ("method", "path", "query", "headers"),
+    [
+        ("GET", "/b/k", "", {}),
+        ("PUT", "/b/a%20b%2Bc%25%24%21%27%28%29%2A", "", {"Content-Type": "text/plain; x=y"}),
+        ("GET", "/b/a//b/../c/./d", "", {}),
+        ("GET", "/b/%C5%BC%F0%9F%93%B7~-_.", "", {}),
+        ("GET", "/b/%01%09%0A", "prefix=a%2Fb%20%2B~&uploads=", {}),
+        ("PUT", "/b/k", "partNumber=1&uploadId=2~x_y", {"x-amz-meta-name": "a  b   c "}),
+        ("PUT", "/b/k", "", {"x-amz-meta-b": "2", "X-Amz-Meta-A": "1", "x-amz-acl": "private"}),
+        ("POST", "/b", "delete=", {"Content-Type": "application/xml", "Content-MD5": "abc=="}),
+    ],
+)
+def test_botocore_signs_the_same(method, path, query, headers, token):
+    """For paths, queries and headers that need encoding, botocore makes the same signature."""
+    url = f"https://o.auroraobjects.eu{path}" + (f"?{query}" if query else "")
+    canonical, signature = boto_headers(method, url, headers, EMPTY_SHA256, token)
+    assert canonical.split("\n")[1] == path
+    added = Signer(Credentials(ACCESS, SECRET, token)).headers(
+        method=method,
+        path=path,
+        query=query,
+        headers={
+            "Host": "o.auroraobjects.eu",
+            "User-Agent": "x",
+            "Accept-Encoding": "y",
+            **headers,
+        },
+        payload_sha256=EMPTY_SHA256,
+        now=NOW,
+    )
+    assert signature_of(added["Authorization"]) == signature
+    assert added.get("x-amz-security-token") == token
+
+
+def test_every_header_radosgw_wants_is_signed():
+    """Signed are host, content-type and every x-amz-* header, and nothing a proxy may change."""
+    added = Signer(Credentials(ACCESS, SECRET, "t")).headers(
+        method="PUT",
+        path="/b/k",
+        query="",
+        headers={
+            "Host": "h",
+            "Content-Type": "c",
+            "X-Amz-Meta-Z": "z",
+            "x-amz-acl": "a",
+            "User-Agent": "u",
+            "Range": "r",
+            "Content-Length": "1",
+        },
+        payload_sha256=EMPTY_SHA256,
+        now=NOW,
+    )
+    names = added["Authorization"].partition("SignedHeaders=")[2].partition(",")[0]
+    assert names == (
+        "content-type;host;x-amz-acl;x-amz-content-sha256;x-amz-date;x-amz-meta-z;"
+        "x-amz-security-token"
+    )
+
+
+def test_header_values_are_signed_as_they_go_over_the_wire():
+    """A value dressed as latin-1 is signed by its bytes; runs of blanks count once."""
+    dressed = "ż  x".encode().decode("latin-1")
+
+    def sign(value):
+        return Signer(Credentials(ACCESS, SECRET)).headers(
+            method="PUT",
+            path="/b/k",
+            query="",
+            headers={"Host": "h", "x-amz-meta-a": value},
+            payload_sha256=EMPTY_SHA256,
+            now=NOW,
+        )["Authorization"]
+
+    assert sign(dressed) == sign("ż x".encode().decode("latin-1"))
+    assert sign(dressed) != sign("z x")
+
+
+def test_the_region_is_part_of_the_scope():
+    """Another region is signed for when one is given."""
+    added = Signer(Credentials(ACCESS, SECRET), "eu-1").headers(
+        method="GET", path="/", query="", headers={}, payload_sha256=EMPTY_SHA256, now=NOW
+    )
+    assert "/20130524/eu-1/s3/aws4_request" in added["Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a b", "a%20b"),
+        ("a+b%2F", "a%2Bb%252F"),
+        ("../a//./b/", "../a//./b/"),
+        ("~-_.", "~-_."),
+        ("!$&'()*,:;=@", "%21%24%26%27%28%29%2A%2C%3A%3B%3D%40"),
+        ("ż\x01\n", "%C5%BC%01%0A"),
+    ],
+)
+def test_paths_are_encoded_as_radosgw_signs_them(path, expected):
+    """All but unreserved characters and the slash is encoded, once, in capitals."""
+    assert quote_path(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, ""),
+        ({"uploads": ""}, "uploads="),
+        ({"prefix": "a/b c+~", "max-keys": 3}, "max-keys=3&prefix=a%2Fb%20c%2B~"),
+        ({"b": "1", "a": "2", "B": "3"}, "B=3&a=2&b=1"),
+        ({"ż": "&="}, "%C5%BC=%26%3D"),
+    ],
+)
+def test_queries_have_one_form(params, expected):
+    """Parameters are sorted and encoded, a blank as %20, and one without value keeps its "="."""
+    assert canonical_query(params) == expected
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), max_size=5))
+def test_any_query_is_plain_ascii_without_blanks(params):
+    """Whatever the parameters hold, the query can be sent as it is."""
+    try:
+        query = canonical_query(params)
+    except UnicodeEncodeError:
+        assert any("\ud800" <= c <= "\udfff" for pair in params.items() for c in "".join(pair))
+        return
+    assert query.isascii()
+    assert not set(query) & set(" +#?/\n")
+
+
+def test_a_credentials_repr_holds_no_secret():
+    """The repr of credentials and of a signer shows the access key only."""
+    text = repr(Signer(Credentials(ACCESS, SECRET, "token-value")))
+    assert ACCESS in text
+    assert SECRET not in text
+    assert "token-value" not in text

@@ -1,0 +1,329 @@
+"""_sources: a stream that is cut into parts, and a file that is read by offset."""
+
+import array
+import gzip
+import io
+import os
+import tempfile
+import time
+import zlib
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from libcloud_aurora._sources import FileParts, StreamParts, as_bytes, chunks_of
+from libcloud_aurora.errors import FileChangedError
+
+MIB = 1_048_576
+
+
+def cut(stream, sizes, size=None):
+    """Return the bytes of each part, giving every buffer back for reuse."""
+    found = []
+    parts = StreamParts(stream, iter(sizes), size)
+    for part in parts:
+        found.append(bytes(part.load()))
+        assert (part.number, part.size) == (len(found), len(found[-1]))
+        part.release()
+    return found
+
+
+def forever(size):
+    while True:
+        yield size
+
+
+@given(
+    st.lists(st.binary(max_size=30), max_size=12),
+    st.integers(1, 40),
+    st.sampled_from([bytes, bytearray, memoryview]),
+)
+@example([], 5, bytes)
+@example([b""], 5, bytes)
+@example([b"12345", b"", b"12345"], 5, bytes)
+def test_any_chunks_make_the_same_parts(chunks, size, kind):
+    """However a stream is cut into chunks, its parts are the same: all full but the last."""
+    data = b"".join(chunks)
+    expected = [data[at : at + size] for at in range(0, len(data), size)] or [b""]
+    assert cut(iter([kind(chunk) for chunk in chunks]), forever(size)) == expected
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), max_size=9))
+def test_text_goes_as_utf_8(chunks):
+    """Chunks of text are sent as UTF-8."""
+    assert b"".join(cut(chunks, forever(7))) == "".join(chunks).encode()
+
+
+class Reader:
+    """A file-like object of which nothing is known but read()."""
+
+    def __init__(self, *chunks):
+        self.chunks = list(chunks)
+
+    def read(self, size):
+        return self.chunks.pop(0) if self.chunks else b""
+
+
+class OldIterator:
+    """An object that can only say what comes next."""
+
+    def __init__(self, *chunks):
+        self.chunks = list(chunks)
+
+    def __next__(self):
+        if not self.chunks:
+            raise StopIteration
+        return self.chunks.pop(0)
+
+
+class Sized(list):
+    """An iterable whose length counts chunks, not bytes."""
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"hello world",
+        bytearray(b"hello world"),
+        memoryview(b"hello world"),
+        "hello world",
+        ["hello", b" ", "world"],
+        ("hello", b" world"),
+        Sized(["hello ", "world"]),
+        iter([b"hello world"]),
+        (chunk for chunk in (b"hello", b"", b" world", b"")),
+        OldIterator(b"hello ", b"world"),
+        io.BytesIO(b"hello world"),
+        io.StringIO("hello world"),
+        io.BufferedReader(io.BytesIO(b"hello world")),
+        Reader(b"hello ", b"world"),
+        map(bytes, [b"hello ", b"world"]),
+        iter([array.array("B", b"hello world")]),
+        iter([array.array("H", b"hello worl"), b"d"]),
+    ],
+    ids=lambda stream: type(stream).__name__,
+)
+def test_all_kinds_of_input_are_taken(stream):
+    """Files, iterables of bytes or text, old iterators and plain bytes give their bytes."""
+    assert cut(stream, forever(4)) == [b"hell", b"o wo", b"rld"]
+
+
+def test_spooled_and_compressed_files_are_taken():
+    """A spooled file and a file that decompresses as it is read give their bytes."""
+    with tempfile.SpooledTemporaryFile() as spooled:
+        spooled.write(b"spooled")
+        spooled.seek(0)
+        assert cut(spooled, forever(10)) == [b"spooled"]
+    packed = io.BytesIO(gzip.compress(b"packed"))
+    with gzip.open(packed) as unpacked:
+        assert cut(unpacked, forever(10)) == [b"packed"]
+
+
+def test_an_empty_chunk_is_not_the_end():
+    """A compressing generator, which yields empty chunks, is read to its end."""
+    data = os.urandom(100_000)
+
+    def compress():
+        packer = zlib.compressobj()
+        for at in range(0, len(data), 10):
+            yield packer.compress(data[at : at + 10])
+        yield packer.flush()
+
+    assert zlib.decompress(b"".join(cut(compress(), forever(999)))) == data
+
+
+@pytest.mark.parametrize("stream", [7, None, object()])
+def test_what_is_no_stream_is_refused(stream):
+    """An object that is neither a file nor an iterable is a TypeError."""
+    with pytest.raises(TypeError, match="iterator must be a file or an iterable"):
+        list(chunks_of(stream))
+
+
+@pytest.mark.parametrize("chunk", [7, None, [b"x"], {"a": 1}])
+def test_what_is_no_chunk_is_refused(chunk):
+    """A chunk that is neither bytes nor text is a TypeError that says what it is."""
+    with pytest.raises(TypeError, match=f"not {type(chunk).__name__}"):
+        cut(iter([chunk]), forever(4))
+
+
+def test_a_file_that_does_not_block_is_refused():
+    """A read() that returns None does not end the stream silently."""
+    with pytest.raises(TypeError, match="read\\(\\) returned None"):
+        cut(Reader(b"x", None), forever(4))
+
+
+def test_chunks_become_bytes_like_without_a_copy():
+    """Bytes-like chunks are used in place, whatever their item size."""
+    assert as_bytes("ż") == b"\xc5\xbc"
+    numbers = array.array("I", [1, 2])
+    view = as_bytes(numbers)
+    assert (view.format, len(view), view.obj) == ("B", 8, numbers)
+
+
+def test_a_failure_of_the_stream_passes_through():
+    """An exception of the caller's iterator is what the caller gets."""
+
+    def failing():
+        yield b"12"
+        raise RuntimeError("disk gone")
+
+    with pytest.raises(RuntimeError, match="disk gone"):
+        cut(failing(), forever(4))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "only"),
+    [([], b""), ([b"123"], b"123"), ([b"12345"], b"12345"), ([b"12", b"", b"345", b""], b"12345")],
+)
+def test_a_short_stream_has_an_only_part(chunks, only):
+    """A stream that ends within its first part has that part only."""
+    part = StreamParts(iter(chunks), forever(5)).only_part()
+    assert bytes(part.load()) == only
+    assert part.size == len(only)
+
+
+def test_a_longer_stream_keeps_its_first_part():
+    """A stream that goes on has no only part, and loses nothing by being asked."""
+    parts = StreamParts(iter([b"1234567"]), forever(5))
+    assert parts.only_part() is None
+    assert [bytes(part.load()) for part in parts] == [b"12345", b"67"]
+    parts.check_unchanged()
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 12])
+def test_a_promised_size_is_kept(size):
+    """A stream of exactly the promised size is cut as planned."""
+    data = bytes(range(size))
+    sizes = [min(5, size - at) for at in range(0, size, 5)]
+    assert b"".join(cut(io.BytesIO(data), sizes, size)) == data
+
+
+@pytest.mark.parametrize(("holds", "promised"), [(3, 4), (0, 1), (9, 10), (10, 15), (5, 15)])
+def test_a_stream_that_is_too_short_is_an_error(holds, promised):
+    """A stream that holds fewer bytes than promised is an error that says how many."""
+    sizes = [min(5, promised - at) for at in range(0, promised, 5)]
+    with pytest.raises(ValueError, match=f"holds {holds} bytes, not {promised} \\(ex_size\\)"):
+        cut(io.BytesIO(bytes(holds)), sizes, promised)
+
+
+@pytest.mark.parametrize(("holds", "promised"), [(5, 4), (11, 10), (100, 10), (1, 0)])
+def test_a_stream_that_is_too_long_is_an_error(holds, promised):
+    """A stream that holds more bytes than promised is an error that names ex_size."""
+    sizes = [min(5, promised - at) for at in range(0, promised, 5)]
+    with pytest.raises(ValueError, match=f"longer than {promised} bytes.*ex_size"):
+        cut(io.BytesIO(bytes(holds)), sizes, promised)
+
+
+def test_a_stream_beyond_the_plan_is_an_error():
+    """A stream that goes on after 10,000 parts is an error that says how much fits."""
+    with pytest.raises(ValueError, match="longer than 5497558138880 bytes"):
+        cut(io.BytesIO(bytes(5)), [2, 2])
+
+
+def test_tiny_chunks_take_linear_time():
+    """Four times the chunks of 64 bytes take about four times as long, not sixteen."""
+
+    def seconds(count):
+        chunk = bytes(64)
+        best = []
+        for _ in range(3):
+            begun = time.process_time()
+            parts = StreamParts((chunk for _ in range(count)), forever(5 * MIB))
+            assert sum(part.size for part in parts) == 64 * count
+            best.append(time.process_time() - begun)
+        return min(best)
+
+    assert seconds(80_000) < 10 * seconds(20_000)
+
+
+def test_a_large_chunk_is_not_copied_over_and_over():
+    """One chunk of many parts is cut in time linear to its size."""
+    begun = time.process_time()
+    assert len(cut(bytes(8 * MIB), forever(1024))) == 8192
+    assert time.process_time() - begun < 2
+
+
+def file_parts(path, size=5):
+    def plan(total):
+        return iter([min(size, total - at) for at in range(0, total, size)])
+
+    return FileParts(path, plan)
+
+
+@pytest.mark.parametrize("data", [b"", b"1", b"12345"])
+def test_a_small_file_has_an_only_part(tmp_path, data):
+    """A file of at most one part has an only part."""
+    (tmp_path / "f").write_bytes(data)
+    with file_parts(tmp_path / "f") as parts:
+        part = parts.only_part()
+        assert bytes(part.load()) == data
+        parts.check_unchanged()
+
+
+def test_parts_of_a_file_load_in_any_order(tmp_path):
+    """A larger file's parts are read by offset when they are loaded, in any order, any time."""
+    (tmp_path / "f").write_bytes(b"0123456789ab")
+    with file_parts(str(tmp_path / "f")) as parts:
+        assert parts.only_part() is None
+        found = list(parts)
+        assert [(part.number, part.size) for part in found] == [(1, 5), (2, 5), (3, 2)]
+        loaded = [bytes(part.load()) for part in reversed(found)]
+        assert loaded == [b"ab", b"56789", b"01234"]
+        for part in found:
+            part.release()
+        assert bytes(found[0].load()) == b"01234"
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    """A file that cannot be opened is the system's error."""
+    with pytest.raises(FileNotFoundError):
+        file_parts(tmp_path / "none")
+    with pytest.raises(IsADirectoryError):
+        file_parts(tmp_path)
+
+
+def test_what_has_no_size_is_refused(tmp_path):
+    """A file whose size says nothing is refused, never stored as an empty object."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/proc/self/status", tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ValueError, match="regular file"):
+            file_parts(path)
+
+
+def test_a_file_that_is_too_large_is_closed_again(tmp_path):
+    """When no plan exists for its size, the file is closed and the error passed on."""
+    (tmp_path / "f").write_bytes(b"1")
+    before = len(os.listdir("/proc/self/fd"))
+
+    def plan(size):
+        raise ValueError("too large")
+
+    with pytest.raises(ValueError, match="too large"):
+        FileParts(tmp_path / "f", plan)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_shrinks_is_an_error(tmp_path):
+    """A file that has become shorter is an error that names it."""
+    (tmp_path / "f").write_bytes(b"12345")
+    with file_parts(tmp_path / "f") as parts:
+        part = parts.only_part()
+        os.truncate(tmp_path / "f", 3)
+        with pytest.raises(FileChangedError, match="/f' changed while it was sent"):
+            part.load()
+
+
+@pytest.mark.parametrize("change", ["grow", "touch"])
+def test_a_file_that_changes_is_an_error(tmp_path, change):
+    """A file whose size or time has changed is noticed at the end."""
+    (tmp_path / "f").write_bytes(b"12345")
+    with file_parts(tmp_path / "f") as parts:
+        parts.only_part().load()
+        if change == "grow":
+            with open(tmp_path / "f", "ab") as file:
+                file.write(b"6")
+        else:
+            os.utime(tmp_path / "f", ns=(1, 1))
+        with pytest.raises(FileChangedError):
+            parts.check_unchanged()

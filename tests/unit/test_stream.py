@@ -1,0 +1,314 @@
+"""_stream: objects coming down to an iterator."""
+
+import contextlib
+import os
+import threading
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from libcloud.storage.base import Object
+from unit.memory_s3 import Answer, composite, error, md5
+
+from libcloud_aurora import _stream, errors
+from libcloud_aurora.config import TransferConfig
+
+MIB = 1_048_576
+LARGE = os.urandom(21 * MIB + 12_345)
+
+
+def handle(container, driver, size=None):
+    return Object("k", size, None, None, None, container, driver)
+
+
+@pytest.fixture(params=[1, 10], ids=["sequential", "parallel"])
+def any_driver(request, new_driver):
+    return new_driver(ex_max_concurrency=request.param)
+
+
+@given(st.lists(st.binary(max_size=20), max_size=8), st.integers(1, 30))
+def test_chunks_have_exactly_the_size(pieces, size):
+    """However the bytes come, each chunk but the last has exactly the size asked for."""
+    data = b"".join(pieces)
+    chunks = list(_stream.rechunk(iter(map(memoryview, pieces)), size))
+    assert chunks == [data[at : at + size] for at in range(0, len(data), size)]
+    assert all(type(chunk) is bytes for chunk in chunks)
+
+
+@pytest.mark.parametrize(("given_size", "size"), [(None, MIB), (0, MIB), (1, 1), (10**9, 10**9)])
+def test_chunk_sizes(given_size, size):
+    """Without a chunk size, or with an empty object's, chunks are 1 MiB."""
+    assert _stream.chunk_size_of(given_size) == size
+
+
+@pytest.mark.parametrize("given_size", [-1, 1.5, "1", True])
+def test_impossible_chunk_sizes_are_refused(given_size):
+    """A chunk size that is no number of bytes is a ValueError that names it."""
+    with pytest.raises(ValueError, match="chunk_size"):
+        _stream.chunk_size_of(given_size)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 3 * MIB, len(LARGE)])
+def test_any_size_arrives(s3, container, any_driver, size, known):
+    """Objects of any size arrive completely and in order; an empty one gives one empty chunk."""
+    s3.put("k", LARGE[:size])
+    seen = []
+    chunks = list(
+        any_driver.download_object_as_stream(
+            handle(container, any_driver, size if known else None),
+            ex_progress=lambda *numbers: seen.append(numbers),
+        )
+    )
+    assert b"".join(chunks) == LARGE[:size]
+    assert [len(chunk) for chunk in chunks[:-1]] == [MIB] * (len(chunks) - 1)
+    assert chunks
+    assert seen == sorted(set(seen))
+    assert seen[-1] == (size, size)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 1000, MIB, 3 * MIB + 1, 10**9])
+def test_the_chunk_size_is_honoured(s3, container, driver, chunk_size):
+    """Chunks have the size the caller asked for."""
+    s3.put("k", LARGE[: 5000 if chunk_size == 1 else 7 * MIB])
+    chunks = list(driver.download_object_as_stream(handle(container, driver), chunk_size))
+    assert all(len(chunk) == chunk_size for chunk in chunks[:-1])
+    assert 0 < len(chunks[-1]) <= chunk_size
+
+
+@pytest.mark.parametrize("wrong", [0, 5, len(LARGE) + 9])
+def test_a_stale_size_does_no_harm(s3, container, any_driver, wrong):
+    """An object that has another size than the program believes arrives as it is."""
+    s3.put("k", LARGE)
+    stream = any_driver.download_object_as_stream(handle(container, any_driver, wrong))
+    assert b"".join(stream) == LARGE
+
+
+def test_nothing_is_fetched_before_the_first_chunk_is_asked_for(s3, container, driver):
+    """Making the iterator sends nothing."""
+    s3.requests.clear()
+    driver.download_object_as_stream(handle(container, driver))
+    assert s3.requests == []
+
+
+def test_a_consumer_that_stops_early_has_cost_one_range(s3, container, driver):
+    """Who takes the first chunk only has fetched the first range only, and left no thread busy."""
+    s3.put("k", LARGE)
+    s3.requests.clear()
+    stream = driver.download_object_as_stream(handle(container, driver))
+    assert next(stream) == LARGE[:MIB]
+    stream.close()
+    assert [sent.headers["range"] for sent in s3.requests] == [f"bytes=0-{MIB - 1}"]
+
+
+def test_closing_in_the_middle_ends_the_read_ahead(s3, container, driver):
+    """After closing, no range is fetched any more."""
+    s3.put("k", LARGE)
+    stream = driver.download_object_as_stream(handle(container, driver))
+    taken = list(islice(stream, 4))
+    stream.close()
+    count = len(s3.requests)
+    assert b"".join(taken) == LARGE[: 4 * MIB]
+    assert driver._resources.workers.submit(lambda: len(s3.requests)).result(10) == count
+
+
+def test_read_ahead_grows_while_the_consumer_waits(s3, container, driver):
+    """Two ranges are fetched at first, twice as many each time the consumer has to wait."""
+    s3.put("k", LARGE)
+    s3.requests.clear()
+    gate, waiting = threading.Semaphore(2), []
+
+    def slow(request):
+        if "if-match" in request.headers:
+            waiting.append(request)
+            gate.acquire(timeout=10)
+
+    s3.faults.append(slow)
+    received = 0
+    for chunk in driver.download_object_as_stream(handle(container, driver)):
+        received += len(chunk)
+        gate.release()
+        gate.release()
+    assert received == len(LARGE)
+    assert len(waiting) == 11
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, None), (0, 1), (5, 10), (5 * MIB, 15 * MIB), (7, 10**12)]
+)
+def test_a_range_is_exactly_that(s3, container, any_driver, start, end):
+    """A range streams exactly, its end exclusive, cut at the end of the object."""
+    s3.put("k", LARGE)
+    obj = handle(container, any_driver)
+    chunks = any_driver.download_object_range_as_stream(obj, start, end, 100_000)
+    assert b"".join(chunks) == LARGE[start:end]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 10), (5, 10), (5, None)])
+def test_a_server_without_ranges_gives_no_wrong_bytes(s3, container, driver, start, end):
+    """A proxy that answers a range with the whole object gives the range or an error."""
+    s3.faults.append(
+        lambda request: Answer(200, LARGE[:1000], {"etag": "x"}) if request.key else None
+    )
+    stream = driver.download_object_range_as_stream(handle(container, driver), start, end)
+    with contextlib.suppress(errors.MalformedAnswerError):
+        assert b"".join(stream) == LARGE[start : 1000 if end is None else end]
+
+
+def test_a_small_object_is_verified_before_its_first_byte(s3, container, driver):
+    """An object that fits in the first range is verified before it is handed out."""
+    s3.put("k", b"content", "0" * 32)
+    with pytest.raises(errors.HashMismatchError, match=md5(b"content")):
+        next(driver.download_object_as_stream(handle(container, driver)))
+
+
+def test_a_small_object_that_was_damaged_is_fetched_again(s3, container, driver):
+    """Damage on the way is repaired without a word."""
+    s3.put("k", b"content")
+    head = {"etag": f'"{md5(b"content")}"', "content-range": "bytes 0-6/7"}
+    s3.fail(1, Answer(206, b"damaged", head), method="GET")
+    assert list(driver.download_object_as_stream(handle(container, driver))) == [b"content"]
+
+
+def test_a_small_object_that_was_cut_is_completed(s3, container, driver):
+    """A small object that arrives in two pieces is verified as a whole, and not fetched again."""
+    s3.put("k", b"content")
+    head = {"etag": f'"{md5(b"content")}"', "content-range": "bytes 0-6/7", "content-length": "7"}
+    s3.fail(1, Answer(206, b"con", head), method="GET")
+    s3.requests.clear()
+    assert list(driver.download_object_as_stream(handle(container, driver))) == [b"content"]
+    assert len(s3.requests) == 2
+
+
+def test_a_large_object_is_verified_at_the_end(s3, container, any_driver):
+    """A large object that does not match its ETag is HashMismatchError before the last piece."""
+    s3.put("k", LARGE, "0" * 32)
+    received = 0
+    with pytest.raises(errors.HashMismatchError, match=md5(LARGE)):  # noqa: PT012
+        for chunk in any_driver.download_object_as_stream(handle(container, any_driver)):
+            received += len(chunk)
+    assert received < len(LARGE)
+
+
+@pytest.mark.parametrize("part_size", [5 * MIB, 8 * MIB])
+def test_composite_etags_are_verified(s3, container, driver, part_size):
+    """The ETag of an object made of parts is recomputed on the way."""
+    pieces = [LARGE[at : at + part_size] for at in range(0, len(LARGE), part_size)]
+    s3.put("k", LARGE, composite(pieces))
+    assert b"".join(driver.download_object_as_stream(handle(container, driver))) == LARGE
+
+
+def test_unequal_parts_are_read_twice(s3, container, driver):
+    """Where the ETag cannot be recomputed, a second download that agrees is the proof."""
+    pieces = [LARGE[: 9 * MIB], LARGE[9 * MIB : 15 * MIB], LARGE[15 * MIB :]]
+    s3.put("k", LARGE, composite(pieces))
+    assert b"".join(driver.download_object_as_stream(handle(container, driver))) == LARGE
+
+
+def test_two_downloads_that_differ_are_an_error(s3, container, driver):
+    """Where the ETag cannot be recomputed and the second download differs, it is an error."""
+    pieces = [LARGE[: 9 * MIB], LARGE[9 * MIB : 15 * MIB], LARGE[15 * MIB :]]
+    etag = composite(pieces)
+    s3.put("k", LARGE, etag)
+
+    def damage(request):
+        if request.headers.get("range") == f"bytes=0-{len(LARGE) - 1}":
+            s3.put("k", LARGE[:-1] + bytes([LARGE[-1] ^ 1]), etag)
+
+    s3.faults.append(damage)
+    with pytest.raises(errors.HashMismatchError):
+        list(driver.download_object_as_stream(handle(container, driver)))
+
+
+def test_verification_can_be_switched_off(s3, container, new_driver):
+    """With ex_verify=False nothing is compared, whatever the size."""
+    driver = new_driver(ex_verify=False)
+    for size in (7, len(LARGE)):
+        s3.put("k", LARGE[:size], "0" * 32)
+        chunks = driver.download_object_as_stream(handle(container, driver))
+        assert b"".join(chunks) == LARGE[:size]
+
+
+def test_an_object_replaced_meanwhile_is_an_error(s3, container, any_driver):
+    """A stream never mixes two versions of an object."""
+    s3.put("k", LARGE)
+    stream = any_driver.download_object_as_stream(handle(container, any_driver))
+    assert next(stream) == LARGE[:MIB]
+    s3.put("k", LARGE[::-1])
+    with pytest.raises(errors.ObjectChangedError):
+        list(stream)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_from_progress_ends_the_stream(s3, container, any_driver, kind):
+    """An exception from ex_progress ends the stream."""
+    s3.put("k", LARGE)
+
+    def progress(done, total):
+        if done > 5 * MIB:
+            raise kind("cancelled")
+
+    stream = any_driver.download_object_as_stream(
+        handle(container, any_driver), ex_progress=progress
+    )
+    with pytest.raises(kind, match="cancelled"):
+        list(stream)
+
+
+def test_failures_on_the_way_are_survived(s3, container, any_driver):
+    """Ranges that fail are tried again, and the stream is complete."""
+    s3.put("k", LARGE)
+    s3.fail(4, error(503, "SlowDown"), method="GET")
+    stream = any_driver.download_object_as_stream(handle(container, any_driver))
+    assert b"".join(stream) == LARGE
+
+
+def test_failures_that_stay_end_the_stream(s3, container, any_driver):
+    """When a later range cannot be had, the error comes after the bytes before it."""
+    s3.put("k", LARGE)
+    s3.faults.append(
+        lambda request: error(503, "SlowDown") if "if-match" in request.headers else None
+    )
+    stream = any_driver.download_object_as_stream(handle(container, any_driver))
+    assert next(stream) == LARGE[:MIB]
+    with pytest.raises(errors.AuroraObjectsError, match="SlowDown"):
+        next(stream)
+
+
+def test_a_missing_object_is_an_error_at_the_first_step(s3, container, driver):
+    """The iterator raises when it is first asked, not when it is made."""
+    stream = driver.download_object_as_stream(handle(container, driver))
+    with pytest.raises(errors.KeyNotFoundError):
+        next(stream)
+
+
+def test_ranges_that_have_not_begun_are_never_fetched(s3, container, driver, lazy_workers):
+    """Ranges that still wait for a thread when the consumer stops are not fetched."""
+    s3.put("k", LARGE)
+    s3.requests.clear()
+    stream = _stream.Stream(
+        request=driver.connection.request,
+        retrier=driver._retrier,
+        workers=lazy_workers,
+        config=TransferConfig(),
+        path="/photos/k",
+        context={"bucket": "photos", "key": "k", "driver": driver},
+        size_hint=None,
+        span=None,
+        progress=None,
+    ).chunks(MIB)
+    assert b"".join(islice(stream, 2)) == LARGE[: 2 * MIB]
+    stream.close()
+    assert [future.cancelled() for future in lazy_workers.submitted] == [False, True]
+    assert len(s3.requests) == 2
+
+
+def test_a_server_that_knows_no_ranges_gives_the_whole_object(s3, container, any_driver):
+    """The whole object where its beginning was asked for is used, or refused."""
+    s3.faults.append(
+        lambda request: Answer(200, LARGE, {"etag": f'"{md5(LARGE)}"'}) if request.key else None
+    )
+    stream = any_driver.download_object_as_stream(handle(container, any_driver))
+    with contextlib.suppress(errors.MalformedAnswerError):
+        assert b"".join(stream) == LARGE

@@ -1,0 +1,320 @@
+"""_transport: sockets, pools and certificates, without a socket."""
+
+import io
+import socket
+import time
+from types import SimpleNamespace
+
+import pytest
+import requests
+import requests_mock
+from urllib3 import HTTPResponse
+
+from libcloud_aurora import _transport
+from libcloud_aurora._transport import AuroraTransport, PooledAdapter
+
+MIB = 1_048_576
+
+
+class Wire:
+    """A base class in the place of urllib3's connection: notes what is sent."""
+
+    def __init__(self):
+        self.sent, self.sock = [], None
+
+    def send(self, data):
+        self.sent.append(bytes(data) if not hasattr(data, "read") else data)
+
+    def getresponse(self):
+        return "answer"
+
+
+class Sliced(_transport._Slices, Wire):
+    pass
+
+
+class Socket:
+    def __init__(self):
+        self.options = []
+
+    def setsockopt(self, *option):
+        self.options.append(option)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize(
+    ("size", "slices"),
+    [
+        (0, [0]),
+        (MIB, [MIB]),
+        (MIB + 1, [MIB, 1]),
+        (2 * MIB + MIB // 2, [MIB, MIB, MIB // 2]),
+    ],
+)
+def test_large_bodies_go_in_slices(kind, size, slices):
+    """A body goes to the socket in slices of 1 MiB, so that each has the whole timeout."""
+    connection = Sliced()
+    connection.send(kind(bytes(size)))
+    assert [len(piece) for piece in connection.sent] == slices
+
+
+def test_other_bodies_go_as_they_are():
+    """What is not bytes-like is left to urllib3."""
+    connection, file = Sliced(), io.BytesIO(bytes(2 * MIB))
+    connection.send(file)
+    assert connection.sent == [file]
+
+
+def test_answers_are_acknowledged_at_once():
+    """Before an answer is read, TCP_QUICKACK is set, without which radosgw costs 44 ms."""
+    connection = Sliced()
+    assert connection.getresponse() == "answer"
+    connection.sock = Socket()
+    assert connection.getresponse() == "answer"
+    assert connection.sock.options == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]
+
+
+def test_systems_without_quickack_do_without(monkeypatch):
+    """Where the system has no TCP_QUICKACK, nothing is set."""
+    monkeypatch.setattr(_transport, "_QUICKACK", None)
+    connection = Sliced()
+    connection.sock = Socket()
+    assert connection.getresponse() == "answer"
+    assert connection.sock.options == []
+
+
+class Idle:
+    def __init__(self, sock, idle_since):
+        self.sock, self.idle_since, self.closed = sock, idle_since, False
+
+    def close(self):
+        self.closed = True
+
+
+class Queue:
+    def __init__(self, connection):
+        self.connection, self.returned = connection, []
+
+    def _get_conn(self, timeout=None):
+        return self.connection
+
+    def _put_conn(self, connection):
+        self.returned.append(connection)
+
+
+class Limited(_transport._IdleLimit, Queue):
+    pass
+
+
+@pytest.mark.parametrize(("sock", "idle", "closed"), [(1, 31, True), (1, 29, False), (None, 99, 0)])
+def test_connections_idle_for_30_seconds_are_closed(sock, idle, closed):
+    """A connection that was idle for more than 30 seconds is closed before it is used again."""
+    connection = Idle(sock, time.monotonic() - idle)
+    assert Limited(connection)._get_conn() is connection
+    assert connection.closed == closed
+
+
+def test_a_returned_connection_is_idle_from_then_on():
+    """The time of idleness begins when a connection is given back."""
+    connection = Idle(1, 0.0)
+    pool = Limited(connection)
+    before = time.monotonic()
+    pool._put_conn(connection)
+    pool._put_conn(None)
+    assert connection.idle_since >= before
+    assert pool.returned == [connection, None]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_adapter_uses_these_pools(scheme):
+    """Direct connections and those by a proxy come from pools with both rules."""
+    adapter = PooledAdapter()
+    for manager in (adapter.poolmanager, adapter.proxy_manager_for("http://proxy:3128")):
+        pool = manager.connection_from_url(f"{scheme}://host")
+        assert isinstance(pool, _transport._IdleLimit)
+        assert issubclass(pool.ConnectionCls, _transport._Slices)
+    adapter.close()
+
+
+def test_a_closed_adapter_holds_no_pool():
+    """Closing the adapter closes the pools and forgets them; a proxy's as well."""
+    adapter = PooledAdapter()
+    pools = [
+        adapter.poolmanager.connection_from_url("http://one"),
+        adapter.proxy_manager_for("http://proxy:3128").connection_from_url("http://two"),
+    ]
+    adapter.close()
+    assert [pool.pool for pool in pools] == [None, None]
+    assert len(adapter.poolmanager.pools) == 0
+
+
+class FakePool:
+    """In the place of urllib3's pool: notes what is asked, and answers it."""
+
+    def __init__(self, host, port=None, **arguments):
+        self.host, self.arguments, self.asked = host, arguments, []
+
+    def urlopen(self, method, url, **arguments):
+        self.asked.append((method, url, arguments))
+        return HTTPResponse(
+            body=io.BytesIO(b"body"),
+            headers={"Set-Cookie": "a=b", "X": "1"},
+            status=207,
+            reason="Multi",
+            preload_content=False,
+        )
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def pooled(monkeypatch):
+    monkeypatch.setitem(_transport._POOLS, "http", FakePool)
+    monkeypatch.setitem(_transport._POOLS, "https", FakePool)
+    adapter = PooledAdapter()
+    yield adapter
+    adapter.close()
+
+
+def prepared(url):
+    request = requests.PreparedRequest()
+    request.method, request.url, request.body, request.headers = "PUT", url, b"x", {"A": "1"}
+    return request
+
+
+@pytest.mark.parametrize(
+    ("url", "proxies", "asked"),
+    [
+        ("https://h:443/b/../k?q=1", {}, "/b/../k?q=1"),
+        ("http://h:80/b/k", {}, "/b/k"),
+        ("http://h:80/b/k", {"http": "http://proxy:3128"}, "http://h:80/b/k"),
+        ("https://h:443/b/k", {"https": "http://proxy:3128"}, "/b/k"),
+    ],
+)
+def test_answers_come_unread_and_without_cookies(pooled, url, proxies, asked):
+    """A request is sent once, as it is, and its answer has status, headers and an unread body."""
+    request = prepared(url)
+    answer = pooled.send(request, stream=True, timeout=7, verify=True, proxies=proxies)
+    assert (answer.status_code, answer.reason, answer.headers["x"]) == (207, "Multi", "1")
+    assert (answer.url, answer.request) == (url, request)
+    assert list(answer.cookies) == []
+    assert answer.raw.read() == b"body"
+    pool, _ = pooled._pools[url[: url.index("/", 8)]]
+    ((method, path, arguments),) = pool.asked
+    assert (method, path) == ("PUT", asked)
+    assert (arguments["redirect"], arguments["retries"]) == (False, False)
+    assert (arguments["timeout"].connect_timeout, arguments["timeout"].read_timeout) == (7, 7)
+    pooled.send(request, timeout=7, proxies=proxies)
+    assert len(pool.asked) == 2
+
+
+def test_older_requests_find_the_pool_another_way(monkeypatch):
+    """With requests before 2.32 the pool is found by its older method."""
+    name = "requests.adapters.HTTPAdapter.get_connection_with_tls_context"
+    monkeypatch.delattr(name, raising=False)
+    pool = FakePool("h")
+
+    class Older(PooledAdapter):
+        def get_connection(self, url, proxies=None):
+            return pool
+
+    Older().send(prepared("http://h:80/b/k"))
+    assert [path for _, path, _ in pool.asked] == ["/b/k"]
+
+
+def test_a_pool_that_is_gone_by_then_is_no_error():
+    """A pool that another thread has dropped while the adapter is closed is skipped."""
+    adapter = PooledAdapter()
+    pools = SimpleNamespace(keys=lambda: ["gone"], get=lambda key: None)
+    adapter.proxy_manager["x"] = SimpleNamespace(pools=pools, clear=lambda: None)
+    adapter.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "secure", "expected"),
+    [
+        ("h", 443, True, "https://h:443"),
+        ("h", 8080, False, "http://h:8080"),
+        ("::1", 443, True, "https://[::1]:443"),
+    ],
+)
+def test_the_endpoint(host, port, secure, expected):
+    """Scheme, host and port make the endpoint; an IPv6 address is put in brackets."""
+    assert AuroraTransport(host, port, secure=secure).host == expected
+
+
+def test_the_driver_s_adapter_is_used():
+    """All requests of all threads go through the one adapter of the driver."""
+    adapter = PooledAdapter()
+    transport = AuroraTransport("h", 443, secure=True, adapter=adapter)
+    assert transport.session.get_adapter("https://h/") is adapter
+    assert transport.session.get_adapter("http://h/") is adapter
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "expected"),
+    [
+        (True, {}, True),
+        (True, {"REQUESTS_CA_BUNDLE": "/r.pem"}, "/r.pem"),
+        (True, {"CURL_CA_BUNDLE": "/c.pem"}, "/c.pem"),
+        (False, {"REQUESTS_CA_BUNDLE": "/r.pem"}, False),
+        ("/own.pem", {"REQUESTS_CA_BUNDLE": "/r.pem"}, "/own.pem"),
+    ],
+)
+def test_certificates_are_verified_as_set(monkeypatch, given, environment, expected):
+    """The driver's setting counts first, then the environment's."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert AuroraTransport("h", 443, secure=True, verify_ssl=given).verify_ssl == expected
+
+
+@pytest.mark.parametrize("environment", [None, "/r.pem"])
+def test_libclouds_setting_counts_before_the_environment(monkeypatch, environment):
+    """Who has switched verification off for all of libcloud has done so here."""
+    monkeypatch.setattr("libcloud.security.VERIFY_SSL_CERT", False)
+    if environment:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", environment)
+    assert AuroraTransport("h", 443, secure=True).verify_ssl is False
+
+
+def test_proxies_come_from_the_driver_or_the_environment(monkeypatch):
+    """A proxy given to the driver is used, else that of the environment, else none."""
+    assert AuroraTransport("h", 443, secure=True).proxies == {}
+    monkeypatch.setenv("HTTPS_PROXY", "http://environment:1")
+    assert AuroraTransport("h", 443, secure=True).proxies["https"] == "http://environment:1"
+    given = AuroraTransport("h", 443, secure=True, proxy_url="http://given:2")
+    assert given.proxies == {"http": "http://given:2", "https": "http://given:2"}
+    given.set_http_proxy("http://later:3")
+    assert given.proxies["https"] == "http://later:3"
+
+
+def test_requests_go_out_exactly_as_given(wire):
+    """Path, headers and body reach the adapter unchanged; no redirect is followed."""
+    wire.register_uri("PUT", requests_mock.ANY, status_code=307, headers={"Location": "http://x"})
+    transport = AuroraTransport("h", 443, secure=True, timeout=7)
+    path = "/b/a/../%2F//./~%C3%A9?x=%20"
+    transport.request("PUT", path, body=b"data", headers={"X": "1"})
+    (sent,) = wire.request_history
+    assert sent._request.url == "https://h:443" + path
+    assert dict(sent._request.headers) == {"X": "1"}
+    assert (sent._request.body, sent.timeout, sent.verify) == (b"data", 7, True)
+    assert sent.stream is True
+    assert transport.response.status_code == 307
+
+
+@pytest.mark.parametrize(
+    ("secure", "proxy", "path"),
+    [
+        (False, "http://proxy:3128", "/b/%2E%2E/a/%2E/k?q=../x"),
+        (False, None, "/b/../a/./k?q=../x"),
+        (True, "http://proxy:3128", "/b/../a/./k?q=../x"),
+    ],
+)
+def test_dots_are_encoded_only_where_a_proxy_needs_it(wire, secure, proxy, path):
+    """Only by an http proxy, for which urllib3 rewrites URLs, are dot segments encoded."""
+    wire.register_uri("GET", requests_mock.ANY)
+    transport = AuroraTransport("h", 443, secure=secure, proxy_url=proxy)
+    transport.request("GET", "/b/../a/./k?q=../x")
+    (sent,) = wire.request_history
+    assert sent._request.url == ("https" if secure else "http") + "://h:443" + path

@@ -1,0 +1,160 @@
+"""_values: libcloud's containers and objects from S3's answers, and headers from extras."""
+
+import pytest
+from libcloud.storage.base import Container
+
+from libcloud_aurora import _values
+
+DRIVER = object()
+CONTAINER = Container(name="photos", extra={}, driver=DRIVER)
+
+
+@pytest.mark.parametrize("extra", [None, {}, {"meta_data": None}, {"meta_data": {}}])
+def test_no_extra_means_no_metadata(extra):
+    """Without extra, or without metadata in it, there is none."""
+    assert _values.clean_extra(extra)["meta_data"] == {}
+
+
+def test_metadata_becomes_text_in_a_copy():
+    """Values become text, names keep underscores, and the caller's dicts are not changed."""
+    meta = {"file_name": "a", "count": 3, "ratio": 0.5, "text": "ż"}
+    extra = {"meta_data": meta, "content_type": "text/plain"}
+    cleaned = _values.clean_extra(extra)
+    assert cleaned == {
+        "meta_data": {"file_name": "a", "count": "3", "ratio": "0.5", "text": "ż"},
+        "content_type": "text/plain",
+    }
+    assert extra == {"meta_data": {**meta, "count": 3}, "content_type": "text/plain"}
+    assert extra["meta_data"] is meta
+
+
+@pytest.mark.parametrize(
+    ("extra", "name"), [("text", "extra"), ([1], "extra"), ({"meta_data": [1]}, "meta_data")]
+)
+def test_extras_that_are_no_dicts_are_refused(extra, name):
+    """An extra, or metadata, that is no dict is a TypeError that names it."""
+    with pytest.raises(TypeError, match=f"^{name} must be a dict"):
+        _values.clean_extra(extra)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "ż", "a\nb", 7, None])
+def test_metadata_names_no_header_can_have_are_refused(name):
+    """A metadata name that cannot be part of a header is a ValueError that shows it."""
+    with pytest.raises(ValueError, match="meta_data name") as caught:
+        _values.clean_extra({"meta_data": {name: "x"}})
+    assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("standard", "STANDARD"),
+        ("reduced_redundancy", "REDUCED_REDUNDANCY"),
+        ("STANDARD_IA", "STANDARD_IA"),
+        ("onezone_ia", "ONEZONE_IA"),
+        ("intelligent_tiering", "INTELLIGENT_TIERING"),
+        ("glacier", "GLACIER"),
+        ("glacier_ir", "GLACIER_IR"),
+        ("deep_archive", "DEEP_ARCHIVE"),
+        ("cold-Store.2", "cold-Store.2"),
+    ],
+)
+def test_storage_classes_are_asked_for_by_name(given, sent):
+    """libcloud's names become Amazon's, any other name goes out as it is."""
+    assert _values.storage_class_headers(given) == {"x-amz-storage-class": sent}
+
+
+def test_no_storage_class_is_sent_when_none_is_asked_for():
+    """Without a storage class the server chooses."""
+    assert _values.storage_class_headers(None) == {}
+
+
+@pytest.mark.parametrize("given", ["", "a b", "a\nb", 7, b"standard"])
+def test_impossible_storage_classes_are_refused(given):
+    """What cannot be the name of a storage class is a ValueError that names the argument."""
+    with pytest.raises(ValueError, match="ex_storage_class"):
+        _values.storage_class_headers(given)
+
+
+@pytest.mark.parametrize("acl", [None, "", "public-read"])
+def test_a_new_objects_headers(acl):
+    """Type, access, metadata and storage class go out as headers, each only if given."""
+    extra = {"acl": acl, "meta_data": {"file_name": "ż"}}
+    assert _values.upload_headers(extra, "text/plain", "cold") == {
+        "Content-Type": "text/plain",
+        "x-amz-storage-class": "cold",
+        "x-amz-meta-file_name": "ż",
+        **({"x-amz-acl": acl} if acl else {}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "etag"), [('"abc"', "abc"), ("abc", "abc"), (' "abc" ', "abc"), ("", ""), (None, "")]
+)
+def test_etags_have_no_quotes(raw, etag):
+    """An ETag is a text without quotes, and never None."""
+    assert _values.strip_etag(raw) == etag
+
+
+def test_the_headers_of_a_head_make_an_object():
+    """Size, hash, metadata and extra come from the headers, under libcloud's names."""
+    obj = _values.object_from_headers(
+        "k",
+        CONTAINER,
+        {
+            "content-length": "3",
+            "content-type": "text/plain",
+            "content-encoding": "gzip",
+            "last-modified": "Wed, 01 Jul 2026 12:00:00 GMT",
+            "etag": '"abc"',
+            "x-amz-storage-class": "cold",
+            "x-amz-version-id": "v1",
+            "x-amz-meta-file-name": "ż",
+            "server": "Ceph",
+        },
+        DRIVER,
+    )
+    assert (obj.name, obj.size, obj.hash) == ("k", 3, "abc")
+    assert (obj.container, obj.driver) == (CONTAINER, DRIVER)
+    assert obj.meta_data == {"file-name": "ż"}
+    assert obj.extra == {
+        "content_type": "text/plain",
+        "content_encoding": "gzip",
+        "last_modified": "Wed, 01 Jul 2026 12:00:00 GMT",
+        "etag": '"abc"',
+        "storage_class": "cold",
+        "version_id": "v1",
+    }
+
+
+def test_a_row_of_a_listing_makes_an_object():
+    """Size, hash, time, storage class and owner come from the row."""
+    row = {
+        "Size": "3",
+        "ETag": '"abc"',
+        "LastModified": "2026-07-01T12:00:00.000Z",
+        "StorageClass": "STANDARD",
+        "Owner/ID": "me",
+        "Owner/DisplayName": "Me",
+    }
+    obj = _values.object_from_row(row, "k", CONTAINER, DRIVER)
+    assert (obj.name, obj.size, obj.hash, obj.meta_data) == ("k", 3, "abc", {})
+    assert obj.extra == {
+        "last_modified": "2026-07-01T12:00:00.000Z",
+        "etag": '"abc"',
+        "storage_class": "STANDARD",
+        "owner": {"id": "me", "display_name": "Me"},
+    }
+
+
+def test_a_row_may_hold_the_size_only():
+    """A row without ETag, time, class and owner is an object all the same."""
+    obj = _values.object_from_row({"Size": "0"}, "k", CONTAINER, DRIVER)
+    assert (obj.size, obj.hash) == (0, "")
+    assert obj.extra == {"last_modified": None, "etag": None}
+
+
+def test_an_owner_may_have_no_name():
+    """An owner without a display name has an empty one."""
+    obj = _values.object_from_row({"Size": "0", "Owner/ID": "me"}, "k", CONTAINER, DRIVER)
+    assert obj.extra["owner"] == {"id": "me", "display_name": ""}

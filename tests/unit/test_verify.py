@@ -1,0 +1,92 @@
+"""_verify: MD5s of parts, from bytes in any order."""
+
+import hashlib
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libcloud_aurora._verify import PartHashes
+
+
+def md5(data):
+    return hashlib.md5(data, usedforsecurity=False)
+
+
+@st.composite
+def cut_objects(draw):
+    """Bytes, where their parts end, and pieces that cover them in any order."""
+    data = draw(st.binary(min_size=1, max_size=200))
+    inner = draw(st.sets(st.integers(1, len(data)), max_size=6))
+    ends = sorted(inner | {len(data)})
+    edges = sorted({0, len(data)} | draw(st.sets(st.integers(0, len(data)), max_size=8)))
+    pieces = [(start, data[start:stop]) for start, stop in pairwise(edges)]
+    random.Random(draw(st.integers(0, 99))).shuffle(pieces)
+    return data, ends, pieces
+
+
+@given(cut_objects())
+def test_bytes_in_any_order_and_the_gaps_give_the_md5_of_each_part(cut):
+    """After any order of arrival, filling the gaps from the file gives the MD5 of every part."""
+    data, ends, pieces = cut
+    hashes = PartHashes(ends)
+    for offset, piece in pieces:
+        hashes.update(offset, memoryview(piece))
+    for start, stop in list(hashes.gaps()):
+        hashes.update(start, memoryview(data[start:stop]))
+    starts = [0, *ends[:-1]]
+    expected = [md5(data[a:b]).hexdigest() for a, b in zip(starts, ends, strict=True)]
+    assert hashes.part_etags() == expected
+    assert list(hashes.gaps()) == []
+
+
+@given(st.binary(max_size=100))
+def test_bytes_in_order_leave_no_gap(data):
+    """Bytes that come in order are hashed as they come."""
+    hashes = PartHashes([len(data)])
+    for offset in range(0, len(data), 7):
+        hashes.update(offset, memoryview(data[offset : offset + 7]))
+    assert list(hashes.gaps()) == []
+    assert hashes.part_etags() == [md5(data).hexdigest()]
+
+
+def test_bytes_that_come_twice_count_once():
+    """A piece that is delivered again does not change the hash."""
+    hashes = PartHashes([4])
+    for offset, piece in ((0, b"ab"), (0, b"ab"), (2, b"cd"), (0, b"abcd")):
+        hashes.update(offset, memoryview(piece))
+    assert hashes.part_etags() == ["e2fc714c4727ee9395f324cd2e7f331f"]
+
+
+def test_gaps_say_what_came_too_early():
+    """Bytes before their turn are left out, and named as what is to be read again."""
+    hashes = PartHashes([4, 8])
+    hashes.update(2, memoryview(b"cdef"))
+    assert list(hashes.gaps()) == [(0, 4), (6, 8)]
+
+
+@pytest.mark.parametrize(
+    ("ends", "etag"),
+    [
+        ([2], "187ef4436122d1cc2f40dc2b92f0eba0"),
+        ([2], "cf6af10925c0f50d8c2de3c58b692a10-1"),
+        ([1, 2], "96e024ba2074fe77e8e965ba43a704be-2"),
+    ],
+)
+def test_etags_match_what_they_were_made_of(ends, etag):
+    """b"ab" matches its plain ETag and that of its parts, and no other."""
+    hashes = PartHashes(ends)
+    hashes.update(0, memoryview(b"ab"))
+    assert hashes.etag(etag) == etag
+    assert hashes.match(etag)
+    assert not hashes.match("00000000000000000000000000000000")
+    assert not hashes.match("00000000000000000000000000000000-2")
+
+
+def test_an_empty_object_has_one_empty_part():
+    """An object without bytes matches the MD5 of nothing, without an update."""
+    hashes = PartHashes([0])
+    assert hashes.match("d41d8cd98f00b204e9800998ecf8427e")
+    assert hashes.match("59adb24ef3cdbe0297f05b395827453f-1")
