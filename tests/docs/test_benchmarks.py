@@ -56,6 +56,7 @@ def document(benchmarks):
         },
         "versions": {"Python": "3.11"},
         "imports": {"libcloud_aurora": 0.2, "libcloud.storage.drivers.s3": 0.1},
+        "network": [{"link": "slow", "round trip ms": 40.5}, {"link": "far", "round trip ms": 201}],
         "results": records,
     }
 

@@ -200,7 +200,7 @@ def test_answers_come_unread_and_without_cookies(pooled, url, proxies, asked):
     assert (answer.url, answer.request) == (url, request)
     assert list(answer.cookies) == []
     assert answer.raw.read() == b"body"
-    pool, _ = pooled._pools[url[: url.index("/", 8)]]
+    ((pool, _),) = pooled._pools.values()
     ((method, path, arguments),) = pool.asked
     assert (method, path) == ("PUT", asked)
     assert (arguments["redirect"], arguments["retries"]) == (False, False)
