@@ -1,0 +1,95 @@
+"""The table of the fault matrix: committed as JSON, shown in the docs, written by the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from faults.matrix import EVERY, ONE_IN_EIGHT, OPERATIONS, Cell
+from faults.plan import FAULTS
+
+RECORD = Path(__file__).with_name("matrix.json")
+PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.rst"
+#: Set to any text to record what comes out instead of comparing it.
+WRITE = "WRITE_FAULT_MATRIX"
+
+INTRODUCTION = """\
+.. Written by the tests: make it anew with ``{write}=1 pytest tests/faults/test_matrix.py``.
+
+Fault matrix
+============
+
+Each row is something that goes wrong between the driver and the server, each column an operation.
+A proxy before a real S3 server injected the fault and the test wrote down what came out.
+
+``right``
+    The operation succeeded, and every byte and every name was compared.
+``not touched``
+    The fault cannot happen to this operation: nothing goes in the direction it breaks.
+an error class
+    The operation ended with this error, which names the cause. Files were left as they were,
+    no object was left incomplete, and no part, temporary file, thread or connection was left.
+``altered bytes``
+    The fault cannot be noticed: radosgw sends no checksum of a part of an object. Over ``https``,
+    which is the default, TLS notices it.
+
+Three limits the table does not show:
+
+* A stream has been handed out when its last byte is verified: ``HashMismatchError`` comes at the
+  end of the iteration.
+* In a listing the flipped bit hit the markup. One within a name cannot be noticed over plain
+  ``http``.
+* When the answer to every request is lost, an upload may have begun that nobody knows of. It holds
+  no part; ``ex_cleanup_all_multipart_uploads`` removes it.
+"""
+
+SHARES = {
+    ONE_IN_EIGHT: "One request in eight is broken\n------------------------------",
+    EVERY: "Every request is broken\n-----------------------",
+}
+
+
+def writing() -> bool:
+    """Whether this run records the table."""
+    return bool(os.environ.get(WRITE))
+
+
+def load() -> dict[str, str]:
+    """Return the committed outcomes, or none."""
+    return json.loads(RECORD.read_text()) if RECORD.exists() else {}
+
+
+def entry(cell: Cell) -> str:
+    """Return the cell's name in the record."""
+    return f"{cell.share} / {cell.fault.name} / {cell.operation}"
+
+
+def save(outcomes: dict[str, str]) -> None:
+    """Write the record, in the order of the tests, and the page."""
+    cells = [
+        Cell(share, fault, each) for share in SHARES for fault in FAULTS for each in OPERATIONS
+    ]
+    outcomes = {key: outcomes[key] for cell in cells if (key := entry(cell)) in outcomes}
+    RECORD.write_text(json.dumps(outcomes, indent=1) + "\n")
+    PAGE.write_text(render(outcomes))
+
+
+def render(outcomes: dict[str, str]) -> str:
+    """Return the page of the docs."""
+    sections = [INTRODUCTION.format(write=WRITE)]
+    for share, title in SHARES.items():
+        sections += [title, list_table(share, outcomes)]
+    return "\n".join(sections)
+
+
+def list_table(share: str, outcomes: dict[str, str]) -> str:
+    """Return one share's table: a row for each fault, a column for each operation."""
+    rows = [["fault", *OPERATIONS]]
+    for fault in FAULTS:
+        found = [outcomes.get(entry(Cell(share, fault, each)), "") for each in OPERATIONS]
+        rows.append([fault.name, *found])
+    lines = [".. list-table::", "   :header-rows: 1", "   :stub-columns: 1", ""]
+    for row in rows:
+        lines += [f"   {'* ' if n == 0 else '  '}- {text}" for n, text in enumerate(row)]
+    return "\n".join(["", *lines, ""])

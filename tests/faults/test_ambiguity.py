@@ -1,0 +1,167 @@
+"""Lost answers: the server may have acted, and the driver looks before it acts or complains."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from faults import plan
+from faults.scene import ATTEMPTS, LARGE, content
+from libcloud.common.types import LibcloudError
+from libcloud.storage.base import Container
+from libcloud.storage.types import ContainerAlreadyExistsError, ContainerDoesNotExistError
+
+LOST = [plan.LOSE, plan.ANSWER_500.masking(), plan.HTML_502.masking()]
+names = pytest.mark.parametrize("lost", LOST, ids=lambda fault: fault.name)
+
+
+def upload(scene, driver):
+    """Upload 12 MiB as a stream."""
+    return driver.upload_object_via_stream(iter([content(LARGE)]), scene.container(driver), "key")
+
+
+@names
+def test_initiate_leaves_no_orphan(scene, driver, lost):
+    """An upload whose answer was lost is aborted; the one that was used completes."""
+    scene.proxy.plan = plan.times(2, lost, plan.is_any("initiate"))
+    assert upload(scene, driver).size == LARGE
+    assert scene.backend.uploads(scene.bucket) == {}
+    assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+
+
+def test_initiate_spares_the_uploads_of_others(scene, driver):
+    """Uploads of other keys, and uploads of the same key that hold parts, are left alone."""
+    kept = {
+        scene.backend.start_upload(scene.bucket, "key", part=b"x"),
+        scene.backend.start_upload(scene.bucket, "key-2"),
+        scene.backend.start_upload(scene.bucket, "a/key"),
+    }
+    scene.proxy.plan = plan.once(plan.LOSE, plan.is_any("initiate"))
+    upload(scene, driver)
+    assert set(scene.backend.uploads(scene.bucket)) == kept
+    scene.backend.abort_all(scene.bucket)
+
+
+def test_a_failed_search_for_orphans_leaves_nothing(scene, driver):
+    """When the search for orphans fails, the upload goes on or is itself aborted."""
+    scene.proxy.plan = plan.in_turn(
+        plan.once(plan.LOSE, plan.is_any("initiate")),
+        plan.always(plan.ANSWER_503, plan.is_any("list-uploads")),
+    )
+    scene.may_leave_empty_uploads = True
+    try:
+        upload(scene, driver)
+    except LibcloudError:
+        used = scene.proxy.seen("initiate")
+        assert len(scene.backend.uploads(scene.bucket)) < len(used)
+    else:
+        assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+
+
+@names
+def test_delete_container(scene, driver, lost):
+    """A container that is gone at the second attempt was deleted by the first."""
+    name = scene.backend.create_bucket(f"{scene.bucket}-gone")
+    scene.proxy.plan = plan.once(lost, plan.is_any("delete-bucket"))
+    assert driver.delete_container(Container(name, {}, driver)) is True
+    assert name not in scene.backend.buckets()
+
+
+def test_delete_missing_container(scene, driver):
+    """A container that is missing at the first attempt is an error, as it was."""
+    with pytest.raises(ContainerDoesNotExistError):
+        driver.delete_container(Container("never-there", {}, driver))
+
+
+def test_delete_missing_container_that_was_never_reached(scene, driver):
+    """After a first attempt without an answer, nobody can know: 404 to the second is success."""
+    scene.proxy.plan = plan.once(plan.RESET, plan.is_any("delete-bucket"))
+    assert driver.delete_container(Container("never-there", {}, driver)) is True
+
+
+@names
+def test_create_container(scene, driver, lost):
+    """A container made by a lost first attempt is a success, not one that already exists."""
+    name = f"{scene.bucket}-new"
+    scene.proxy.plan = plan.once(lost, plan.is_any("create-bucket"))
+    assert driver.create_container(name).name == name
+    assert name in scene.backend.buckets()
+    scene.backend.remove_bucket(name)
+
+
+def test_create_container_refused_after_a_lost_answer(scene, driver):
+    """409 to the second attempt means the first made it: HEAD finds it in this account."""
+    name = f"{scene.bucket}-new"
+    exists = plan.error_answer("exists", 409, "BucketAlreadyExists")
+    scene.proxy.plan = plan.in_turn(
+        plan.once(plan.LOSE, plan.is_any("create-bucket")),
+        plan.once(exists, plan.is_any("create-bucket")),
+    )
+    assert driver.create_container(name).name == name
+    scene.backend.remove_bucket(name)
+
+
+def test_create_existing_container(scene, driver):
+    """A container that was there before is refused, also when an answer is lost."""
+    scene.proxy.plan = plan.once(plan.LOSE)
+    with pytest.raises(ContainerAlreadyExistsError):
+        driver.create_container(scene.bucket)
+
+
+@names
+def test_delete_object(scene, driver, lost):
+    """An object deleted by a lost first attempt is deleted."""
+    obj = scene.store(driver, "key", b"x")
+    scene.proxy.plan = plan.once(lost, plan.is_any("delete"))
+    assert driver.delete_object(obj) is True
+    assert scene.backend.keys(scene.bucket) == []
+
+
+@names
+def test_upload_of_a_new_key_only(scene, driver, lost):
+    """With If-None-Match, a refusal of the second attempt is the driver's own first success."""
+    scene.proxy.plan = plan.once(lost, plan.is_any("put"))
+    stored = driver.upload_object_via_stream(
+        iter([b"mine"]), scene.container(driver), "key", headers={"If-None-Match": "*"}
+    )
+    assert stored.hash == scene.backend.etag(scene.bucket, "key")
+    assert scene.backend.get(scene.bucket, "key") == b"mine"
+
+
+def test_upload_of_a_new_key_that_is_taken(scene, driver):
+    """With If-None-Match, an object that was there is refused and left alone."""
+    scene.store(driver, "key", b"theirs")
+    scene.proxy.plan = plan.once(plan.RESET, plan.is_any("put"))
+    with pytest.raises(LibcloudError, match="PreconditionFailed"):
+        driver.upload_object_via_stream(
+            iter([b"mine"]), scene.container(driver), "key", headers={"If-None-Match": "*"}
+        )
+    assert scene.backend.get(scene.bucket, "key") == b"theirs"
+
+
+@names
+def test_abort(scene, driver, lost):
+    """A lost answer to Abort is asked again; nothing stays and the cause is what is raised."""
+    scene.proxy.plan = plan.in_turn(
+        plan.once(lost, plan.is_any("abort")),
+        plan.always(plan.error_answer("quota", 403, "QuotaExceeded"), plan.is_any("part")),
+    )
+    with pytest.raises(LibcloudError, match="QuotaExceeded"):
+        upload(scene, driver)
+    assert scene.backend.uploads(scene.bucket) == {}
+
+
+def test_a_failed_abort_is_logged(scene, driver, caplog):
+    """An abort that fails is a WARNING with the upload's id, and does not hide the cause."""
+    caplog.set_level(logging.WARNING, "libcloud_aurora")
+    scene.proxy.plan = plan.in_turn(
+        plan.always(plan.ANSWER_503, plan.is_any("abort")),
+        plan.always(plan.error_answer("quota", 403, "QuotaExceeded"), plan.is_any("part")),
+    )
+    with pytest.raises(LibcloudError, match="QuotaExceeded"):
+        upload(scene, driver)
+    (left,) = scene.backend.uploads(scene.bucket)
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert [left in text for text in warnings] == [True]
+    assert len(scene.proxy.seen("abort")) == ATTEMPTS
+    scene.backend.abort_all(scene.bucket)

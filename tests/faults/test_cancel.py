@@ -1,0 +1,217 @@
+"""Ctrl-C and errors of the caller's own code, at every stage, leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+
+import pytest
+from faults import plan
+from faults.matrix import large_object
+from faults.scene import LARGE, MIB, SMALL, content
+from libcloud.common.types import LibcloudError
+
+UPLOAD_STAGES = [
+    ("initiate", "head"),
+    ("initiate", "answer"),
+    ("part", "head"),
+    ("part", "body"),
+    ("part", "answer"),
+    ("complete", "head"),
+    ("complete", "answer"),
+]
+DOWNLOAD_STAGES = [("get", "head"), ("get", "answer"), ("get", "half")]
+concurrency = pytest.mark.parametrize("workers", [1, 10])
+
+
+class Interrupt:
+    """Ctrl-C in the main thread, delivered before the proxy goes on."""
+
+    def __init__(self):
+        self.delivered = threading.Event()
+
+    def __call__(self, request):
+        """Send the signal and wait until the main thread has it."""
+        os.kill(os.getpid(), signal.SIGINT)
+        self.delivered.wait(10)
+
+    @contextmanager
+    def expected(self):
+        """Expect the interrupt in this block, and nowhere else."""
+
+        def handle(number, frame):
+            self.delivered.set()
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, handle)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def upload_stream(scene, driver, **more):
+    """Upload 12 MiB as a stream."""
+    pieces = (content(LARGE)[start : start + MIB] for start in range(0, LARGE, MIB))
+    return driver.upload_object_via_stream(pieces, scene.container(driver), "key", **more)
+
+
+def upload_file(scene, driver, **more):
+    """Upload 12 MiB from a file."""
+    path = scene.file("source", content(LARGE))
+    return driver.upload_object(path, scene.container(driver), "key", **more)
+
+
+def download_file(scene, driver, **more):
+    """Download 12 MiB to a file that exists."""
+    target = scene.file("target", b"old")
+    obj = large_object(scene, driver)
+    try:
+        return driver.download_object(obj, target, True, **more)
+    finally:
+        with open(target, "rb") as file:
+            assert file.read() in (b"old", content(LARGE))
+
+
+def download_stream(scene, driver, **more):
+    """Download 12 MiB as a stream."""
+    obj = large_object(scene, driver)
+    return b"".join(driver.download_object_as_stream(obj, **more))
+
+
+uploads = pytest.mark.parametrize("upload", [upload_stream, upload_file], ids=lambda f: f.__name__)
+downloads = pytest.mark.parametrize(
+    "download", [download_file, download_stream], ids=lambda f: f.__name__
+)
+
+
+@concurrency
+@pytest.mark.parametrize(("operation", "stage"), UPLOAD_STAGES)
+@uploads
+def test_interrupted_upload(scene, upload, operation, stage, workers):
+    """Ctrl-C at any stage of an upload ends it: no part, no thread, no half object."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    interrupt = Interrupt()
+    scene.proxy.plan = plan.once(plan.hook(stage, interrupt), plan.is_any(operation))
+    scene.may_leave_empty_uploads = operation == "initiate"
+    with interrupt.expected():
+        upload(scene, driver)
+    if scene.backend.exists(scene.bucket, "key"):
+        assert operation == "complete"
+        assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+
+
+@concurrency
+@pytest.mark.parametrize(("operation", "stage"), DOWNLOAD_STAGES)
+@downloads
+def test_interrupted_download(scene, download, operation, stage, workers):
+    """Ctrl-C at any stage of a download ends it: the old file, no temporary one, no connection."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    interrupt = Interrupt()
+    scene.proxy.plan = plan.once(plan.hook(stage, interrupt), plan.is_any(operation))
+    with interrupt.expected():
+        download(scene, driver)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, LibcloudError])
+@pytest.mark.parametrize("pieces", [0, 6, 11])
+@concurrency
+def test_an_iterator_that_fails(scene, workers, pieces, error):
+    """An exception from the caller's iterator comes out as it is, and nothing is stored."""
+    driver = scene.driver(ex_max_concurrency=workers)
+
+    def failing():
+        for _ in range(pieces):
+            yield content(MIB)
+        raise error("the caller's own")
+
+    with pytest.raises(error, match="the caller's own"):
+        driver.upload_object_via_stream(failing(), scene.container(driver), "key")
+    assert scene.backend.keys(scene.bucket) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("transfer", [upload_stream, upload_file, download_file, download_stream])
+@pytest.mark.parametrize("calls", [1, 3])
+@concurrency
+def test_a_progress_callback_that_fails(scene, workers, calls, transfer, error):
+    """An exception from ex_progress cancels the transfer and comes out as it is."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    left = iter(range(calls - 1))
+
+    def progress(done, total):
+        if next(left, None) is None:
+            raise error("the caller's own")
+
+    with pytest.raises(error, match="the caller's own"):
+        transfer(scene, driver, ex_progress=progress)
+
+
+@concurrency
+@pytest.mark.parametrize("taken", [0, 1, 20])
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_a_consumer_that_stops(scene, workers, taken, size):
+    """A consumer that stops early leaves no connection checked out and no work running."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    obj = large_object(scene, driver)
+    if size < LARGE:
+        obj = scene.store(driver, "key", content(size))
+    stream = driver.download_object_as_stream(obj, 10_000)
+    for _, chunk in zip(range(taken), stream, strict=False):
+        assert chunk
+    stream.close()
+    assert driver.get_container(scene.bucket).name == scene.bucket
+
+
+@uploads
+@pytest.mark.parametrize("operation", ["initiate", "part", "complete"])
+@pytest.mark.parametrize(
+    "fault",
+    [plan.error_answer("denied", 403, "AccessDenied"), plan.ANSWER_503, plan.RESET],
+    ids=lambda fault: fault.name,
+)
+def test_an_upload_cut_at_each_stage(scene, driver, upload, operation, fault):
+    """A stage of an upload that fails for good leaves no upload, and no object but the old one."""
+    scene.backend.put(scene.bucket, "key", b"old")
+    scene.proxy.plan = plan.always(fault, plan.is_any(operation))
+    with pytest.raises(LibcloudError):
+        upload(scene, driver)
+    assert scene.backend.get(scene.bucket, "key") == b"old"
+
+
+@downloads
+@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize(
+    "fault",
+    [plan.error_answer("denied", 403, "AccessDenied"), plan.ANSWER_503, plan.RESET],
+    ids=lambda fault: fault.name,
+)
+def test_a_download_cut_at_each_stage(scene, driver, download, first, fault):
+    """A range of a download that fails for good leaves the old file and nothing else."""
+    order = []
+
+    def fails(request):
+        if request.byte_range not in order:
+            order.append(request.byte_range)
+        return order.index(request.byte_range) >= first
+
+    scene.proxy.plan = plan.always(fault, fails)
+    with pytest.raises(LibcloudError):
+        download(scene, driver)
+
+
+def test_a_full_disk(scene, driver, monkeypatch):
+    """A disk that is full ends a download in OSError; the old file stays."""
+    written = os.pwrite
+
+    def full(descriptor, data, offset):
+        if offset > 0:
+            raise OSError(28, "No space left on device")
+        return written(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space"):
+        download_file(scene, driver)

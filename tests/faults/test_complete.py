@@ -1,0 +1,131 @@
+"""Complete may succeed without saying so: what is stored decides, not what was answered."""
+
+from __future__ import annotations
+
+import pytest
+from faults import plan
+from faults.scene import ATTEMPTS, LARGE, MIB, content
+from libcloud.common.types import LibcloudError
+
+IN_PROGRESS = plan.error_answer("in progress", 500, "InternalError")
+EMPTY_ETAG = plan.document(
+    "empty ETag",
+    b'<?xml version="1.0" encoding="UTF-8"?><CompleteMultipartUploadResult '
+    b'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Location>x</Location><Bucket>b</Bucket>'
+    b"<Key>key</Key><ETag></ETag></CompleteMultipartUploadResult>",
+)
+ANSWERS = [
+    plan.LOSE,
+    IN_PROGRESS,
+    EMPTY_ETAG,
+    plan.COMPLETE_ERROR,
+    plan.HTML_502,
+    plan.CUT_DOWN,
+    plan.FIN_DOWN,
+    plan.document("no body", b""),
+    plan.document("not XML", b"done"),
+    plan.document("HTML with 200", b"<html><body>Welcome to our hotel's WLAN</body></html>"),
+    plan.document("half a document", EMPTY_ETAG.body[:150]),
+    plan.document("204", b"", status=204),
+]
+
+
+def upload(scene, driver):
+    """Upload 12 MiB in three parts."""
+    pieces = (content(LARGE)[start : start + MIB] for start in range(0, LARGE, MIB))
+    return driver.upload_object_via_stream(pieces, scene.container(driver), "key")
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda fault: fault.name)
+def test_acted_but_not_said(scene, driver, answer):
+    """Whatever came instead of the answer, an object that is stored is a success."""
+    fault = answer.masking() if answer.kind == "answer" else answer
+    scene.proxy.plan = plan.once(fault, plan.is_any("complete"))
+    stored = upload(scene, driver)
+    assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+    assert stored.hash == scene.backend.etag(scene.bucket, "key")
+    assert len(scene.proxy.seen("complete")) == 1
+    assert len(scene.proxy.seen("head")) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [each for each in ANSWERS if each.kind == "answer" and each != EMPTY_ETAG],
+    ids=lambda fault: fault.name,
+)
+def test_said_but_not_acted(scene, driver, answer):
+    """Whatever was answered, an object that is not stored is completed again."""
+    scene.proxy.plan = plan.once(answer, plan.is_any("complete"))
+    assert upload(scene, driver).size == LARGE
+    assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+    assert len(scene.proxy.seen("complete")) == 2
+
+
+def test_never_acted(scene, driver):
+    """A Complete that never works ends after all attempts; the upload is aborted."""
+    scene.proxy.plan = plan.always(IN_PROGRESS, plan.is_any("complete"))
+    with pytest.raises(LibcloudError, match="InternalError") as caught:
+        upload(scene, driver)
+    assert len(scene.proxy.seen("complete")) == ATTEMPTS
+    assert len(caught.value.history) == ATTEMPTS
+    assert scene.backend.keys(scene.bucket) == []
+
+
+def test_upload_gone_before_complete(scene, driver):
+    """An upload that somebody aborted is an error at once, not a loop."""
+    gone = plan.hook("head", lambda request: scene.backend.abort_all(scene.bucket))
+    scene.proxy.plan = plan.once(gone, plan.is_any("complete"))
+    with pytest.raises(LibcloudError):
+        upload(scene, driver)
+    assert len(scene.proxy.seen("complete")) <= 2
+    assert scene.backend.keys(scene.bucket) == []
+
+
+def test_upload_gone_and_in_progress(scene, driver):
+    """radosgw's answer for an upload that is gone, 500, ends once ListParts says so."""
+    gone = plan.hook("head", lambda request: scene.backend.abort_all(scene.bucket))
+    scene.proxy.plan = plan.in_turn(
+        plan.once(gone, plan.is_any("head")),
+        plan.always(IN_PROGRESS, plan.is_any("complete")),
+    )
+    with pytest.raises(LibcloudError):
+        upload(scene, driver)
+    assert len(scene.proxy.seen("complete")) == 1
+
+
+def test_somebody_else_wrote_the_key(scene, driver):
+    """An object that is not made of our parts is never taken for ours."""
+
+    def replace(request):
+        scene.backend.put(scene.bucket, "key", b"other")
+
+    lost = plan.Fault("replaced, then lost", "lose", stage="answer", call=replace)
+    scene.proxy.plan = plan.once(lost, plan.is_any("complete"))
+    with pytest.raises(LibcloudError):
+        upload(scene, driver)
+    assert scene.backend.get(scene.bucket, "key") == b"other"
+
+
+def test_a_failed_look_is_no_mismatch(scene, driver):
+    """When nothing can be learnt about the outcome, the error is not one of a damaged object."""
+    scene.proxy.plan = plan.in_turn(
+        plan.always(EMPTY_ETAG.masking(), plan.is_any("complete")),
+        plan.always(plan.ANSWER_503, plan.is_any("head")),
+    )
+    with pytest.raises(LibcloudError, match=r"503|SlowDown"):
+        upload(scene, driver)
+
+
+def test_another_etag_is_a_mismatch(scene, driver):
+    """An object whose ETag is not the one of its parts is reported with both."""
+    body = EMPTY_ETAG.body.replace(b"<ETag></ETag>", b"<ETag>" + b"0" * 32 + b"-3</ETag>")
+    scene.proxy.plan = plan.in_turn(
+        plan.always(plan.document("wrong ETag", body).masking(), plan.is_any("complete")),
+        plan.always(
+            plan.document("other object", b"").saying("ETag", '"1"').masking(),
+            plan.is_any("head"),
+        ),
+    )
+    with pytest.raises(LibcloudError) as caught:
+        upload(scene, driver)
+    assert type(caught.value).__name__ == "HashMismatchError"

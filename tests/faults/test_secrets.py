@@ -1,0 +1,124 @@
+"""No secret, signature or token in any log line, exception text, repr or traceback."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+import traceback
+
+import pytest
+from faults import plan
+from faults.matrix import OPERATIONS
+from faults.plan import FAULTS
+from libcloud.common.types import LibcloudError
+
+TOKEN = "session/token+of=the-fault-tests"
+SIGNATURE = re.compile(r"Signature=([0-9a-f]{64})")
+QUICK = ("upload stream", "upload small file", "download to file", "download as stream")
+
+
+def signatures(proxy):
+    """Return every signature that went over the wire."""
+    found = (SIGNATURE.search(r.headers.get("Authorization") or "") for r in proxy.requests)
+    return [match[1] for match in found if match]
+
+
+def search(scene, text):
+    """Return the secrets that occur in a text."""
+    secrets = [scene.backend.secret, TOKEN, TOKEN.replace("/", "%2F").replace("+", "%2B")]
+    return [secret for secret in [*secrets, *signatures(scene.proxy)] if secret in text]
+
+
+def texts_of(error):
+    """Return everything a program may print of an exception and of those that caused it."""
+    yield "".join(traceback.format_exception(error))
+    chain = error
+    while chain is not None:
+        yield f"{chain!s} {chain!r} {getattr(chain, 'history', '')!r} {chain.args!r}"
+        chain = chain.__cause__ or chain.__context__
+    yield repr(pickle.loads(pickle.dumps(error)).__dict__)  # noqa: S301 - our own pickle
+
+
+@pytest.mark.parametrize("operation", QUICK)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_failures_tell_no_secret(scene, caplog, fault, operation):
+    """Whatever fails, logs at DEBUG, texts, reprs and tracebacks hold no secret."""
+    caplog.set_level(logging.DEBUG)
+    timeout = 0.2 if fault is plan.STALL else 10
+    driver = scene.driver(token=TOKEN, ex_max_attempts=2, timeout=timeout)
+    scene.proxy.plan = plan.always(fault)
+    scene.may_leave_empty_uploads = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.getLogger("boto3"), "disabled", True)
+        try:
+            OPERATIONS[operation](scene, driver, 0)
+        except LibcloudError as error:
+            found = [search(scene, text) for text in texts_of(error)]
+            assert not any(found)
+    assert signatures(scene.proxy)
+    logged = "\n".join(r.getMessage() for r in caplog.records if not r.name.startswith("boto"))
+    assert search(scene, logged) == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 502])
+@pytest.mark.parametrize("form", ["xml", "html", "text"])
+def test_servers_that_echo_the_request(scene, driver, caplog, status, form):
+    """A server or proxy that shows the request's headers in its error shows them to nobody."""
+    caplog.set_level(logging.DEBUG, "libcloud_aurora")
+    driver = scene.driver(token=TOKEN, ex_max_attempts=2)
+
+    def choose(request):
+        lines = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
+        body = {
+            "xml": f"<Error><Code>Odd</Code><Message>{lines}</Message></Error>",
+            "html": f"<html><body><pre>{lines}</pre></body></html>",
+            "text": lines,
+        }[form]
+        return plan.document("echo", body.encode(), status)
+
+    scene.proxy.plan = plan.Plan(choose)
+    with pytest.raises(LibcloudError) as caught:
+        driver.list_containers()
+    for text in [*texts_of(caught.value), caplog.text]:
+        assert search(scene, text) == []
+
+
+def test_a_refused_signature(scene, driver, caplog):
+    """AWS and others answer a wrong signature with what was signed and the right signature."""
+    caplog.set_level(logging.DEBUG, "libcloud_aurora")
+
+    def choose(request):
+        signature = SIGNATURE.search(request.headers["Authorization"])[1]
+        body = (
+            "<Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated"
+            f" does not match</Message><StringToSign>x</StringToSign><SignatureProvided>{signature}"
+            "</SignatureProvided></Error>"
+        )
+        return plan.document("echo", body.encode(), 403)
+
+    scene.proxy.plan = plan.Plan(choose)
+    with pytest.raises(LibcloudError) as caught:
+        driver.list_containers()
+    for text in [*texts_of(caught.value), caplog.text]:
+        assert search(scene, text) == []
+
+
+def test_objects_tell_no_secret(scene):
+    """The repr of a driver, of its connection and of what they hold shows no secret."""
+    driver = scene.driver(token=TOKEN)
+    driver.get_container(scene.bucket)
+    parts = [driver, driver.connection, *vars(driver).values(), *vars(driver.connection).values()]
+    shown = [repr(part) for part in parts if not isinstance(part, str)]
+    assert not any(search(scene, text) for text in shown)
+    assert not any(search(scene, str(part)) for part in (driver, driver.connection))
+
+
+def test_locals_in_tracebacks(scene):
+    """A traceback that shows local variables, as error trackers do, has no secret key."""
+    driver = scene.driver(ex_max_attempts=1)
+    scene.proxy.plan = plan.always(plan.ANSWER_500)
+    with pytest.raises(LibcloudError) as caught:
+        driver.list_containers()
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert scene.backend.secret not in "".join(shown.format())
