@@ -38,21 +38,29 @@ def seconds_to_wait(headers: Mapping[str, str]) -> float:
 
 
 class Clock:
-    """This machine's time, corrected by what the server last said."""
+    """This machine's time, corrected by what the server last said; shared by all threads."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
 
     def now(self) -> datetime:
+        """Return the time to sign with."""
         return datetime.now(timezone.utc) + self._offset
 
-    def correct(self, server_date: str | None) -> bool:
-        """Follow a ``Date`` header; tell whether that was possible and changed anything."""
+    def correct(self, server_date: str | None, signed: datetime | None = None) -> bool:
+        """
+        Follow a ``Date`` header.
+
+        :param server_date: What the server said.
+        :param signed: Time that the refused request was signed with; now, if not given.
+        :return: Whether a request signed now differs enough to be worth sending.
+        """
         server_time = http_time(server_date)
         if server_time is None:
             return False
-        difference = server_time - self.now()
-        if abs(difference) > MAX_OFFSET:
+        offset = server_time - datetime.now(timezone.utc)
+        if abs(offset) > MAX_OFFSET:
             return False
-        self._offset += difference
-        return abs(difference) > timedelta(seconds=60)
+        refused = self.now() if signed is None else signed
+        self._offset = offset
+        return abs(server_time - refused) > timedelta(seconds=60)

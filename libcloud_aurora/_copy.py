@@ -51,7 +51,7 @@ def copy_by_parts(
     :param headers: What the copy is to have.
     :raises AuroraObjectsError: after the parts have been removed.
     """
-    size = int(source.headers["content-length"])
+    size: int = source.accepted
     upload_id = target.initiate(headers)
     try:
         etags: dict[int, str] = {}

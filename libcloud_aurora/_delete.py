@@ -12,6 +12,8 @@ from libcloud_aurora.errors import AuroraObjectsError, DeleteFailedError, redact
 
 #: Keys of one request; radosgw Jewel silently forgets any more, later ones refuse them.
 BATCH_SIZE = 1000
+#: Bytes of one request's rows; radosgw refuses a body over 1 MiB (``rgw_max_put_param_size``).
+MAX_BODY_SIZE = 1_000_000
 
 
 def read_failures(response: AuroraResponse) -> _xml.Page:
@@ -31,8 +33,7 @@ def delete_keys(
     :return: The keys that are left, and what the server said of each.
     """
     failures: dict[str, str] = {}
-    remaining = iter(keys)
-    while batch := list(islice(remaining, BATCH_SIZE)):
+    for batch in batches(keys):
         paths = {key: f"{bucket_path}/{quote_key(key)}" for key in batch}
         together = [key for key in batch if _xml.can_carry(key)]
         if together:
@@ -51,6 +52,21 @@ def delete_keys(
                 except AuroraObjectsError as error:
                     failures[key] = error.value
     return failures
+
+
+def batches(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Yield as many keys at once as one request may carry, by number and by size."""
+    batch: list[str] = []
+    size = 0
+    for key in keys:
+        row_size = _xml.delete_row_size(key)
+        if batch and (len(batch) == BATCH_SIZE or size + row_size > MAX_BODY_SIZE):
+            yield batch
+            batch, size = [], 0
+        batch.append(key)
+        size += row_size
+    if batch:
+        yield batch
 
 
 def failed(failures: dict[str, str], bucket: str, driver: Any) -> DeleteFailedError:

@@ -12,6 +12,7 @@ from libcloud.storage.drivers.s3 import S3MultipartUpload
 from libcloud_aurora import _delete, _values
 from libcloud_aurora._browsing import Browsing
 from libcloud_aurora._clock import moment
+from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._signing import escape_dots
 
 #: Methods a URL can be presigned for.
@@ -84,7 +85,8 @@ class Extensions(Browsing):
             that is not given is the original's.
         :type extra: ``dict``
 
-        :param headers: Further headers of the request; the dict is not changed.
+        :param headers: Further headers of the copy, such as ``Cache-Control``, instead of the
+            original's; the dict is not changed.
         :type headers: ``dict``
 
         :param ex_storage_class: Storage class of the copy, the server's default if not given.
@@ -97,14 +99,15 @@ class Extensions(Browsing):
         :raises ValueError: if it would be copied onto itself without a change.
         """
         name = obj.name if object_name is None else object_name
-        replaces = bool(extra and (extra.get("content_type") or extra.get("meta_data")))
+        given = extra or {}
+        replaces = bool(headers or given.get("content_type") or given.get("meta_data") is not None)
         itself = (obj.container.name, obj.name) == (container.name, name)
         if itself and not (replaces or ex_storage_class):
             raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
         source_path = self._get_object_path(obj.container, obj.name)
         wanted = self._wanted(container, name, extra, headers, ex_storage_class)
-        source = self._request(source_path, method="HEAD")
-        kept = _values.kept_headers(source.headers, extra or {})
+        source = self._request(source_path, method="HEAD", accept=AuroraResponse.object_size)
+        kept = _values.kept_headers(source.headers, given)
         self._copy(source, source_path, wanted, kept, replace=replaces or itself)
         copy: Object = self.get_object(container.name, name)  # type: ignore[no-untyped-call]
         return copy

@@ -23,7 +23,9 @@ def destination(path: str | os.PathLike[str], key: str, *, overwrite: bool) -> P
     :raises AuroraObjectsError: if the file exists and must not be overwritten, is no regular file,
         or lies in a directory that does not exist.
     """
-    text = os.fspath(path)
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise ValueError(f"destination_path must not hold a NUL character: {text!r}")
     if not os.path.basename(text) or os.path.isdir(text):
         target = _inside(Path(text), key)
     else:

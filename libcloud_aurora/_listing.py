@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import wait
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +12,7 @@ from urllib.parse import unquote
 from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import S3MultipartUpload
 
-from libcloud_aurora._parallel import Workers
+from libcloud_aurora._parallel import Gate, Workers
 from libcloud_aurora._paths import bucket_path
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._target import read_uploads
@@ -98,12 +97,13 @@ class Listing:
         if fetch is None or self._workers is None:
             yield fetch or (lambda: EMPTY_PAGE)
             return
-        future = self._workers.submit(fetch)
+        gate = Gate()
+        future = self._workers.submit(gate.guard(fetch))
         try:
-            yield future.result
+            yield partial(gate.result, future)
         finally:
-            if not future.cancel():
-                wait([future])
+            future.cancel()
+            gate.close()
 
     def _object_page(self, path: str, params: dict[str, str], limit: int) -> Page:
         asked = {**params, "encoding-type": "url", "max-keys": min(limit, PAGE_SIZE)}

@@ -58,6 +58,19 @@ class Wanted(NamedTuple):
         )
         return {**self.headers, **described}
 
+    def refuse_conditions(self) -> None:
+        """
+        Refuse what radosgw ignores in a multipart upload, before anything is sent.
+
+        :raises ValueError: if the headers are to make the upload conditional.
+        """
+        for name in self.headers:
+            if name.lower() in ("if-match", "if-none-match"):
+                raise ValueError(
+                    f"headers: radosgw ignores {name} where an object is made of parts; "
+                    "it works for objects of one part (ex_part_size)"
+                )
+
     def object(self, size: int, etag: str, driver: Any) -> Object:
         """Return the object once it is stored."""
         return Object(
@@ -107,12 +120,19 @@ class MultipartDriver(Foundation):
         only = parts.only_part()
         if only is not None:
             obj = self._put_whole(only, carrier, wanted)
-        elif isinstance(parts, FileParts) and resume:
+            return self._described(obj, wanted)
+        wanted.refuse_conditions()
+        if isinstance(parts, FileParts) and resume:
             obj = self._put_rest(parts, carrier, wanted)
         else:
             obj = self._put_object_multipart(  # type: ignore[no-untyped-call]
                 stream=carrier, verify_hash=verify_hash, **wanted._asdict()
             )
+        return self._described(obj, wanted)
+
+    @staticmethod
+    def _described(obj: Object, wanted: Wanted) -> Object:
+        """Add to an object's ``extra`` what is known of it without another request."""
         obj.extra.update(content_type=wanted.extra["content_type"], etag=f'"{obj.hash}"')
         return obj
 
@@ -157,7 +177,16 @@ class MultipartDriver(Foundation):
         upload_id, held = found or (target.initiate(wanted.all_headers()), {})
         upload = Upload(target, upload_id)
         etags, size = self._send(upload, carrier, held)
-        return wanted.object(size, upload.complete(etags, retrier=self._retrier), self)
+        etag = upload.complete(etags, retrier=self._retrier)
+        return wanted.object(size, self._redescribe(wanted) if found else etag, self)
+
+    def _redescribe(self, wanted: Wanted) -> str:
+        """Give a resumed object what this call asks for; it was begun with an earlier call's."""
+        path = self._get_object_path(wanted.container, wanted.object_name)
+        source = self._request(path, method="HEAD", accept=AuroraResponse.object_size)
+        self._copy(source, path, wanted, {}, replace=True)
+        stored = self._request(path, method="HEAD")
+        return _values.strip_etag(stored.headers.get("etag"))
 
     def _copy(
         self,
@@ -171,8 +200,9 @@ class MultipartDriver(Foundation):
         """Let the server copy, whole or by parts."""
         target = self._target(wanted.container, wanted.object_name)
         headers = {name.lower(): value for name, value in wanted.all_headers().items()}
-        headers.update(kept)
-        if int(source.headers["content-length"]) <= MAX_PART_SIZE:
+        given = {name.lower() for name in wanted.headers}
+        headers.update((name, value) for name, value in kept.items() if name not in given)
+        if source.accepted <= MAX_PART_SIZE:
             headers["x-amz-metadata-directive"] = "REPLACE" if replace else "COPY"
             copy_whole(target, source_path, headers)
             return

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
+from libcloud_aurora.errors import AuroraObjectsError
+
 T = TypeVar("T")
+
+#: What the names of worker threads begin with.
+THREAD_NAME = "libcloud-aurora"
 
 
 class Workers:
@@ -23,7 +29,7 @@ class Workers:
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(
-                    self.max_workers, thread_name_prefix="libcloud-aurora"
+                    self.max_workers, thread_name_prefix=THREAD_NAME
                 )
             return self._executor.submit(task)
 
@@ -44,6 +50,7 @@ class Gate:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
+        self._pid = os.getpid()
         self._active = 0
         self._closed = False
 
@@ -65,7 +72,15 @@ class Gate:
         return guarded
 
     def close(self) -> None:
-        """Wait until nothing runs any more; a Ctrl-C meanwhile is raised afterwards."""
+        """
+        Wait until nothing runs any more; a Ctrl-C meanwhile is raised afterwards.
+
+        A forked child has nothing to wait for. Nor must a worker wait, for itself in the end, when
+        the garbage collector closes an abandoned stream in it.
+        """
+        if self._is_foreign() or threading.current_thread().name.startswith(THREAD_NAME):
+            self._closed = True
+            return
         interrupt: KeyboardInterrupt | None = None
         while True:
             try:
@@ -77,6 +92,22 @@ class Gate:
                 interrupt = exc
         if interrupt is not None:
             raise interrupt
+
+    def result(self, future: Future[T]) -> T:
+        """
+        Return what a guarded call has returned.
+
+        :raises AuroraObjectsError: in a forked child, where nobody runs the call.
+        """
+        if self._is_foreign():
+            raise AuroraObjectsError(
+                "an iterator of AuroraObjects that was begun before a fork cannot go on in the "
+                "child; begin it again."
+            )
+        return future.result()
+
+    def _is_foreign(self) -> bool:
+        return self._pid != os.getpid()
 
 
 class Task(NamedTuple):

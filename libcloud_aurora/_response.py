@@ -10,6 +10,7 @@ import requests
 from libcloud.storage.drivers.s3 import S3Response
 
 from libcloud_aurora import _xml
+from libcloud_aurora._xml import whole_number
 from libcloud_aurora.errors import AuroraObjectsError, MalformedAnswerError, redact
 
 
@@ -51,6 +52,17 @@ class AuroraResponse(S3Response):
 
     def success(self) -> bool:
         return True
+
+    def object_size(self) -> int:
+        """
+        Return the size of the object that the headers are about.
+
+        :raises MalformedAnswerError: if they do not say it.
+        """
+        size = whole_number(self.headers.get("content-length", ""))
+        if size is None:
+            raise self.malformed("an object without a length")
+        return size
 
     def text_of(self, name: str) -> str:
         """

@@ -133,7 +133,7 @@ class Signer:
     def _signed_headers(headers: Mapping[str, str]) -> dict[str, str]:
         lowered = {name.lower(): value for name, value in headers.items()}
         return {
-            name: _SPACES.sub(" ", lowered[name].strip())
+            name: _SPACES.sub(" ", lowered[name].strip(" \t"))
             for name in sorted(lowered)
             if name in ("host", "content-type", "content-md5") or name.startswith("x-amz-")
         }

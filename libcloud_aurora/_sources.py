@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -16,6 +15,8 @@ from libcloud_aurora.errors import FileChangedError
 READ_SIZE = 1024**2
 #: Bytes up to which a stream is sent without a buffer of the size of a part.
 SMALL_SIZE = 64 * 1024
+
+_END = object()
 
 
 class Part(NamedTuple):
@@ -85,26 +86,29 @@ class _Cutter:
     def fill(self, view: memoryview) -> int:
         """Fill a buffer as far as the stream goes, and return the number of bytes."""
         size, position = len(view), 0
-        for chunk in itertools.chain((self._rest,), self._chunks):
-            if type(chunk) is not bytes:
-                chunk = as_bytes(chunk)
+        chunk, self._rest = self._rest, b""
+        while True:
             end = position + len(chunk)
             if end >= size:
                 taken = size - position
                 view[position:] = chunk[:taken]
-                self._rest = memoryview(chunk)[taken:]
+                self._rest = memoryview(chunk)[taken:] if end > size else b""
                 return size
             view[position:end] = chunk
             position = end
-        self._rest = b""
-        return position
+            chunk = b""  # a view must not outlive its turn: the stream may use the memory again
+            chunk = next(self._chunks, _END)
+            if chunk is _END:
+                return position
+            if type(chunk) is not bytes:
+                chunk = as_bytes(chunk)
 
     def head(self, size: int) -> Any:
         """Look at the first bytes, a little more than asked for; ``None`` if the stream goes on."""
         pieces, have = [], 0
         for chunk in self._chunks:
             pieces.append(chunk if type(chunk) is bytes else bytes(as_bytes(chunk)))
-            have += len(chunk)
+            have += len(pieces[-1])
             if have > size:
                 self._rest = b"".join(pieces)
                 return None
@@ -113,10 +117,11 @@ class _Cutter:
     def ended(self) -> bool:
         """Tell whether the stream holds nothing more; looks at the next chunk if it must."""
         while not self._rest:
-            try:
-                self._rest = as_bytes(next(self._chunks))
-            except StopIteration:
+            self._rest = b""
+            chunk = next(self._chunks, _END)
+            if chunk is _END:
                 return True
+            self._rest = as_bytes(chunk)
         return False
 
 

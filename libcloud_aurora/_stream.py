@@ -133,7 +133,7 @@ class Stream(Download):
                     position = end
                 if not ahead[0].done():
                     width = min(2 * width, self._config.max_concurrency)
-                space = ahead.popleft().result()
+                space = gate.result(ahead.popleft())
                 yield space
                 self._buffers.give(space.obj)
         finally:

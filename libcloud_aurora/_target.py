@@ -30,6 +30,14 @@ ABORTS = 3
 PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 
 
+def read_upload_id(response: AuroraResponse) -> str:
+    """Read an answer to CreateMultipartUpload."""
+    upload_id = response.text_of("UploadId")
+    if not upload_id:
+        raise response.malformed("an upload without an id")
+    return upload_id
+
+
 def read_parts(response: AuroraResponse) -> Page:
     """Read an answer to ListParts."""
     return response.page(root=PARTS_ROOTS, row="Part", needs=("PartNumber", "Size", "ETag"))
@@ -87,7 +95,7 @@ class Target:
                 method="POST",
                 params={"uploads": ""},
                 headers=headers,
-                accept=lambda answer: answer.text_of("UploadId"),
+                accept=read_upload_id,
             )
             upload_id: str = response.accepted
         except BaseException as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from typing import Any
 
@@ -90,6 +91,7 @@ class PooledAdapter(HTTPAdapter):
     """requests' adapter over the pools above, without its cookies and its work per request."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._pools: dict[tuple[Any, ...], tuple[Any, bool]] = {}
         super().__init__(pool_maxsize=POOL_SIZE)
 
@@ -104,13 +106,11 @@ class PooledAdapter(HTTPAdapter):
 
     def close(self) -> None:
         """Close all sockets now; urllib3 leaves that to the garbage collector."""
-        for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118 - no mapping, but thread-safe
-                pool = manager.pools.get(key)
-                if pool is not None:
-                    pool.close()
-        self._pools.clear()
-        super().close()
+        with self._lock:
+            for pool, _ in self._pools.values():
+                pool.close()
+            self._pools.clear()
+            super().close()
 
     def send(
         self,
@@ -151,17 +151,22 @@ class PooledAdapter(HTTPAdapter):
     ) -> tuple[Any, bool]:
         """Return the pool of an endpoint, and whether it needs absolute URLs; found out once."""
         key = (origin, *sorted((proxies or {}).items()))
-        found = self._pools.get(key)
-        if found is None:
-            if hasattr(self, "get_connection_with_tls_context"):
-                pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
-            else:  # requests before 2.32
-                pool = self.get_connection(request.url or "", proxies)
-            self.cert_verify(pool, origin, verify, None)  # type: ignore[no-untyped-call]
-            proxy = select_proxy(origin, proxies)
-            absolute = origin.startswith("http:") and (proxy or "socks")[:5] != "socks"
-            found = self._pools[key] = pool, absolute
+        with self._lock:
+            found = self._pools.get(key)
+            if found is None:
+                found = self._pools[key] = self._new_pool(origin, request, verify, proxies)
         return found
+
+    def _new_pool(
+        self, origin: str, request: requests.PreparedRequest, verify: Any, proxies: Any
+    ) -> tuple[Any, bool]:
+        if hasattr(self, "get_connection_with_tls_context"):
+            pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
+        else:  # requests before 2.32
+            pool = self.get_connection(request.url or "", proxies)
+        self.cert_verify(pool, origin, verify, None)  # type: ignore[no-untyped-call]
+        proxy = select_proxy(origin, proxies)
+        return pool, origin.startswith("http:") and (proxy or "socks")[:5] != "socks"
 
 
 class AuroraTransport(LibcloudConnection):

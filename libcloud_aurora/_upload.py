@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from libcloud_aurora import _xml
 from libcloud_aurora._parallel import Task, Window
+from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier, is_transient, logger
 from libcloud_aurora._sources import Part
 from libcloud_aurora._target import Target
@@ -19,7 +20,15 @@ from libcloud_aurora.errors import (
     KeyNotFoundError,
     UploadNotFoundError,
 )
-from libcloud_aurora.parts import composite_etag
+from libcloud_aurora.parts import composite_etag, part_count
+
+
+def read_part_etag(response: AuroraResponse) -> str:
+    """Read the ETag of a part, an MD5."""
+    etag = strip_etag(response.headers.get("etag"))
+    if part_count(etag) != 1:
+        raise response.malformed(f"a part with ETag {etag[:80]!r}")
+    return etag
 
 
 class Upload:
@@ -69,13 +78,16 @@ class Upload:
             return held[1]
         response, _ = retrier.run(
             lambda: self._target.request(
-                self._target.path, method="PUT", params=params, data=data, retry_failed=False
+                self._target.path,
+                method="PUT",
+                params=params,
+                data=data,
+                retry_failed=False,
+                accept=read_part_etag,
             ),
             method="PUT",
         )
-        etag = strip_etag(response.headers.get("etag"))
-        if not etag:
-            raise response.malformed(f"part {part.number} has no ETag")
+        etag: str = response.accepted
         return etag
 
     def complete(
@@ -85,7 +97,9 @@ class Upload:
         Assemble the parts, and make sure that exactly these were assembled.
 
         radosgw answers a second Complete, and one that crossed another, with 500; it may answer the
-        first with an empty ETag; and any answer may be lost. What is stored decides.
+        first with an empty ETag; and any answer may be lost. Then an upload that is gone and an
+        object that is these parts are a success; an upload that is there is completed again, for
+        the object may be an older one of the same bytes.
 
         :return: ETag of the object without quotes.
         :raises HashMismatchError: if the object is another one than these parts make.
@@ -105,9 +119,10 @@ class Upload:
                 )
                 etag = strip_etag(response.text_of("ETag"))
             except AuroraObjectsError as error:
-                if self._is_stored(expected):
+                gone = self._is_gone()
+                if gone and self._is_stored(expected):
                     return expected
-                error.is_final = not is_transient(error) or self._is_gone()
+                error.is_final = gone or not is_transient(error)
                 raise
             if etag == expected or (etag and not verify):
                 return etag

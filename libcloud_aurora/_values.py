@@ -22,7 +22,7 @@ _DESCRIBING = frozenset(
     }
 )
 
-_META_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 #: libcloud's names for Amazon's storage classes, which Amazon writes in capitals.
 _LIBCLOUD_CLASSES = frozenset(
     {
@@ -49,9 +49,12 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     _check_mapping("extra", extra)
     cleaned = dict(extra or {})
     _check_mapping("meta_data", cleaned.get("meta_data"))
+    meta_data = cleaned.get("meta_data") or {}
     cleaned["meta_data"] = {
-        _meta_name(name): str(value) for name, value in (cleaned.get("meta_data") or {}).items()
+        _meta_name(name): _meta_text(name, meta_data[name]) for name in meta_data
     }
+    if len({name.lower() for name in meta_data}) < len(meta_data):
+        raise ValueError(f"meta_data names must differ in more than case: {sorted(meta_data)}")
     return cleaned
 
 
@@ -61,11 +64,17 @@ def _check_mapping(name: str, value: Any) -> None:
 
 
 def _meta_name(name: Any) -> str:
-    if not isinstance(name, str) or not _META_NAME.fullmatch(name):
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         raise ValueError(
             f"meta_data name {name!r} cannot be a header's: ASCII letters, digits and '-' only"
         )
     return name
+
+
+def _meta_text(name: str, value: Any) -> str:
+    if not isinstance(value, (str, int, float)):
+        raise TypeError(f"meta_data[{name!r}] must be text or a number, not {type(value).__name__}")
+    return str(value)
 
 
 def storage_class_headers(storage_class: Any) -> dict[str, str]:
@@ -107,12 +116,15 @@ def wire_value(name: str, value: Any) -> str:
     """
     Return a header value as http.client sends it: UTF-8 bytes dressed as latin-1.
 
-    :raises ValueError: if it holds a control character, which radosgw answers with a bare 400.
+    :raises ValueError: if it holds a control character, which radosgw answers with a bare 400, or
+        if the name cannot be one.
     """
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"header name {name!r} is not valid: ASCII letters, digits and '-' only")
     text = str(value)
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
         raise ValueError(f"header {name!r} must not hold control characters: {text!r}")
-    return text.strip().encode().decode("latin-1")
+    return text.strip(" ").encode().decode("latin-1")
 
 
 def strip_etag(value: str | None) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier
 from libcloud_aurora._values import strip_etag
+from libcloud_aurora._xml import whole_number
 from libcloud_aurora.connection import NETWORK_FAILURES
 from libcloud_aurora.errors import AuroraObjectsError, ObjectChangedError, network_error
 
 #: Bytes read at once, the size of every buffer of a download.
 BUFFER_SIZE = 1024**2
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 Deliver = Callable[[int, memoryview], None]
 
@@ -60,12 +61,12 @@ class Version:
 
     def _learn_size(self, answer: AuroraResponse, start: int, asked: int | None) -> int:
         """Set the object's size from the first answer, and return where that ends."""
-        length = answer.headers.get("content-length", "")
+        length = whole_number(answer.headers.get("content-length", ""))
         if answer.status != 206:
-            if not length.isdigit() or start or int(length) > (asked or int(length)):
+            if length is None or start or length > (asked or length):
                 self.release()
                 raise answer.malformed("no range, or no length, where they were asked for")
-            self.size = int(length)
+            self.size = length
             return self.size
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
         first, last, size = (int(number) for number in match.groups()) if match else (-1, -1, -1)

@@ -19,6 +19,7 @@ MAX_DOCUMENT_SIZE = 64 * 1024**2
 #: Most elements of one document, so that a document of empty elements stays cheap.
 MAX_ELEMENTS = 400_000
 
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 #: Fields that hold numbers.
 _NUMBERS = frozenset({"Size", "PartNumber"})
 
@@ -39,6 +40,11 @@ class Page(NamedTuple):
     prefixes: list[str]
     is_truncated: bool
     fields: dict[str, str]
+
+
+def whole_number(text: str) -> int | None:
+    """Return a number that a server wrote; ``None`` if it is none of a sensible length."""
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) else None
 
 
 def parse(body: bytes, *, namespaces: bool = False) -> ElementTree.Element:
@@ -114,7 +120,7 @@ def page(
     rows = [_row(element) for element in document.iter(row)]
     for texts in rows:
         for name in needs:
-            if name not in texts or (name in _NUMBERS and not texts[name].isdecimal()):
+            if name not in texts or (name in _NUMBERS and whole_number(texts[name]) is None):
                 raise MalformedXMLError(f"a <{row}> whose <{name}> is {texts.get(name)!r}")
     prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
     fields = _texts(document)
@@ -140,8 +146,17 @@ def text_of(body: bytes, *names: str) -> str:
 
 def delete_objects(keys: Iterable[str]) -> bytes:
     """Return the body of DeleteObjects; the answer to it lists failures only."""
-    rows = "".join(f"<Object><Key>{escape(key, {chr(13): '&#13;'})}</Key></Object>" for key in keys)
+    rows = "".join(map(_delete_row, keys))
     return f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode()
+
+
+def delete_row_size(key: str) -> int:
+    """Return the bytes a key takes in the body of DeleteObjects."""
+    return len(_delete_row(key).encode("utf-8", "surrogatepass"))
+
+
+def _delete_row(key: str) -> str:
+    return f"<Object><Key>{escape(key, {chr(13): '&#13;'})}</Key></Object>"
 
 
 def can_carry(key: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -160,6 +161,7 @@ class _Call:
         self.query = query
         self.headers = headers
         self.body = body
+        self.signed: datetime | None = None
         self.sha256 = hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256
         if body or method in ("PUT", "POST"):
             self.headers["Content-Length"] = str(len(body or b""))
@@ -181,7 +183,7 @@ class _Call:
             return self._send(stream=stream)
         except AuroraObjectsError as error:
             skewed = error.code == "RequestTimeTooSkewed"
-            if not skewed or not self.connection.clock.correct(error.server_date):
+            if not skewed or not self.connection.clock.correct(error.server_date, self.signed):
                 raise
             logger.warning("this machine's clock is wrong; using the server's: %s", error.value)
         return self._send(stream=stream)
@@ -203,13 +205,14 @@ class _Call:
         self, method: str, query: str, headers: dict[str, str], body: Any, stream: bool
     ) -> requests.Response:
         """Sign and send one request, and return its answer with the body still to read."""
+        self.signed = self.connection.clock.now()
         signed = self.connection.signer.headers(
             method=method,
             path=self.path,
             query=query,
             headers=headers,
             payload_sha256=self.sha256,
-            now=self.connection.clock.now(),
+            now=self.signed,
         )
         url = f"{self.path}?{query}" if query else self.path
         transport = self.connection.connection
@@ -241,6 +244,8 @@ class _Call:
             if reason.status_code == status:
                 status, headers, body = _refused(reason)
             reason.close()
+            if status == 403 and reason.status_code < 300:
+                return self.malformed("HEAD is refused, but GET is not")
         return answer_error(
             status=status,
             headers=headers,

@@ -13,6 +13,7 @@ from libcloud_aurora import _files, _paths, _values
 from libcloud_aurora._cdn import NoCDN
 from libcloud_aurora._download import Download
 from libcloud_aurora._extensions import Extensions
+from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._sources import FileParts, StreamParts
 from libcloud_aurora._stream import Stream, chunk_size_of
 from libcloud_aurora.connection import AuroraObjectsConnection
@@ -74,9 +75,8 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions):
 
     def get_object(self, container_name: str, object_name: str) -> Object:
         container = Container(name=container_name, extra={}, driver=self)
-        response = self._request(self._get_object_path(container, object_name), method="HEAD")
-        if not response.headers.get("content-length", "").isdecimal():
-            raise response.malformed("an object without a length")
+        path = self._get_object_path(container, object_name)
+        response = self._request(path, method="HEAD", accept=AuroraResponse.object_size)
         return _values.object_from_headers(object_name, container, response.headers, self)
 
     def delete_object(self, obj: Object) -> bool:
