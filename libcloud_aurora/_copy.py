@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from urllib.parse import unquote
 
 from libcloud_aurora._parallel import Task, Window
 from libcloud_aurora._response import AuroraResponse
@@ -12,6 +13,7 @@ from libcloud_aurora._target import Target
 from libcloud_aurora._upload import Upload
 from libcloud_aurora._values import strip_etag
 from libcloud_aurora.config import MIB
+from libcloud_aurora.errors import ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
 
 #: Bytes of one part of a large copy: the server moves them, so few and large ones are best.
@@ -23,15 +25,30 @@ def read_etag(response: AuroraResponse) -> str:
     return response.text_of("ETag")
 
 
-def copy_whole(target: Target, source_path: str, headers: Mapping[str, str]) -> None:
+def copy_whole(
+    target: Target, source_path: str, source: AuroraResponse, headers: Mapping[str, str]
+) -> None:
     """
     Copy with one request.
 
-    radosgw answers 200 before it has copied: only a body with an ETag is a success.
+    radosgw answers 200 before it has copied: only a body with an ETag is a success. It knows no
+    condition on the source before 17.2.8, so the ETag tells whether it was still the same.
+
+    :raises ObjectChangedError: if the source was replaced meanwhile.
     """
 
-    sent = {**headers, "x-amz-copy-source": source_path}
-    target.request(target.path, method="PUT", headers=sent, accept=read_etag)
+    etag = strip_etag(source.headers.get("etag"))
+    sent = {**headers, "x-amz-copy-source": source_path, "x-amz-copy-source-if-match": etag}
+    response = target.request(target.path, method="PUT", headers=sent, accept=read_etag)
+    if strip_etag(response.accepted) != etag:
+        raise _changed(source_path, target)
+
+
+def _changed(source_path: str, target: Target) -> ObjectChangedError:
+    return ObjectChangedError(
+        f"object {unquote(source_path)!r} was replaced while it was copied. Copy it again.",
+        key=target.key,
+    )
 
 
 def copy_by_parts(
@@ -55,16 +72,17 @@ def copy_by_parts(
     upload_id = target.initiate(headers)
     try:
         etags: dict[int, str] = {}
-        pin = {
-            "x-amz-copy-source": source_path,
-            "x-amz-copy-source-if-match": f'"{strip_etag(source.headers.get("etag"))}"',
-        }
+        etag = strip_etag(source.headers.get("etag"))
+        pin = {"x-amz-copy-source": source_path, "x-amz-copy-source-if-match": etag}
         tasks, position = [], 0
         for number, length in enumerate(plan_part_sizes(size, part_size), 1):
             span = {**pin, "x-amz-copy-source-range": f"bytes={position}-{position + length - 1}"}
             tasks.append(Task(partial(_copy_part, target, upload_id, number, span, etags, retrier)))
             position += length
         window.run(tasks, lambda result: None)
+        now = target.request(source_path, method="HEAD")
+        if strip_etag(now.headers.get("etag")) != etag:
+            raise _changed(source_path, target)
         Upload(target, upload_id).complete(sorted(etags.items()), retrier=retrier)
     except BaseException:
         target.abort_quietly(upload_id)

@@ -83,6 +83,15 @@ def failed(failures: dict[str, str], bucket: str, driver: Any) -> DeleteFailedEr
 
 
 def names_of(objects: Iterable[Any]) -> Iterator[str]:
-    """Yield the names of libcloud objects, or the names themselves."""
+    """
+    Yield the names of libcloud objects, or the names themselves.
+
+    :raises TypeError: if it is a single name, whose letters are no names, or holds something else.
+    """
+    if isinstance(objects, (str, bytes)):
+        raise TypeError("objects must be an iterable of objects or names, not a single name")
     for each in objects:
-        yield each if isinstance(each, str) else each.name
+        name = getattr(each, "name", each)
+        if not isinstance(name, str):
+            raise TypeError(f"objects must hold objects or names, not {type(each).__name__}")
+        yield name

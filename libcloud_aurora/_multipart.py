@@ -204,7 +204,7 @@ class MultipartDriver(Foundation):
         headers.update((name, value) for name, value in kept.items() if name not in given)
         if source.accepted <= MAX_PART_SIZE:
             headers["x-amz-metadata-directive"] = "REPLACE" if replace else "COPY"
-            copy_whole(target, source_path, headers)
+            copy_whole(target, source_path, source, headers)
             return
         window = self._window(lambda count: None)
         copy_by_parts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -17,6 +18,8 @@ from libcloud_aurora.errors import AuroraObjectsError
 
 #: Bytes after which a range notes how far it has come.
 NOTE_SIZE = BUFFER_SIZE
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Partial:
@@ -35,20 +38,19 @@ class Partial:
     def __init__(self, target: Path, path: str) -> None:
         self._target = target
         self._path = path
-        self._data_path = hidden(target, "resume.part")
-        self._journal_path = hidden(target, "resume.journal")
+        mark = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
+        self._data_path = hidden(target, f"{mark}.resume.part")
+        self._journal_path = hidden(target, f"{mark}.resume.journal")
         self._lock = threading.Lock()
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._journal = os.open(self._journal_path, flags | os.O_APPEND, 0o666)
         try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.descriptor = os.open(self._data_path, flags, 0o666)
+            self._journal = _locked(self._journal_path)
+            self.descriptor = os.open(self._data_path, _FLAGS, 0o666)
         except OSError as exc:
-            os.close(self._journal)
             raise AuroraObjectsError(
                 f"download to {str(target)!r} cannot be resumed: {exc.strerror}; "
                 "another process may be at it."
             ) from exc
+        keep_mode(target, self.descriptor)
         self.identity, self._spans = self._load()
 
     def __enter__(self) -> Partial:
@@ -111,7 +113,6 @@ class Partial:
     def finish(self) -> None:
         """Let the file appear, and remove the journal."""
         os.ftruncate(self.descriptor, self.identity[2])
-        keep_mode(self._target, self.descriptor)
         os.replace(self._data_path, self._target)
         os.unlink(self._journal_path)
 
@@ -120,6 +121,26 @@ class Partial:
         for path in (self._data_path, self._journal_path):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+def _locked(path: Path) -> int:
+    """
+    Open a file and lock it.
+
+    :raises OSError: if somebody else has locked it.
+    """
+    while True:
+        descriptor = os.open(path, _FLAGS | os.O_APPEND, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its last owner has removed it meanwhile
 
 
 def _parsed(line: str) -> list[Any]:

@@ -92,15 +92,17 @@ class Version:
             )
         except AuroraObjectsError as error:
             if error.code == "PreconditionFailed" and self.pin:
-                raise ObjectChangedError(
-                    f"object {self._context['key']!r} was replaced while it was read. "
-                    "Download it again.",
-                    code=error.code,
-                    http_status=error.http_status,
-                    request_id=error.request_id,
-                    **self._context,
-                ) from error
+                raise self._changed(error) from error
             raise
+
+    def _changed(self, refusal: AuroraObjectsError | None = None) -> ObjectChangedError:
+        return ObjectChangedError(
+            f"object {self._context['key']!r} was replaced while it was read. Download it again.",
+            code=getattr(refusal, "code", None),
+            http_status=getattr(refusal, "http_status", None),
+            request_id=getattr(refusal, "request_id", None),
+            **self._context,
+        )
 
     def release(self) -> None:
         """Close the first answer if nobody has read it."""
@@ -172,6 +174,9 @@ class Version:
             return first
         answer = self._open(start, stop, once=True)
         expected = f"bytes {start}-{stop - 1}/{self.size}"
+        if self.etag and strip_etag(answer.headers.get("etag")) not in ("", self.etag):
+            answer.raw.close()
+            raise self._changed()
         whole = answer.status == 200 and (start, stop) == (0, self.size)
         if answer.headers.get("content-range") != expected and not whole:
             answer.raw.close()

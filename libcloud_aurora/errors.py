@@ -167,6 +167,9 @@ class CDNNotSupportedError(LibcloudError, NotImplementedError):
     def __str__(self) -> str:
         return str(self.value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CDNNotSupportedError, (self.value,)
+
 
 #: S3 error code to exception; any other code is a plain :class:`AuroraObjectsError`.
 #: https://docs.ceph.com/en/latest/radosgw/s3/ and the list in radosgw's rgw_common.cc.
