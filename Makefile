@@ -25,15 +25,15 @@ docs: $(VENV)/.docs
 	@$(BIN)/sphinx-build -E -q -n -W --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-# The peers and what draws the charts; needs Linux, Ceph and rclone. Takes long: see docs/benchmarks.rst.
-bench: $(VENV)/.bench
-	@$(BIN)/python -m benchmarks $(ARGS)
+# The peers and what draws the charts; needs Linux, Ceph and rclone. Takes long: see benchmarks/README.rst.
+bench: .venv-bench/.ready
+	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
 tox: $(VENV)/.tox
 	@$(BIN)/tox run-parallel --parallel-no-spinner $(ARGS)
 
 clean:
-	rm -rf $(VENV) .tox .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) .venv-bench .tox .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 	    build dist docs/_build
 
 # One stamp file per extra of pyproject.toml; -qq keeps pip's warnings about itself away.
@@ -43,9 +43,11 @@ $(VENV)/.lint: EXTRAS := lint
 $(VENV)/.types: EXTRAS := types
 $(VENV)/.docs: EXTRAS := docs
 $(VENV)/.tox: EXTRAS := tox
-$(VENV)/.bench: benchmarks/requirements.txt | $(VENV)/.test
-	@echo "installing what the benchmarks compare with into $(VENV)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement $<
+# An environment of its own: one of the peers decides how new the others may be.
+.venv-bench/.ready: benchmarks/requirements.txt pyproject.toml
+	@$(PYTHON) -m venv .venv-bench
+	@echo "installing what the benchmarks compare with into .venv-bench"
+	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check --requirement $< --editable .
 	@touch $@
 
 $(VENV)/.%: pyproject.toml | $(VENV)/pyvenv.cfg

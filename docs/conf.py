@@ -17,7 +17,6 @@ version = release = libcloud_aurora.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
-    "benchmark_page",
     "tables",
 ]
 exclude_patterns = ["_build", "_extensions"]
