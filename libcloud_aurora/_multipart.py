@@ -17,6 +17,7 @@ from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._sources import FileParts, Part, StreamParts
 from libcloud_aurora._upload import Upload, unfinished
 from libcloud_aurora.config import MAX_OBJECT_SIZE, MAX_PART_SIZE, check_number
+from libcloud_aurora.errors import ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
 
 
@@ -178,12 +179,23 @@ class MultipartDriver(Foundation):
         upload = Upload(target, upload_id)
         etags, size = self._send(upload, carrier, held)
         etag = upload.complete(etags, retrier=self._retrier)
-        return wanted.object(size, self._redescribe(wanted) if found else etag, self)
+        return wanted.object(size, self._redescribe(wanted, etag) if found else etag, self)
 
-    def _redescribe(self, wanted: Wanted) -> str:
-        """Give a resumed object what this call asks for; it was begun with an earlier call's."""
+    def _redescribe(self, wanted: Wanted, etag: str) -> str:
+        """
+        Give a resumed object what this call asks for; it was begun with an earlier call's.
+
+        :raises ObjectChangedError: if it is another object already.
+        """
         path = self._get_object_path(wanted.container, wanted.object_name)
         source = self._request(path, method="HEAD", accept=AuroraResponse.object_size)
+        if _values.strip_etag(source.headers.get("etag")) != etag:
+            raise ObjectChangedError(
+                f"object {wanted.object_name!r} was replaced as soon as it was complete.",
+                driver=self,
+                bucket=wanted.container.name,
+                key=wanted.object_name,
+            )
         self._copy(source, path, wanted, {}, replace=True)
         stored = self._request(path, method="HEAD")
         return _values.strip_etag(stored.headers.get("etag"))

@@ -244,7 +244,7 @@ class _Call:
             if reason.status_code == status:
                 status, headers, body = _refused(reason)
             reason.close()
-            if status == 403 and reason.status_code < 300:
+            if status == 403 and reason.status_code != 403:
                 return self.malformed("HEAD is refused, but GET is not")
         return answer_error(
             status=status,
