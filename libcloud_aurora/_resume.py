@@ -42,23 +42,26 @@ class Partial:
         self._data_path = hidden(target, f"{mark}.resume.part")
         self._journal_path = hidden(target, f"{mark}.resume.journal")
         self._lock = threading.Lock()
+        self._open = contextlib.ExitStack()
         try:
             self._journal = _locked(self._journal_path)
+            self._open.callback(os.close, self._journal)
             self.descriptor = os.open(self._data_path, _FLAGS, 0o666)
+            self._open.callback(os.close, self.descriptor)
+            keep_mode(target, self.descriptor)
+            self.identity, self._spans = self._load()
         except OSError as exc:
+            self._open.close()
             raise AuroraObjectsError(
                 f"download to {str(target)!r} cannot be resumed: {exc.strerror}; "
                 "another process may be at it."
             ) from exc
-        keep_mode(target, self.descriptor)
-        self.identity, self._spans = self._load()
 
     def __enter__(self) -> Partial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
-        os.close(self._journal)
+        self._open.close()
 
     def _load(self) -> tuple[list[Any], list[tuple[int, int]]]:
         """Return the version the journal is about, and the spans whose bytes are on the disk."""

@@ -264,8 +264,8 @@ class Exchange:
         for start in range(0, len(view), PIECE):
             piece = view[start : start + PIECE]
             framed = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+            self.request.bytes_down += len(piece)  # first: who has the bytes may ask at once
             self.client.sendall(framed)
-            self.request.bytes_down += len(piece)
 
     def break_at_half(self) -> None:
         """Cut, end or stall the answer in its middle where the fault says so."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -12,6 +14,7 @@ from faults.scene import content
 from libcloud.common.types import LibcloudError
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 TOLERANCE = timedelta(minutes=15)
 SKEWED = plan.error_answer("skewed", 403, "RequestTimeTooSkewed")
 
@@ -59,6 +62,22 @@ def test_corrected_in_a_transfer(scene, driver):
     target = scene.directory / "target"
     assert driver.download_object(obj, str(target)) is True
     assert target.read_bytes() == content(size)
+
+
+@pytest.mark.parametrize("offset", [HOUR, -HOUR], ids=str)
+def test_corrected_for_all_threads(scene, driver, offset):
+    """Sixteen threads that begin at once with a wrong clock all get what they ask for."""
+    scene.proxy.plan = server_in(offset)
+    scene.backend.put(scene.bucket, "key", b"x")
+    together = threading.Barrier(16)
+
+    def ask(_):
+        together.wait(30)
+        return driver.get_object(scene.bucket, "key").size
+
+    with ThreadPoolExecutor(16) as threads:
+        assert list(threads.map(ask, range(16))) == [1] * 16
+    assert abs(driver.connection.clock.now() - datetime.now(timezone.utc) - offset) < MINUTE
 
 
 def test_each_driver_has_its_own_clock(scene):

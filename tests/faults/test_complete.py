@@ -30,10 +30,10 @@ ANSWERS = [
 ]
 
 
-def upload(scene, driver):
+def upload(scene, driver, extra=None):
     """Upload 12 MiB in three parts."""
     pieces = (content(LARGE)[start : start + MIB] for start in range(0, LARGE, MIB))
-    return driver.upload_object_via_stream(pieces, scene.container(driver), "key")
+    return driver.upload_object_via_stream(pieces, scene.container(driver), "key", extra)
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda fault: fault.name)
@@ -71,6 +71,21 @@ def test_never_acted(scene, driver):
     assert scene.backend.keys(scene.bucket) == []
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [plan.ANSWER_503, IN_PROGRESS, plan.document("not XML", b"done")],
+    ids=lambda fault: fault.name,
+)
+def test_an_older_object_of_the_same_bytes(scene, driver, answer):
+    """An equal object that was there before is no success: the new one is completed again."""
+    old = upload(scene, driver, {"meta_data": {"v": "old"}})
+    scene.proxy.plan = plan.once(answer, plan.is_any("complete"))
+    before = len(scene.proxy.seen("complete"))
+    assert upload(scene, driver, {"meta_data": {"v": "new"}}).hash == old.hash
+    assert driver.get_object(scene.bucket, "key").meta_data == {"v": "new"}
+    assert len(scene.proxy.seen("complete")) == before + 2
+
+
 def test_upload_gone_before_complete(scene, driver):
     """An upload that somebody aborted is an error at once, not a loop."""
     gone = plan.hook("head", lambda request: scene.backend.abort_all(scene.bucket))
@@ -85,7 +100,7 @@ def test_upload_gone_and_in_progress(scene, driver):
     """radosgw's answer for an upload that is gone, 500, ends once ListParts says so."""
     gone = plan.hook("head", lambda request: scene.backend.abort_all(scene.bucket))
     scene.proxy.plan = plan.in_turn(
-        plan.once(gone, plan.is_any("head")),
+        plan.once(gone, plan.is_any("list-parts")),
         plan.always(IN_PROGRESS, plan.is_any("complete")),
     )
     with pytest.raises(LibcloudError):

@@ -124,3 +124,14 @@ def test_cleaning_up_old_uploads_only(driver, s3, bucket):
     driver.ex_cleanup_all_multipart_uploads(bucket, older_than=timedelta(minutes=1))
     assert [upload.key for upload in driver.ex_iterate_multipart_uploads(bucket)] == ["key"]
     driver.ex_cleanup_all_multipart_uploads(bucket, older_than=timedelta(0))
+
+
+@pytest.mark.parametrize("letter", ["&", "k", "ż"])
+def test_deleting_long_keys(driver, s3, bucket, letter):
+    """A thousand keys of 1,000 bytes are deleted, however long XML makes them."""
+    keys = [f"{number:04d}" + letter * (1000 // len(letter.encode())) for number in range(1000)]
+    for key in keys[:2] + keys[-2:]:
+        s3.put_object(Bucket=bucket.name, Key=key, Body=b"-")
+    s3.put_object(Bucket=bucket.name, Key="stays", Body=b"-")
+    driver.ex_delete_objects(bucket, keys)
+    assert stored_keys(s3, bucket.name) == ["stays"]

@@ -10,6 +10,7 @@ from live.oracle import (
     noise,
     stored_body,
     stored_etag,
+    stored_head,
     stored_keys,
 )
 from live.program import running
@@ -217,3 +218,30 @@ def test_kill_without_resume(counted, s3, remote, stored, file, kill, ways, tmp_
         code = DOWNLOAD.replace("RESUME", "False")
         kill(code, remote, tmp_path / "copy", [is_read], late_read, ARRIVED)
         assert (tmp_path / "copy").read_bytes() == b"old"
+
+
+def test_resumed_upload_has_what_this_call_asks_for(driver, s3, bucket, tmp_path):
+    """Whatever an upload was begun with, the object has the access and metadata of this call."""
+    (tmp_path / "file").write_bytes(noise(12 * MIB))
+    begun = s3.create_multipart_upload(
+        Bucket=bucket.name,
+        Key="key",
+        ACL="public-read",
+        ContentType="text/old",
+        Metadata={"v": "old", "gone": "1"},
+    )
+    s3.upload_part(
+        Bucket=bucket.name,
+        Key="key",
+        UploadId=begun["UploadId"],
+        PartNumber=1,
+        Body=noise(12 * MIB)[:PART],
+    )
+    extra = {"content_type": "text/new", "acl": "private", "meta_data": {"v": "new"}}
+    obj = driver.upload_object(str(tmp_path / "file"), bucket, "key", extra, ex_resume=True)
+    head = stored_head(s3, bucket, "key")
+    assert (head["ContentType"], head["Metadata"]) == ("text/new", {"v": "new"})
+    grants = s3.get_object_acl(Bucket=bucket.name, Key="key")["Grants"]
+    assert [grant["Grantee"]["Type"] for grant in grants] == ["CanonicalUser"]
+    assert stored_body(s3, bucket, "key") == noise(12 * MIB)
+    assert obj.hash == stored_etag(s3, bucket, "key")

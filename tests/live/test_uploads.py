@@ -291,3 +291,39 @@ def test_a_source_that_fails_stores_nothing(driver, s3, bucket, size):
     with pytest.raises(OSError, match="the disk is gone"):
         driver.upload_object_via_stream(broken(), bucket, "key")
     assert stored_keys(s3, bucket.name) == []
+
+
+@pytest.mark.parametrize("text", ["voilà", "Å", "Š", "à"])
+@pytest.mark.parametrize("size", [10, 6 * MIB], ids=["one PUT", "parts"])
+def test_letters_whose_last_byte_looks_like_a_blank(driver, s3, bucket, size, text):
+    """Metadata and types that end in such a letter are signed, stored and copied like others."""
+    extra = {"meta_data": {"n": text}, "content_type": f"text/plain; x={text}"}
+    obj = driver.upload_object_via_stream(iter([noise(size)]), bucket, "key", extra)
+    assert driver.get_object(bucket.name, "key").meta_data == {"n": text}
+    copy = driver.ex_copy_object(obj, bucket, "copy", {"content_type": "text/plain"})
+    assert copy.meta_data == {"n": text}
+
+
+@pytest.mark.parametrize("size", [10, 6 * MIB], ids=["one PUT", "parts"])
+def test_conditions_protect_an_object(driver, s3, bucket, size):
+    """With If-None-Match an object is never overwritten, of however many parts the new one is."""
+    s3.put_object(Bucket=bucket.name, Key="key", Body=b"old")
+    with pytest.raises((errors.AuroraObjectsError, ValueError)):
+        driver.upload_object_via_stream(
+            iter([noise(size)]), bucket, "key", headers={"If-None-Match": "*"}
+        )
+    assert stored_body(s3, bucket, "key") == b"old"
+
+
+def test_memory_that_is_used_again(driver, s3, bucket):
+    """A bytearray that its iterator clears and fills again arrives as it was when yielded."""
+    body = noise(6 * MIB)
+
+    def chunks():
+        buffer = bytearray()
+        for start in range(0, len(body), 100_000):
+            buffer += body[start : start + 100_000]
+            yield buffer
+            buffer.clear()
+
+    check(s3, driver.upload_object_via_stream(chunks(), bucket, "key"), bucket, "key", body)

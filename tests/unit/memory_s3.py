@@ -247,6 +247,10 @@ class MemoryS3:
             existing = self.buckets[request.bucket].get(request.key)
             if request.headers.get("if-none-match") == "*" and existing is not None:
                 return error(412, "PreconditionFailed")
+            if request.headers.get("if-match", f'"{existing and existing.etag}"') != (
+                f'"{existing and existing.etag}"'
+            ):
+                return error(412, "PreconditionFailed")
             self._store(request.bucket, request.key, request.body, etag, request.headers)
         return Answer(200, b"", {"etag": f'"{etag}"'})
 
@@ -256,7 +260,7 @@ class MemoryS3:
 
     def _copied_part(self, request):
         source = self._source(request)
-        if request.headers["x-amz-copy-source-if-match"] != f'"{source.etag}"':
+        if request.headers["x-amz-copy-source-if-match"].strip('"') != source.etag:
             return error(412, "PreconditionFailed")
         start, stop = request.headers["x-amz-copy-source-range"].partition("=")[2].split("-")
         return source.data[int(start) : int(stop) + 1]

@@ -1,5 +1,7 @@
 """_clock: what servers say about time, and this machine's clock corrected by it."""
 
+import sys
+import threading
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -115,3 +117,41 @@ def test_no_date_breaks_the_clock(date):
 def test_any_retry_after_is_a_number(retry_after, date):
     """Whatever a server sends as Retry-After, it is a number of seconds, 0 or more."""
     assert _clock.seconds_to_wait({"retry-after": retry_after, "date": date}) >= 0
+
+
+@pytest.mark.parametrize("hours", [-1, 1, 24])
+def test_a_request_signed_before_the_correction_is_worth_sending_again(hours):
+    """What counts is the time a request was signed with, not who corrected the clock first."""
+    clock = _clock.Clock()
+    signed = clock.now()
+    date = signed + timedelta(hours=hours)
+    said = format_datetime(date, usegmt=True)
+    assert clock.correct(said, signed)
+    assert clock.correct(said, signed)
+    assert abs(clock.now() - date) < timedelta(seconds=5)
+    assert not clock.correct(said, clock.now())
+
+
+def test_threads_that_correct_at_once_do_not_correct_twice():
+    """Many corrections by the same Date at once are one correction."""
+    clock, together = _clock.Clock(), threading.Barrier(16)
+    signed = clock.now()
+    said = format_datetime(signed + timedelta(hours=1), usegmt=True)
+    worth = []
+
+    def correct():
+        together.wait(10)
+        worth.append(clock.correct(said, signed))
+
+    threads = [threading.Thread(target=correct) for _ in range(16)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    finally:
+        sys.setswitchinterval(interval)
+    assert worth == [True] * 16
+    assert abs(clock.now() - signed - timedelta(hours=1)) < timedelta(seconds=5)

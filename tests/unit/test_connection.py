@@ -122,7 +122,16 @@ def test_any_header_value_is_bytes_of_utf_8_or_refused(value):
     except ValueError:
         assert any(ord(c) < 32 or ord(c) == 127 for c in value)
         return
-    assert sent.encode("latin-1").decode() == value.strip()
+    assert sent.encode("latin-1").decode() == value.strip(" ")
+
+
+@pytest.mark.parametrize("name", ["ż", "a b", "a:b", "", "a\nb"])
+def test_header_names_that_cannot_be_sent_are_refused(s3, driver, name):
+    """A header name that is none is a ValueError that names it; nothing is sent."""
+    with pytest.raises(ValueError, match="header name") as caught:
+        driver.connection.request("/photos/k", method="PUT", headers={name: "x"})
+    assert repr(name) in str(caught.value)
+    assert s3.requests == []
 
 
 def test_an_answer_has_libclouds_shape(s3, driver):
@@ -383,3 +392,36 @@ def test_libclouds_mock_transports_can_take_the_place(driver):
     made.connect()
     assert "adapter" not in seen
     assert isinstance(made.connection, Transport)
+
+
+def test_a_clock_that_another_thread_has_set_is_used(s3, driver):
+    """A request refused for the time it was signed with is sent again, whoever set the clock."""
+    date = datetime.now(timezone.utc) + timedelta(hours=3)
+    said = format_datetime(date, usegmt=True)
+
+    def meanwhile(request):
+        if len(s3.requests) > 1:
+            return None
+        driver.connection.clock.correct(said)
+        return error(403, "RequestTimeTooSkewed", Date=said)
+
+    s3.faults.append(meanwhile)
+    assert [each.name for each in driver.list_containers()] == ["photos"]
+    assert len(s3.requests) == 2
+
+
+def test_a_refused_head_whose_reason_is_gone_is_sent_again(s3, driver):
+    """A HEAD that is refused, when the GET that asks why is not, is no AccessDenied."""
+    s3.put("k", b"content")
+    s3.put("empty", b"")
+    for key, size in (("k", 7), ("empty", 0)):
+        s3.requests.clear()
+        s3.fail(1, Answer(403), method="HEAD")
+        assert driver.get_object("photos", key).size == size
+        assert [sent.method for sent in s3.requests] == ["HEAD", "GET", "HEAD"]
+    s3.fail(1, Answer(403), method="HEAD")
+    with pytest.raises(errors.KeyNotFoundError):
+        driver.get_object("photos", "missing")
+    s3.fail(9, Answer(403), method="HEAD")
+    with pytest.raises(errors.MalformedAnswerError, match="HEAD is refused"):
+        driver.get_object("photos", "k")

@@ -7,6 +7,7 @@ from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import errors
 from libcloud_aurora._copy import copy_by_parts
+from libcloud_aurora._response import AuroraResponse
 
 MIB = 1_048_576
 
@@ -50,6 +51,35 @@ def test_a_copy_may_get_another_type_or_metadata(s3, driver, container, source, 
     assert (copy.extra["content_type"], copy.meta_data) == (kind, meta)
 
 
+def test_a_copy_may_lose_its_metadata(s3, driver, container, source):
+    """Metadata that is given as none at all is none; the type is kept."""
+    copy = driver.ex_copy_object(source, container, "new", {"meta_data": {}})
+    assert (copy.extra["content_type"], copy.meta_data) == ("text/x", {})
+
+
+def test_headers_of_a_copy_count(s3, driver, container, source):
+    """Headers replace the original's of the same name, and the others are kept."""
+    headers = {"Cache-Control": "no-store", "X-Amz-Meta-A": "2", "x-amz-meta-z": "3"}
+    copy = driver.ex_copy_object(source, container, "new", headers=headers)
+    assert copy.meta_data == {"a": "2", "z": "3"}
+    (sent,) = s3.sent("PUT")
+    assert sent.headers["cache-control"] == "no-store"
+    assert sent.headers["x-amz-metadata-directive"] == "REPLACE"
+    assert copy.extra["content_type"] == "text/x"
+
+
+@pytest.mark.parametrize("length", [{}, {"content-length": "²"}, {"content-length": "9" * 5000}])
+def test_a_source_without_a_length_is_a_libcloud_error(s3, driver, container, source, length):
+    """A HEAD that does not say how long the original is, is MalformedAnswerError."""
+    s3.faults.append(
+        lambda request: (
+            Answer(200, b"", {"content-length": "", **length}) if request.method == "HEAD" else None
+        )
+    )
+    with pytest.raises(errors.MalformedAnswerError):
+        driver.ex_copy_object(source, container, "new")
+
+
 def test_an_object_may_be_copied_onto_itself_with_a_change(s3, driver, container, source):
     """New metadata for an object is a copy onto itself; without a change it is refused."""
     copy = driver.ex_copy_object(source, container, extra={"meta_data": {"b": "2"}})
@@ -61,6 +91,18 @@ def test_an_object_may_be_copied_onto_itself_with_a_change(s3, driver, container
     with pytest.raises(ValueError, match="onto itself"):
         driver.ex_copy_object(source, container)
     assert s3.requests == []
+
+
+def test_a_source_replaced_at_once_is_an_error(s3, driver, container, source):
+    """A copy of another object than was looked at is an error that says so."""
+
+    def replace(request):
+        if request.method == "PUT":
+            s3.put("a b", b"another")
+
+    s3.faults.append(replace)
+    with pytest.raises(errors.ObjectChangedError, match="was replaced while it was copied"):
+        driver.ex_copy_object(source, container, "new")
 
 
 def test_a_missing_source_is_an_error(s3, driver, container, source):
@@ -91,7 +133,9 @@ def test_only_an_etag_is_a_success(s3, driver, container, source, answer):
 def large(s3, driver):
     data = bytes(12 * MIB)
     s3.put("large", data)
-    return driver.connection.request("/photos/large", method="HEAD")
+    return driver.connection.request(
+        "/photos/large", method="HEAD", accept=AuroraResponse.object_size
+    )
 
 
 @pytest.fixture(params=[1, 10], ids=["sequential", "parallel"])
@@ -132,6 +176,20 @@ def test_parts_of_a_copy_that_fail_are_copied_again(s3, copy):
     assert s3.buckets["photos"]["new"].data == bytes(12 * MIB)
 
 
+def test_a_source_replaced_before_the_last_part_is_an_error(s3, copy):
+    """A source replaced on a server that knows no condition is noticed before the copy appears."""
+
+    def replace(request):
+        if request.method == "HEAD":
+            s3.put("large", b"x" * 12 * MIB)
+
+    s3.faults.append(replace)
+    with pytest.raises(errors.ObjectChangedError, match="was replaced while it was copied"):
+        copy()
+    assert "new" not in s3.buckets["photos"]
+    assert s3.uploads == {}
+
+
 @pytest.mark.parametrize("failure", [error(403, "QuotaExceeded"), KeyboardInterrupt()])
 def test_a_large_copy_that_fails_leaves_nothing(s3, copy, failure):
     """A failure, or Ctrl-C, removes the parts."""
@@ -153,7 +211,7 @@ def test_objects_over_5_gib_are_copied_by_parts(s3, driver, container, source):
     """What one CopyObject cannot copy is copied by parts."""
     size = 5 * 1024**3 + 1
     head = Answer(200, b"", {"content-length": str(size), "etag": '"x"'})
-    s3.fail(1, head, method="HEAD")
+    s3.fail(2, head, method="HEAD")
     spans = []
 
     def part(request):

@@ -7,6 +7,7 @@ from unit.memory_s3 import Answer, error
 
 from libcloud_aurora import errors
 
+MIB = 1_048_576
 ODD = ["a b", "a%2Fb", "ctl\x01x", "\ufffe", "cr\rx", "<&>", " lead", "trail ", "📷", "/", ".."]
 
 
@@ -28,6 +29,18 @@ def test_a_request_deletes_up_to_1000(s3, driver, container, count, requests):
     driver.ex_delete_objects(container, iter(keys))
     assert s3.buckets["photos"] == {}
     assert len(s3.sent("POST")) == requests
+
+
+@pytest.mark.parametrize("letter", ["k", "&", "<", "ż", "📷", "\r"])
+def test_no_request_is_larger_than_the_server_takes(s3, driver, container, letter):
+    """Keys that are long, or that XML makes longer, go in bodies below 1 MiB."""
+    length = 1020 // len(letter.encode())
+    keys = [f"{number:04d}{letter * length}" for number in range(1000)]
+    for key in keys:
+        s3.put(key, b"")
+    driver.ex_delete_objects(container, keys)
+    assert s3.buckets["photos"] == {}
+    assert max(len(sent.body) for sent in s3.sent("POST")) <= MIB
 
 
 def test_keys_xml_cannot_carry_need_no_common_request(s3, driver, container):
@@ -107,3 +120,13 @@ def test_a_container_can_be_emptied(s3, driver, container, prefix):
     s3.put("b", b"")
     driver.ex_empty_container(container, prefix)
     assert list(s3.buckets["photos"]) == ([] if prefix is None else ["b"])
+
+
+@pytest.mark.parametrize("objects", ["name", b"name", [b"name"], [None], [7]])
+def test_what_is_no_list_of_names_deletes_nothing(s3, driver, container, objects):
+    """A single name is not taken for a list of letters, nor bytes for a name: a TypeError."""
+    for key in ("n", "a", "m", "e"):
+        s3.put(key, b"")
+    with pytest.raises(TypeError, match="objects must"):
+        driver.ex_delete_objects(container, objects)
+    assert len(s3.buckets["photos"]) == 4

@@ -27,6 +27,19 @@ def test_a_path_of_a_file_is_the_destination(tmp_path):
     assert target == tmp_path / "new"
 
 
+def test_a_path_of_bytes_is_taken(tmp_path):
+    """A path as bytes is as good as text, as in libcloud."""
+    target = _files.destination(os.fsencode(tmp_path / "ż"), "k", overwrite=False)
+    assert target == tmp_path / "ż"
+
+
+@pytest.mark.parametrize("path", ["a\0b", b"a\0b"])
+def test_a_path_with_a_nul_is_refused(path):
+    """A path no file can have is a ValueError that names the argument."""
+    with pytest.raises(ValueError, match="destination_path"):
+        _files.destination(path, "k", overwrite=True)
+
+
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_directory_takes_an_object_under_its_own_name(tmp_path, slash):
     """In a directory the object gets its own name, sub-directories included."""

@@ -202,10 +202,12 @@ def test_parts_that_fail_are_sent_again(s3, upload):
     assert s3.buckets["photos"]["k"].data == DATA
 
 
-def test_a_part_without_an_etag_is_an_error(s3, upload):
-    """A server that stores a part without naming its ETag is not believed."""
-    s3.faults.append(lambda request: Answer(200) if "partNumber" in request.params else None)
-    with pytest.raises(errors.MalformedAnswerError, match="has no ETag"):
+@pytest.mark.parametrize("etag", [None, "", '""', '"zz"', f'"{"z" * 32}"', f'"{"0" * 32}-2"'])
+def test_a_part_without_an_etag_is_an_error(s3, upload, etag):
+    """A server that stores a part without naming its ETag, an MD5, is not believed."""
+    answer = Answer(200, b"", {} if etag is None else {"etag": etag})
+    s3.faults.append(lambda request: answer if "partNumber" in request.params else None)
+    with pytest.raises(errors.MalformedAnswerError, match="a part with ETag"):
         upload(DATA)
     assert s3.uploads == {}
 
@@ -313,10 +315,85 @@ def test_an_interrupted_upload_is_resumed(s3, any_driver, container, tmp_path):
     )
     assert s3.buckets["photos"]["k"].data == DATA
     assert obj.hash == expected_etag(DATA)
-    sent = sorted(int(each.params["partNumber"]) for each in s3.sent("PUT"))
+    numbers = [each.params.get("partNumber") for each in s3.sent("PUT")]
+    sent = sorted(int(number) for number in numbers if number)
     assert sent == [number for number in (1, 2, 3) if number not in kept]
     assert seen[-1] == (len(DATA), len(DATA))
     assert s3.uploads == {}
+
+
+def test_a_resumed_upload_has_what_this_call_asks_for(s3, any_driver, container, tmp_path):
+    """Type, access and metadata are this call's, not those the upload was once begun with."""
+    (tmp_path / "f").write_bytes(DATA)
+    old = {"Content-Type": "text/old", "x-amz-meta-v": "old", "x-amz-acl": "public-read"}
+    any_driver._target(container, "k").initiate(old)
+    extra = {"content_type": "text/new", "acl": "private", "meta_data": {"w": "new"}}
+    obj = any_driver.upload_object(str(tmp_path / "f"), container, "k", extra, ex_resume=True)
+    stored = s3.buckets["photos"]["k"]
+    assert stored.data == DATA
+    assert stored.headers == {"content-type": "text/new", "x-amz-meta-w": "new"}
+    copied = s3.sent("PUT")[-1].headers
+    assert (copied["x-amz-copy-source"], copied["x-amz-acl"]) == ("/photos/k", "private")
+    assert copied["x-amz-metadata-directive"] == "REPLACE"
+    assert (obj.hash, obj.meta_data, obj.extra["content_type"]) == (
+        stored.etag,
+        {"w": "new"},
+        "text/new",
+    )
+
+
+def test_a_resumed_upload_never_passes_for_anothers(s3, driver, container, tmp_path):
+    """An object written by somebody else as soon as ours was complete is an error, and stays."""
+    (tmp_path / "f").write_bytes(DATA)
+    driver._target(container, "k").initiate({})
+
+    def replace(request):
+        if request.method == "HEAD":
+            s3.put("k", b"theirs", v="theirs")
+
+    s3.faults.append(replace)
+    with pytest.raises(errors.ObjectChangedError, match="replaced"):
+        driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    assert s3.buckets["photos"]["k"].data == b"theirs"
+    assert s3.buckets["photos"]["k"].headers == {"v": "theirs"}
+
+
+def test_an_upload_that_was_not_begun_before_is_not_copied(s3, driver, container, tmp_path):
+    """With ex_resume and nothing to resume, no copy is made."""
+    (tmp_path / "f").write_bytes(DATA)
+    driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    assert not [sent for sent in s3.sent() if "x-amz-copy-source" in sent.headers]
+
+
+@pytest.mark.parametrize("name", ["If-None-Match", "if-match"])
+def test_conditions_are_never_ignored(s3, upload, name):
+    """A condition works for an object of one part, and is refused for one of more."""
+    s3.put("k", b"old")
+    condition = {"If-None-Match": "*"} if name == "If-None-Match" else {name: '"other"'}
+    s3.requests.clear()
+    with pytest.raises(ValueError, match=f"headers: .*{name}"):
+        upload(DATA, headers=condition)
+    with pytest.raises(ValueError, match=f"headers: .*{name}"):
+        upload(DATA, headers=condition, **({"ex_resume": True} if upload.kind == "file" else {}))
+    assert s3.requests == []
+    with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
+        upload(b"new", headers=condition)
+    assert s3.buckets["photos"]["k"].data == b"old"
+
+
+@pytest.mark.parametrize("step", [40_000, 50_000, 70_000, PART])
+def test_a_stream_may_use_its_memory_again(s3, driver, container, step):
+    """A bytearray that the iterator clears and fills again arrives as it was when yielded."""
+
+    def chunks():
+        buffer = bytearray()
+        for at in range(0, len(DATA), step):
+            buffer += DATA[at : at + step]
+            yield buffer
+            buffer.clear()
+
+    driver.upload_object_via_stream(chunks(), container, "k")
+    assert s3.buckets["photos"]["k"].data == DATA
 
 
 def test_a_changed_part_is_sent_again(s3, driver, container, tmp_path):

@@ -3,11 +3,12 @@
 import os
 import signal
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
 from libcloud_aurora._parallel import Gate, Task, Window, Workers
+from libcloud_aurora.errors import AuroraObjectsError
 
 
 @pytest.fixture
@@ -308,3 +309,45 @@ def test_ctrl_c_while_closing_waits_all_the_same():
     finally:
         signal.signal(signal.SIGINT, before)
         thread.join()
+
+
+def test_a_worker_never_waits_for_itself(workers):
+    """A gate that is closed in a worker, as the garbage collector may, is closed at once."""
+    gate, ran = Gate(), []
+    assert workers.submit(gate.guard(gate.close)).result(10) is None
+    with pytest.raises(CancelledError):
+        gate.guard(lambda: ran.append(1))()
+    assert ran == []
+
+
+def test_a_forked_child_waits_for_nobody():
+    """In a forked child, where no worker lives on, a gate closes, and a result is an error."""
+    gate, begun, end = Gate(), threading.Event(), threading.Event()
+    thread = threading.Thread(target=gate.guard(lambda: begun.set() or end.wait(10)))
+    thread.start()
+    assert begun.wait(10)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            gate.result(Future())
+        except AuroraObjectsError as error:
+            gate.close()
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        assert b"begun before a fork" in pipe.read()
+    os.waitpid(child, 0)
+    end.set()
+    thread.join()
+
+
+def test_a_gate_of_another_process_says_so():
+    """A gate made in a process with another id gives no result and does not wait."""
+    gate = Gate()
+    gate._pid += 1
+    with pytest.raises(AuroraObjectsError, match="begun before a fork"):
+        gate.result(Future())
+    gate.guard(gate.close)()

@@ -1,5 +1,6 @@
 """_resume: a download that survives a crash."""
 
+import fcntl
 import json
 import os
 import zlib
@@ -13,6 +14,8 @@ from libcloud_aurora._resume import Partial
 
 MIB = 1_048_576
 DATA = os.urandom(9 * MIB + 99)
+#: What lies beside "file", under a name of its own: 8 digits of the SHA-256 of the whole name.
+JOURNAL, PART = ".file.3b9c358f.resume.journal", ".file.3b9c358f.resume.part"
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def test_what_has_arrived_is_not_missing_any_more(target):
     with Partial(target, "/b/k") as partial:
         partial.begin("etag", len(DATA))
         assert partial.missing(len(DATA)) == [(2 * MIB, 5 * MIB), (6 * MIB, len(DATA))]
-    assert names(target) == [".file.resume.journal", ".file.resume.part"]
+    assert names(target) == [JOURNAL, PART]
 
 
 def test_pieces_of_any_size_are_noted(target):
@@ -121,7 +124,7 @@ def test_a_damaged_journal_is_no_error(target, first, line):
     """A journal of which a crash has left a part, or rubbish, means fetching again."""
     head = json.dumps(["/b/k", "etag", 100])
     text = f"{line}\n{head}\n" if first else f"{head}\n{line}\n"
-    (target.parent / ".file.resume.journal").write_bytes(text.encode("latin-1"))
+    (target.parent / JOURNAL).write_bytes(text.encode("latin-1"))
     with Partial(target, "/b/k") as partial:
         partial.begin("etag", 100)
         assert partial.missing(100) == [(0, 100)]
@@ -133,8 +136,8 @@ def test_notes_that_overlap_count_once(target):
     lines = [["/b/k", "etag", 50]]
     lines += [[a, b, zlib.crc32(DATA[a:b])] for a, b in spans]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    (target.parent / ".file.resume.journal").write_text(text)
-    (target.parent / ".file.resume.part").write_bytes(DATA[:50])
+    (target.parent / JOURNAL).write_text(text)
+    (target.parent / PART).write_bytes(DATA[:50])
     with Partial(target, "/b/k") as partial:
         partial.begin("etag", 50)
         assert partial.missing(50) == [(20, 30), (40, 50)]
@@ -146,9 +149,35 @@ def test_two_at_once_are_refused(target):
         Partial(target, "/b/k")
 
 
+@pytest.mark.parametrize("left", ["nothing", "another's"])
+def test_a_journal_that_its_last_owner_removes_is_made_anew(target, monkeypatch, left):
+    """A journal removed between being opened and being locked is not locked in vain."""
+    locked, journal = fcntl.flock, target.parent / JOURNAL
+
+    def late(descriptor, how):
+        locked(descriptor, how)
+        monkeypatch.setattr(fcntl, "flock", locked)
+        journal.unlink()
+        if left != "nothing":
+            journal.write_text("")
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with Partial(target, "/b/k"):
+        assert journal.exists()
+        with pytest.raises(errors.AuroraObjectsError, match="another process"):
+            Partial(target, "/b/k")
+
+
+def test_long_names_that_begin_alike_have_journals_of_their_own(tmp_path):
+    """Files whose names differ only after the part a hidden name can hold do not collide."""
+    one, other = (tmp_path / f"{'n' * 200}{end}" for end in "ab")
+    with Partial(one, "/b/one"), Partial(other, "/b/other"):
+        assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_a_place_that_cannot_be_written_is_an_error(target):
     """A partial file that cannot be opened is an error of the family."""
-    (target.parent / ".file.resume.part").mkdir()
+    (target.parent / PART).mkdir()
     with pytest.raises(errors.AuroraObjectsError, match="cannot be resumed"):
         Partial(target, "/b/k")
 
@@ -180,7 +209,7 @@ def test_a_broken_download_goes_on(s3, container, new_driver, target, concurrenc
     )
     with pytest.raises(errors.AccessDeniedError):
         driver.download_object(obj, str(target), ex_resume=True)
-    assert names(target) == [".file.resume.journal", ".file.resume.part"]
+    assert names(target) == [JOURNAL, PART]
     s3.faults.clear()
     s3.requests.clear()
     seen = []

@@ -202,6 +202,14 @@ def test_header_values_are_signed_as_they_go_over_the_wire():
     assert sign(dressed) != sign("z x")
 
 
+@pytest.mark.parametrize("text", ["voilà", "Å", "à", "Š x", "\u0420", "\u00a0", "\u0085"])
+def test_letters_that_look_like_blanks_are_signed(text):
+    """A value is signed with all bytes of its letters; 0xA0 and 0x85 at an end are no blanks."""
+    dressed = text.encode().decode("latin-1")
+    for value in (dressed, f" \t{dressed}\t "):
+        assert Signer._signed_headers({"x-amz-meta-a": value}) == {"x-amz-meta-a": dressed}
+
+
 def test_the_region_is_part_of_the_scope():
     """Another region is signed for when one is given."""
     added = Signer(Credentials(ACCESS, SECRET), "eu-1").headers(

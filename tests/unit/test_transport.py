@@ -2,6 +2,7 @@
 
 import io
 import socket
+import threading
 import time
 from types import SimpleNamespace
 
@@ -139,13 +140,23 @@ def test_the_adapter_uses_these_pools(scheme):
 def test_a_closed_adapter_holds_no_pool():
     """Closing the adapter closes the pools and forgets them; a proxy's as well."""
     adapter = PooledAdapter()
-    pools = [
-        adapter.poolmanager.connection_from_url("http://one"),
-        adapter.proxy_manager_for("http://proxy:3128").connection_from_url("http://two"),
-    ]
+    proxies = {"http": "http://proxy:3128"}
+
+    def pools():
+        return [
+            adapter._pool("http://one", prepared("http://one/k"), True, {})[0],
+            adapter._pool("http://two", prepared("http://two/k"), True, proxies)[0],
+        ]
+
+    before = pools()
+    assert pools() == before
     adapter.close()
-    assert [pool.pool for pool in pools] == [None, None]
+    assert [pool.pool for pool in before] == [None, None]
     assert len(adapter.poolmanager.pools) == 0
+    after = pools()
+    assert None not in [pool.pool for pool in after]
+    assert not set(map(id, before)) & set(map(id, after))
+    adapter.close()
 
 
 class FakePool:
@@ -207,6 +218,27 @@ def test_answers_come_unread_and_without_cookies(pooled, url, proxies, asked):
     assert (arguments["timeout"].connect_timeout, arguments["timeout"].read_timeout) == (7, 7)
     pooled.send(request, timeout=7, proxies=proxies)
     assert len(pool.asked) == 2
+
+
+def test_closing_beside_a_first_request_leaves_no_closed_pool(monkeypatch):
+    """A pool found while another thread closes the adapter is not kept closed."""
+    monkeypatch.setitem(_transport._POOLS, "http", FakePool)
+    closers = []
+
+    class Closing(PooledAdapter):
+        def cert_verify(self, *arguments):
+            if not closers:
+                closers.append(threading.Thread(target=self.close))
+                closers[0].start()
+                closers[0].join(0.1)
+
+    adapter = Closing()
+    first, _ = adapter._pool("http://h:80", prepared("http://h:80/k"), True, {})
+    closers[0].join(10)
+    assert first.closed
+    again, _ = adapter._pool("http://h:80", prepared("http://h:80/k"), True, {})
+    assert not hasattr(again, "closed")
+    adapter.close()
 
 
 def test_older_requests_find_the_pool_another_way(monkeypatch):

@@ -257,14 +257,44 @@ def test_complete_assembles(s3, upload, etags, driver):
 
 
 @pytest.mark.parametrize("verify", [True, False])
-@pytest.mark.parametrize("answer", [NO_BODY, LOST, IN_PROGRESS, Answer(200, b"<html/>")])
-def test_an_answer_to_complete_that_says_nothing_is_settled_by_a_head(
-    s3, upload, etags, driver, answer, verify
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        (NO_BODY, ["HEAD"]),
+        (LOST, ["GET", "HEAD"]),
+        (IN_PROGRESS, ["GET", "HEAD"]),
+        (Answer(200, b"<html/>"), ["GET", "HEAD"]),
+    ],
+)
+def test_an_answer_to_complete_that_says_nothing_is_settled_by_a_look(
+    s3, upload, etags, driver, answer, asked, verify
 ):
     """An empty ETag, a lost answer, a crossing one or rubbish: what is stored decides."""
     after(s3, answer, method="POST")
     assert upload.complete(etags, retrier=driver._retrier, verify=verify) == composite(PARTS)
-    assert [sent.method for sent in s3.requests] == ["POST", "HEAD"]
+    assert [sent.method for sent in s3.requests] == ["POST", *asked]
+
+
+@pytest.mark.parametrize(
+    "failure", [error(503, "SlowDown"), IN_PROGRESS, LOST, Answer(200, b"<html/>")]
+)
+def test_an_older_object_of_the_same_bytes_is_no_success(s3, upload, etags, driver, failure):
+    """While the upload is there, Complete is sent again, though the object's ETag is right."""
+    s3.put("k", b"".join(PARTS), composite(PARTS), age="old")
+    s3.fail(1, failure, method="POST")
+    assert upload.complete(etags, retrier=driver._retrier) == composite(PARTS)
+    assert len(s3.sent("POST")) == 2
+    assert "age" not in s3.buckets["photos"]["k"].headers
+    assert s3.uploads == {}
+
+
+def test_a_refusal_is_no_success_because_of_an_older_object(s3, upload, etags, driver):
+    """A final error stays one, though an object of the same bytes is there."""
+    s3.put("k", b"".join(PARTS), composite(PARTS))
+    s3.fail(1, error(403, "QuotaExceeded"), method="POST")
+    with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded"):
+        upload.complete(etags, retrier=driver._retrier)
+    assert len(s3.sent("POST")) == 1
 
 
 @pytest.mark.parametrize(
@@ -283,6 +313,15 @@ def test_complete_of_an_upload_that_is_gone_is_an_error(s3, upload, etags, drive
     s3.put("k", b"theirs")
     with pytest.raises(errors.AuroraObjectsError, match="already in progress"):
         upload.complete(etags, retrier=driver._retrier)
+    assert len(s3.sent("POST")) == 1
+
+
+def test_complete_of_an_upload_that_is_gone_without_a_trace_is_an_error(s3, upload, etags, driver):
+    """When the upload is gone and there is no object, Complete is not repeated."""
+    s3.uploads.clear()
+    with pytest.raises(errors.AuroraObjectsError, match="already in progress"):
+        upload.complete(etags, retrier=driver._retrier)
+    assert [sent.method for sent in s3.requests][:3] == ["POST", "GET", "HEAD"]
     assert len(s3.sent("POST")) == 1
 
 
@@ -330,6 +369,18 @@ def test_verification_of_the_end_can_be_left_out(s3, upload, etags, driver):
     """Without verify_hash the ETag the server names is believed."""
     s3.fail(1, Answer(200, b"<R><ETag>other</ETag></R>"), method="POST")
     assert upload.complete(etags, retrier=driver._retrier, verify=False) == "other"
+
+
+def test_an_upload_without_an_id_is_no_upload(s3, target):
+    """An answer that begins an upload without naming it is not taken for one."""
+    empty = Answer(
+        200, b"<InitiateMultipartUploadResult><UploadId/></InitiateMultipartUploadResult>"
+    )
+    s3.fail(1, empty, method="POST")
+    assert target.initiate({}) == "2~upload1"
+    s3.fail(9, empty, method="POST")
+    with pytest.raises(errors.MalformedAnswerError, match="without an id"):
+        target.initiate({})
 
 
 def test_nothing_unfinished_is_found(s3, target):

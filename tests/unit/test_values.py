@@ -45,6 +45,30 @@ def test_metadata_names_no_header_can_have_are_refused(name):
     assert repr(name) in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [b"bytes", None, ["x"], {"a": 1}, object()])
+def test_metadata_that_is_no_text_is_refused(value):
+    """A metadata value that is neither text nor a number is a TypeError that names it."""
+    with pytest.raises(TypeError, match="meta_data\\['n'\\] must be text or a number"):
+        _values.clean_extra({"meta_data": {"n": value}})
+
+
+def test_metadata_names_that_are_one_header_are_refused():
+    """Names that differ in case only would store one value of the two: a ValueError."""
+    with pytest.raises(ValueError, match=r"'Foo', 'foo'"):
+        _values.clean_extra({"meta_data": {"Foo": 1, "foo": 2}})
+
+
+@pytest.mark.parametrize("text", ["voilà", "Å", "Š", "àa", "à à", "\u00a0", "\u0085x\u2028"])
+def test_only_blanks_are_trimmed_from_a_header(text):
+    """Letters whose UTF-8 ends in what latin-1 takes for white space are sent whole."""
+    try:
+        sent = _values.wire_value("x", f"  {text} ")
+    except ValueError:
+        assert any(ord(c) < 32 for c in text)
+        return
+    assert sent.encode("latin-1").decode() == text
+
+
 @pytest.mark.parametrize(
     ("given", "sent"),
     [

@@ -93,7 +93,11 @@ def test_an_object_without_an_etag_is_not_pinned(s3, open_version):
         (206, {"content-range": "bytes 0-99/*"}),
         (206, {"content-range": "bytes 1-99/25600"}),
         (206, {"content-range": "nonsense"}),
+        (206, {"content-range": "bytes 0-99/²"}),
+        (206, {"content-range": f"bytes 0-99/{'9' * 5000}"}),
         (200, {"content-length": "many"}),
+        (200, {"content-length": "²"}),
+        (200, {"content-length": "9" * 5000}),
     ],
 )
 def test_an_answer_that_says_no_place_is_malformed(s3, open_version, status, headers):
@@ -303,3 +307,12 @@ class _Once:
 
     def run(self, operation, **_):
         return operation(), ()
+
+
+def test_a_server_that_ignores_conditions_mixes_no_versions(s3, open_version):
+    """A range whose ETag is another than the first one's is ObjectChangedError, not wrong bytes."""
+    version = open_version(0, 100)
+    other = {"etag": f'"{md5(b"other")}"', "content-range": f"bytes 100-199/{len(DATA)}"}
+    s3.faults.append(lambda request: Answer(206, bytes(100), other))
+    with pytest.raises(errors.ObjectChangedError, match="was replaced while it was read"):
+        read(version, 100, 200)
