@@ -176,10 +176,13 @@ def test_long_names_that_begin_alike_have_journals_of_their_own(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_an_error(target):
-    """A partial file that cannot be opened is an error of the family."""
+    """A partial file that cannot be opened is an error of the family, and leaves no lock."""
     (target.parent / PART).mkdir()
     with pytest.raises(errors.AuroraObjectsError, match="cannot be resumed"):
         Partial(target, "/b/k")
+    (target.parent / PART).rmdir()
+    with Partial(target, "/b/k") as partial:
+        partial.discard()
 
 
 def test_discarding_leaves_nothing(target):
