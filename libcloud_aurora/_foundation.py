@@ -218,6 +218,8 @@ class Foundation(BaseS3StorageDriver):
         return self.connection.request(path, **arguments)
 
     def _get_container_path(self, container: Container) -> str:
+        if not hasattr(container, "name"):
+            raise TypeError(f"container must be a Container, not {type(container).__name__}")
         return _paths.bucket_path(container.name, self)
 
     def _get_object_path(self, container: Container, object_name: str) -> str:
@@ -249,6 +251,8 @@ class Foundation(BaseS3StorageDriver):
         progress: Progress | None,
         span: tuple[int, int | None] | None = None,
     ) -> D:
+        if not hasattr(obj, "container"):
+            raise TypeError(f"obj must be an Object, not {type(obj).__name__}")
         return kind(
             request=self._request,
             retrier=self._retrier,

@@ -65,10 +65,8 @@ class Settings:
                 f"host must be a bare host name without scheme and port, not {self.host!r}"
             )
         if self.port is not None:
-            try:
-                number = int(self.port)
-            except (TypeError, ValueError):
-                number = -1
+            text = str(self.port)
+            number = int(text) if text.isascii() and text.isdigit() else self.port
             check_number("port", number, low=1, high=65535, integer=True)
 
     def arguments(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _row(element: ElementTree.Element) -> dict[str, str]:
     texts = _texts(element)
     for name in ("Owner", "Initiator"):
         if name in texts:
-            for field in element.find(name) or ():
+            for field in element.iterfind(f"{name}/*"):
                 texts[f"{name}/{field.tag}"] = field.text or ""
     return texts
 

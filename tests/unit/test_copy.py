@@ -105,6 +105,26 @@ def test_a_source_replaced_at_once_is_an_error(s3, driver, container, source):
         driver.ex_copy_object(source, container, "new")
 
 
+@pytest.mark.parametrize("name", ["new", "a b"])
+def test_a_server_may_give_the_copy_another_etag(s3, driver, container, source, name):
+    """Servers that give the copy of parts a plain ETag copy all the same, onto itself too."""
+    other = md5(b"another way to name the same bytes")
+
+    def rename(request):
+        if request.method == "PUT":
+            if name == "a b":
+                s3.fail(1, Answer(200, b"", {"etag": f'"{other}"', "content-length": "1"}))
+            return Answer(
+                200, f"<CopyObjectResult><ETag>{other}</ETag></CopyObjectResult>".encode()
+            )
+        return None
+
+    s3.faults.append(rename)
+    s3.put("new", b"what was copied")
+    extra = {"meta_data": {"changed": "1"}}
+    assert driver.ex_copy_object(source, container, name, extra).name == name
+
+
 def test_a_missing_source_is_an_error(s3, driver, container, source):
     """Copying what is not there says so."""
     s3.buckets["photos"].clear()

@@ -250,6 +250,16 @@ def test_impossible_containers_send_nothing(s3, driver, name):
     assert s3.requests == []
 
 
+def test_names_are_no_containers_and_objects(s3, driver, container):
+    """A name where an instance belongs is a TypeError that says what belongs there."""
+    s3.requests.clear()
+    with pytest.raises(TypeError, match="container must be a Container, not str"):
+        driver.upload_object_via_stream(b"", "photos", "k")
+    with pytest.raises(TypeError, match="obj must be an Object, not str"):
+        driver.download_object_as_stream("k")
+    assert s3.requests == []
+
+
 def test_get_object_is_one_head(s3, driver):
     """An object is found with one HEAD."""
     s3.put("k", b"abc", **{"content-type": "text/x", "x-amz-meta-a": "1"})
