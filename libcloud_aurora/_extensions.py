@@ -125,6 +125,8 @@ class Extensions(Browsing):
         :return: Nothing. Objects that do not exist count as deleted.
 
         :raises DeleteFailedError: listing what is left and why, after all others are deleted.
+        :raises InvalidKeyError: at a name no object can have, before its 1,000 are sent; those of
+            earlier requests are deleted.
         """
         failures = _delete.delete_keys(
             self._request,

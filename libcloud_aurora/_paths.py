@@ -23,7 +23,7 @@ def bucket_path(name: Any, driver: Any = None) -> str:
     """
     if not isinstance(name, str) or not _BUCKET.fullmatch(name) or name in (".", ".."):
         raise InvalidBucketNameError(
-            f"container name {name!r} is not valid: letters, digits, '-' and '.' only. "
+            f"container name {name!r} is not valid: letters, digits, '-._:' only. "
             "Nothing was sent.",
             driver=driver,
             bucket=str(name),
