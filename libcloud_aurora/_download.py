@@ -123,7 +123,7 @@ class Download:
         return plan_ranges(
             start,
             stop,
-            concurrency=self._config.max_concurrency,
+            concurrency=self._config.file_concurrency,
             smallest=SMALLEST_RANGE,
             largest=LARGEST_RANGE,
         )
@@ -218,7 +218,7 @@ class Download:
     ) -> None:
         total = self._stop(version) - self._start
         report = self._reporter(total, total - sum(stop - start for start, stop in ranges))
-        limit = min(self._config.max_concurrency, len(ranges))
+        limit = min(self._config.file_concurrency, len(ranges))
         window = Window(self._workers, limit=limit, on_bytes=report)
 
         def fetch(start: int, stop: int) -> None:

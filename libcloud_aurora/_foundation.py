@@ -17,7 +17,7 @@ from libcloud_aurora._retry import Retrier
 from libcloud_aurora._settings import Settings, warn_unknown
 from libcloud_aurora._signing import Signer
 from libcloud_aurora._target import Target
-from libcloud_aurora.config import MIN_PART_SIZE, TransferConfig
+from libcloud_aurora.config import MIN_PART_SIZE
 from libcloud_aurora.connection import AuroraObjectsConnection
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Foundation(BaseS3StorageDriver):
         proxy_url: str | None = None,
         *,
         ex_part_size: int = MIN_PART_SIZE,
-        ex_max_concurrency: int = TransferConfig.max_concurrency,
+        ex_max_concurrency: int | None = None,
         ex_max_attempts: int = 5,
         ex_verify: bool = True,
         ex_verify_ssl: bool | str = True,
@@ -93,9 +93,10 @@ class Foundation(BaseS3StorageDriver):
         :param ex_part_size: Bytes of a part while 10,000 parts suffice, 5 MiB to 5 GiB.
         :type ex_part_size: ``int``
 
-        :param ex_max_concurrency: Requests of one transfer at once; 1 starts no thread. Memory of
-            an upload: ``(ex_max_concurrency + 1) * ex_part_size``, or two parts once they have
-            grown beyond half of that.
+        :param ex_max_concurrency: Requests of one transfer at once; 1 starts no thread. Files
+            have 16 if it is not given and streams 10. Memory of a stream going up:
+            ``(ex_max_concurrency + 1) * ex_part_size``, or two parts once they have grown beyond
+            half of that.
         :type ex_max_concurrency: ``int``
 
         :param ex_max_attempts: Attempts for each request, the first one included.
@@ -133,7 +134,7 @@ class Foundation(BaseS3StorageDriver):
         self._retrier = Retrier(self._settings.retry)
         self._signer = Signer(self._settings.credentials, region or "us-east-1")
         self._clock = Clock()
-        self._resources = Resources(self._transfer.max_concurrency)
+        self._resources = Resources(self._transfer.file_concurrency)
         self.token = token
         self.region_name = self._signer.region
         super().__init__(  # type: ignore[no-untyped-call]
@@ -182,7 +183,7 @@ class Foundation(BaseS3StorageDriver):
 
     def _shared(self) -> Resources:
         if not self._resources.usable():
-            self._resources = Resources(self._transfer.max_concurrency)
+            self._resources = Resources(self._transfer.file_concurrency)
         return self._resources
 
     def _connect(self) -> AuroraObjectsConnection:
@@ -233,7 +234,7 @@ class Foundation(BaseS3StorageDriver):
         return _values.storage_class_headers(storage_class)
 
     def _listing(self) -> Listing:
-        ahead = self._shared().workers if self._transfer.max_concurrency > 1 else None
+        ahead = self._shared().workers if self._transfer.file_concurrency > 1 else None
         return Listing(self._request, ahead, self)
 
     def _target(self, container: Container, object_name: str) -> Target:

@@ -11,10 +11,11 @@ from libcloud.storage.base import Container, Object
 from libcloud_aurora import _values
 from libcloud_aurora._copy import copy_by_parts, copy_whole
 from libcloud_aurora._download import Progress
+from libcloud_aurora._file_parts import FileParts
 from libcloud_aurora._foundation import Foundation
 from libcloud_aurora._parallel import Window
 from libcloud_aurora._response import AuroraResponse
-from libcloud_aurora._sources import FileParts, Part, StreamParts
+from libcloud_aurora._sources import Part, StreamParts
 from libcloud_aurora._upload import Upload, unfinished
 from libcloud_aurora.config import MAX_OBJECT_SIZE, MAX_PART_SIZE, check_number
 from libcloud_aurora.errors import ObjectChangedError
@@ -231,8 +232,8 @@ class MultipartDriver(Foundation):
     def _window(self, on_bytes: Callable[[int], None]) -> Window:
         return Window(
             self._shared().workers,
-            limit=self._transfer.max_concurrency,
-            budget=self._transfer.max_concurrency * self._transfer.part_size,
+            limit=self._transfer.file_concurrency,
+            budget=self._transfer.stream_concurrency * self._transfer.part_size,
             on_bytes=on_bytes,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from functools import cached_property
 from typing import Any
 from xml.etree import ElementTree
@@ -111,6 +112,19 @@ class AuroraResponse(S3Response):
             driver=self.connection.driver,
             http_status=self.status,
         )
+
+
+def read_body(answer: requests.Response, limit: int) -> bytes:
+    """
+    Read a body, and one byte more than the limit of one that is too long.
+
+    :raises http.client.IncompleteRead: if it is cut off.
+    """
+    content: bytes = answer.raw.read(limit + 1, decode_content=False)
+    missing = getattr(answer.raw, "length_remaining", None) or 0
+    if missing and len(content) <= limit:
+        raise http.client.IncompleteRead(content, missing)
+    return content
 
 
 def _utf8(value: str) -> str:

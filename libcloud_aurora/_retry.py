@@ -41,8 +41,8 @@ def is_transient(error: AuroraObjectsError, method: str = "GET") -> bool:
     :param method: Method of the request: radosgw answers a PUT whose body was cut off with 404
         ``NoSuchKey``, which is final for every other method.
     """
-    if error.is_final:
-        return False
+    if error.is_final is not None:
+        return not error.is_final
     if isinstance(error, (NetworkError, MalformedAnswerError)):
         return True
     if error.code in TRANSIENT_CODES or error.http_status in TRANSIENT_STATUSES:

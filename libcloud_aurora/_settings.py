@@ -37,7 +37,7 @@ class Settings:
     backoff: float | None
     proxy_url: str | None = field(repr=False)
     ex_part_size: int
-    ex_max_concurrency: int
+    ex_max_concurrency: int | None
     ex_max_attempts: int
     ex_verify: bool
     ex_verify_ssl: bool | str

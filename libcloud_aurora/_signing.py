@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from urllib.parse import quote
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+#: Stands for the hash of a body that :meth:`Signer.chunks` signs.
+STREAMING_SHA256 = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 
 _SPACES = re.compile(" +")
 
@@ -128,6 +131,32 @@ class Signer:
         query = canonical_query(params)
         canonical = [method, path, query, f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"]
         return f"{query}&X-Amz-Signature={self.signature(chr(10).join(canonical), stamp, scope)}"
+
+    def chunks(
+        self, chunks: Iterable[memoryview], added: Mapping[str, str]
+    ) -> Iterator[bytes | memoryview]:
+        """
+        Yield a body whose chunks are signed one by one, each together with the signature before.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+
+        :param chunks: The body; no chunk is empty.
+        :param added: What :meth:`headers` has returned for :data:`STREAMING_SHA256`.
+        """
+        stamp = added["x-amz-date"]
+        scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
+        signature = added["Authorization"].rpartition("=")[2]
+        end = ""
+        for chunk in chain(chunks, (memoryview(b""),)):
+            digest = hashlib.sha256(chunk).hexdigest()
+            text = "\n".join(
+                [f"{ALGORITHM}-PAYLOAD", stamp, scope, signature, EMPTY_SHA256, digest]
+            )
+            signature = hmac.digest(self._key(scope), text.encode(), "sha256").hex()
+            yield f"{end}{len(chunk):x};chunk-signature={signature}\r\n".encode()
+            yield chunk
+            end = "\r\n"
+        yield b"\r\n"
 
     @staticmethod
     def _signed_headers(headers: Mapping[str, str]) -> dict[str, str]:

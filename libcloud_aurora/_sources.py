@@ -1,15 +1,13 @@
-"""Where the bytes of an upload come from: a stream that is cut, or a file read by offset."""
+"""A stream as the source of an upload: cut into parts in the thread that asks for them."""
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from libcloud_aurora._bodies import ChunkedBody
 from libcloud_aurora._buffers import Buffers
 from libcloud_aurora.config import MAX_OBJECT_SIZE
-from libcloud_aurora.errors import FileChangedError
 
 #: Bytes asked of a file-like object at once.
 READ_SIZE = 1024**2
@@ -20,12 +18,19 @@ _END = object()
 
 
 class Part(NamedTuple):
-    """One part of an upload: its bytes once loaded, and how to give their memory back."""
+    """
+    One part of an upload.
+
+    :ivar load: Returns its bytes, or how to read them.
+    :ivar release: Gives its memory back.
+    :ivar memory: Bytes of memory it holds meanwhile.
+    """
 
     number: int
     size: int
-    load: Callable[[], memoryview]
+    load: Callable[[], memoryview | ChunkedBody]
     release: Callable[[], None]
+    memory: int
 
 
 def as_bytes(chunk: Any) -> Any:
@@ -173,7 +178,7 @@ class StreamParts(Iterator[Part]):
             return None
         self._count, self._cut = 1, len(head)
         self._check_end()
-        return Part(1, len(head), lambda: memoryview(head), lambda: None)
+        return Part(1, len(head), lambda: memoryview(head), lambda: None, len(head))
 
     def _next_part(self, planned: int) -> Part:
         small = self._small_stream(planned)
@@ -188,7 +193,7 @@ class StreamParts(Iterator[Part]):
         elif self._cut == self.size:
             raise _too_long(self.size)
         view = memoryview(buffer)[:size]
-        return Part(self._count, size, lambda: view, lambda: self._buffers.give(buffer))
+        return Part(self._count, size, lambda: view, lambda: self._buffers.give(buffer), size)
 
     def _check_end(self) -> None:
         if self.size is not None and self._cut != self.size:
@@ -197,95 +202,3 @@ class StreamParts(Iterator[Part]):
 
 def _too_long(size: int) -> ValueError:
     return ValueError(f"the stream is longer than {size} bytes (ex_size)")
-
-
-class FileParts(Iterator[Part]):
-    """
-    The parts of a file, read by offset in the thread that loads them.
-
-    :param path: Path of the file.
-    :param plan: Returns the sizes of the parts of an object of a given size.
-    :raises OSError: if the file cannot be opened.
-    """
-
-    def __init__(self, path: Any, plan: Callable[[int], Iterator[int]]) -> None:
-        self._path = path
-        self._before = os.stat(path)
-        self.size = self._before.st_size
-        self.sizes = dict(enumerate(plan(self.size), 1))
-        if stat.S_ISFIFO(self._before.st_mode):
-            raise self._irregular()
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by __exit__
-        if not stat.S_ISREG(self._before.st_mode) or (self.size == 0 and self._file.read(1)):
-            self._file.close()
-            raise self._irregular()
-        self._left = iter(self.sizes.items())
-        self._offset = 0
-        self._held: Part | None = None
-        self._buffers = Buffers()
-
-    def __enter__(self) -> FileParts:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def only_part(self) -> Part | None:
-        """Return the only part of a small file; of a larger one, keep the first for later."""
-        first = self._next_part(*next(self._left, (1, 0)))
-        if first.size == self.size:
-            return first
-        self._held = first
-        return None
-
-    def __next__(self) -> Part:
-        if self._held is not None:
-            held, self._held = self._held, None
-            return held
-        return self._next_part(*next(self._left))
-
-    def _next_part(self, number: int, size: int) -> Part:
-        offset, self._offset = self._offset, self._offset + size
-        buffer = self._buffers.take(size)
-        return Part(
-            number,
-            size,
-            lambda: self.read_into(memoryview(buffer)[:size], offset),
-            lambda: self._buffers.give(buffer),
-        )
-
-    def read_into(self, view: memoryview, offset: int) -> memoryview:
-        """
-        Read bytes of the file into a buffer.
-
-        :raises FileChangedError: if the file has become too short.
-        """
-        done = 0
-        while done < len(view):
-            count = os.preadv(self._file.fileno(), [view[done:]], offset + done)
-            if count == 0:
-                raise self._changed()
-            done += count
-        return view
-
-    def check_unchanged(self) -> None:
-        """
-        Compare the file's size and time with those when it was opened.
-
-        :raises FileChangedError: if they differ.
-        """
-        now = os.fstat(self._file.fileno())
-        before = self._before
-        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise self._changed()
-
-    def _irregular(self) -> ValueError:
-        return ValueError(
-            f"file_path must name a regular file that knows its size, not {self._path!r}: "
-            "open it and use upload_object_via_stream()."
-        )
-
-    def _changed(self) -> FileChangedError:
-        return FileChangedError(
-            f"file {os.fspath(self._path)!r} changed while it was sent; no object was stored."
-        )

@@ -26,7 +26,7 @@ class Stream(Download):
     """
     One object, or a span of it, coming down as an iterator.
 
-    Memory: ``max_concurrency`` ranges of 2 MiB, the one being consumed, and one chunk.
+    Memory: ``stream_concurrency`` ranges of 2 MiB, the one being consumed, and one chunk.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -105,7 +105,7 @@ class Stream(Download):
         if version.first_stop - start <= FIRST_RANGE:
             yield self._collect(version, start, version.first_stop, threading.Event())
             start = version.first_stop
-        if self._config.max_concurrency > 1:
+        if self._config.stream_concurrency > 1:
             yield from self._read_ahead(version, start, stop)
             return
         for position in range(start, stop, NEXT_RANGE):
@@ -132,7 +132,7 @@ class Stream(Download):
                     ahead.append(self._workers.submit(gate.guard(fetch)))
                     position = end
                 if not ahead[0].done():
-                    width = min(2 * width, self._config.max_concurrency)
+                    width = min(2 * width, self._config.stream_concurrency)
                 space = gate.result(ahead.popleft())
                 yield space
                 self._buffers.give(space.obj)

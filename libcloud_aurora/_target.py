@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import unquote
 
+from libcloud_aurora._bodies import ChunkedBody, md5
 from libcloud_aurora._clock import http_time, moment
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import is_transient, logger
@@ -64,7 +64,7 @@ class Target:
         self.bucket_path = bucket_path
         self.key = key
 
-    def put(self, data: memoryview, headers: Mapping[str, str]) -> AuroraResponse:
+    def put(self, data: memoryview | ChunkedBody, headers: Mapping[str, str]) -> AuroraResponse:
         """
         Store an object with one PUT.
 
@@ -77,8 +77,7 @@ class Target:
             if error.code != "PreconditionFailed" or len(error.history) < 2:
                 raise
             stored = self.request(self.path, method="HEAD")
-            digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            if strip_etag(stored.headers.get("etag")) != digest:
+            if strip_etag(stored.headers.get("etag")) != md5(data):
                 raise
             return stored
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from libcloud_aurora import _xml
+from libcloud_aurora._bodies import md5
+from libcloud_aurora._file_parts import UnreadableError
 from libcloud_aurora._parallel import Task, Window
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier, is_transient, logger
@@ -62,11 +63,13 @@ class Upload:
             try:
                 etag = self._send_part(part, retrier, held.get(part.number))
                 sent[part.number] = etag, part.size
+            except UnreadableError as error:
+                raise error.reason from None
             finally:
                 part.release()
             window.moved(part.size)
 
-        tasks = (Task(lambda part=part: send(part), part.size) for part in parts)  # type: ignore[misc]
+        tasks = (Task(lambda part=part: send(part), part.memory) for part in parts)  # type: ignore[misc]
         window.run(tasks, lambda result: None)
         etags = [(number, sent[number][0]) for number in sorted(sent)]
         return etags, sum(size for _, size in sent.values())
@@ -74,7 +77,7 @@ class Upload:
     def _send_part(self, part: Part, retrier: Retrier, held: tuple[int, str] | None) -> str:
         params = {"partNumber": part.number, "uploadId": self.id}
         data = part.load()
-        if held and held == (part.size, hashlib.md5(data, usedforsecurity=False).hexdigest()):
+        if held and held == (part.size, md5(data)):
             return held[1]
         response, _ = retrier.run(
             lambda: self._target.request(

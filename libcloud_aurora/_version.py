@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from libcloud_aurora._failures import network_error
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier
 from libcloud_aurora._values import strip_etag
 from libcloud_aurora._xml import whole_number
 from libcloud_aurora.connection import NETWORK_FAILURES
-from libcloud_aurora.errors import AuroraObjectsError, ObjectChangedError, network_error
+from libcloud_aurora.errors import AuroraObjectsError, ObjectChangedError
 
 #: Bytes read at once, the size of every buffer of a download.
 BUFFER_SIZE = 1024**2

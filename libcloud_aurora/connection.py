@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,19 +13,15 @@ import urllib3
 from libcloud.storage.drivers.s3 import BaseS3Connection
 
 from libcloud_aurora import _xml
+from libcloud_aurora._bodies import ChunkedBody, length_headers, payload_sha256
 from libcloud_aurora._clock import Clock
-from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora._failures import answer_error, describe, network_error
+from libcloud_aurora._response import AuroraResponse, read_body
 from libcloud_aurora._retry import Retrier, logger
-from libcloud_aurora._signing import EMPTY_SHA256, Signer, canonical_query
+from libcloud_aurora._signing import Signer, canonical_query
 from libcloud_aurora._transport import AuroraTransport
 from libcloud_aurora._values import wire_value
-from libcloud_aurora.errors import (
-    AuroraObjectsError,
-    MalformedAnswerError,
-    answer_error,
-    describe,
-    network_error,
-)
+from libcloud_aurora.errors import AuroraObjectsError, MalformedAnswerError
 
 HOST = "o.auroraobjects.eu"
 #: Bytes read of a body that explains an error.
@@ -83,7 +78,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         :param params: Query parameters, not encoded.
         :type params: ``dict``
 
-        :param data: Body: bytes-like, text, or an object with ``read``.
+        :param data: Body: bytes-like, text, an object with ``read``, or in chunks.
 
         :param headers: Headers to add; the mapping is not changed.
         :type headers: ``dict``
@@ -162,9 +157,9 @@ class _Call:
         self.headers = headers
         self.body = body
         self.signed: datetime | None = None
-        self.sha256 = hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256
+        self.sha256 = payload_sha256(body)
         if body or method in ("PUT", "POST"):
-            self.headers["Content-Length"] = str(len(body or b""))
+            self.headers.update(length_headers(body))
         bucket, _, key = path[1:].partition("/")
         self.bucket = unquote(bucket) or None
         self.key = unquote(key) or None
@@ -193,7 +188,7 @@ class _Call:
             answer = self._exchange(self.method, self.query, self.headers, self.body, stream)
             if not 200 <= answer.status_code < 300:
                 raise self._refusal(answer)
-            content = b"" if stream else _read(answer, _xml.MAX_DOCUMENT_SIZE)
+            content = b"" if stream else read_body(answer, _xml.MAX_DOCUMENT_SIZE)
         except NETWORK_FAILURES as exc:
             raise network_error(exc, **self._context()) from exc
         if len(content) > _xml.MAX_DOCUMENT_SIZE:
@@ -215,6 +210,8 @@ class _Call:
             now=self.signed,
         )
         url = f"{self.path}?{query}" if query else self.path
+        if isinstance(body, ChunkedBody):
+            body = self.connection.signer.chunks(body.chunks(), signed)
         transport = self.connection.connection
         send = transport.prepared_request if stream else transport.request
         send(
@@ -251,6 +248,7 @@ class _Call:
             headers=headers,
             fields=_xml.error_fields(body),
             body=body,
+            chunked=isinstance(self.body, ChunkedBody),
             **self._context(),
         )
 
@@ -275,18 +273,9 @@ class _Call:
 
 def _refused(answer: requests.Response) -> tuple[int, dict[str, str], bytes]:
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    body = _read(answer, ERROR_BODY_SIZE)
+    body = read_body(answer, ERROR_BODY_SIZE)
     answer.close()
     return answer.status_code, headers, body
-
-
-def _read(answer: requests.Response, limit: int) -> bytes:
-    """Read a body, and one byte more than the limit of one that is too long."""
-    content: bytes = answer.raw.read(limit + 1, decode_content=False)
-    missing = getattr(answer.raw, "length_remaining", None) or 0
-    if missing and len(content) <= limit:
-        raise http.client.IncompleteRead(content, missing)
-    return content
 
 
 def _body(data: Any) -> Any:

@@ -13,8 +13,9 @@ from libcloud_aurora import _files, _paths, _values
 from libcloud_aurora._cdn import NoCDN
 from libcloud_aurora._download import Download
 from libcloud_aurora._extensions import Extensions
+from libcloud_aurora._file_parts import FileParts
 from libcloud_aurora._response import AuroraResponse
-from libcloud_aurora._sources import FileParts, StreamParts
+from libcloud_aurora._sources import StreamParts
 from libcloud_aurora._stream import Stream, chunk_size_of
 from libcloud_aurora.connection import AuroraObjectsConnection
 from libcloud_aurora.errors import AccessDeniedError, BucketExistsError, BucketNotFoundError

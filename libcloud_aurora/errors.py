@@ -20,8 +20,6 @@ from libcloud.storage.types import (
     ObjectHashMismatchError,
 )
 
-from libcloud_aurora._clock import seconds_to_wait
-
 _SECRET = re.compile(
     r"((?:signature|credential|security-token|authorization|awsaccesskeyid)[\"']?\s*[:=]\s*)[^\s,&<]+",
     re.IGNORECASE,
@@ -68,7 +66,7 @@ class AuroraObjectsError(LibcloudError):
         self.key = self.object_name = key
         self.history: tuple[str, ...] = ()
         self.retry_after = 0.0
-        self.is_final = False
+        self.is_final: bool | None = None
         self.server_date: str | None = None
 
     def __str__(self) -> str:
@@ -192,106 +190,3 @@ ERROR_CLASSES: dict[str, type[AuroraObjectsError]] = {
     "BadDigest": HashMismatchError,
     "XAmzContentSHA256Mismatch": HashMismatchError,
 }
-
-#: What an answer without a body means, by status.
-STATUS_CODES = {
-    400: "BadRequest",
-    403: "AccessDenied",
-    405: "MethodNotAllowed",
-    409: "Conflict",
-    411: "MissingContentLength",
-    412: "PreconditionFailed",
-    416: "InvalidRange",
-    423: "Locked",
-    429: "TooManyRequests",
-    500: "InternalError",
-    501: "NotImplemented",
-    502: "BadGateway",
-    503: "ServiceUnavailable",
-    504: "GatewayTimeout",
-}
-
-#: What the reader can do about it.
-ADVICE = {
-    "InvalidAccessKeyId": "Check the access key given to the driver.",
-    "SignatureDoesNotMatch": "Check the secret key given to the driver.",
-    "AccessDenied": "The container may belong to another account, or its policy forbids this.",
-    "RequestTimeTooSkewed": "Set this machine's clock.",
-    "InvalidRange": "The range starts at or after the end of the object.",
-    "BucketNotEmpty": "Delete its objects first.",
-    "QuotaExceeded": "Ask the operator for more space, or delete objects.",
-    "SlowDown": "The server limits the rate of requests.",
-    "EntityTooLarge": "One request may carry 5 GiB at most.",
-}
-
-
-def describe(method: str, bucket: str | None, key: str | None) -> str:
-    """Say which request a message is about."""
-    if key is not None:
-        return f"{method} of object {key!r} in container {bucket!r}"
-    return f"{method} of container {bucket!r}" if bucket else f"{method} of the list of containers"
-
-
-def answer_error(
-    *,
-    method: str,
-    bucket: str | None,
-    key: str | None,
-    status: int,
-    headers: dict[str, str],
-    fields: dict[str, str],
-    body: bytes,
-    driver: Any,
-) -> AuroraObjectsError:
-    """
-    Return the exception for an answer that is no success.
-
-    :param headers: Headers of the answer, names in lower case.
-    :param fields: Fields of its ``<Error>`` document, if it is one.
-    :param body: Its first bytes, quoted when they are no such document.
-    """
-    code = fields.get("Code") or STATUS_CODES.get(status) or _missing(status, bucket, key)
-    said = redact(fields.get("Message", ""))
-    if not fields and body:
-        kind = headers.get("content-type", "no content type")
-        said = f"the body is not S3 but {kind}: {redact(body.decode('utf-8', 'replace'), 80)!r}"
-    parts = [f"{describe(method, bucket, key)} failed: {redact(code)} (HTTP {status})"]
-    parts += [text for text in (said, ADVICE.get(code, "")) if text]
-    if 300 <= status < 400:
-        target = redact(headers.get("location", "nowhere").partition("?")[0])
-        parts.append(f"Redirects are not followed; this one leads to {target}")
-    error = ERROR_CLASSES.get(code, AuroraObjectsError)(
-        ". ".join(part.rstrip(".") for part in parts) + ".",
-        driver=driver,
-        code=redact(code),
-        http_status=status,
-        request_id=headers.get("x-amz-request-id"),
-        bucket=bucket,
-        key=key,
-    )
-    error.retry_after = seconds_to_wait(headers)
-    error.server_date = headers.get("date")
-    return error
-
-
-def _missing(status: int, bucket: str | None, key: str | None) -> str:
-    if status != 404:
-        return f"HTTP{status}"
-    return "NoSuchKey" if key is not None else "NoSuchBucket"
-
-
-def network_error(
-    exc: BaseException, *, method: str, bucket: str | None, key: str | None, driver: Any
-) -> NetworkError:
-    """Return the exception for a request without an answer."""
-    timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in str(exc)
-    kind = NetworkTimeoutError if timed_out else NetworkError
-    said = "the server did not answer in time" if timed_out else "the connection failed"
-    error = kind(
-        f"{describe(method, bucket, key)} failed: {said}: {redact(str(exc))}",
-        driver=driver,
-        bucket=bucket,
-        key=key,
-    )
-    error.is_final = "CERTIFICATE_VERIFY_FAILED" in str(exc)
-    return error

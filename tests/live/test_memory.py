@@ -20,7 +20,7 @@ body = bytes(4096)
 driver.upload_object_via_stream((body for _ in range(SIZE // 4096)), container, "key")
 """,
     ),
-    "file up": (UP, 'driver.upload_object(sys.argv[1], container, "key")\n'),
+    "file up": (DOWN, 'driver.upload_object(sys.argv[1], container, "key")\n'),
     "file down": (DOWN, 'driver.download_object(container.get_object("large"), sys.argv[2])\n'),
     "stream down": (
         DOWN,

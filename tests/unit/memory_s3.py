@@ -76,6 +76,11 @@ class Request:
         self.bucket, self.key = unquote(bucket), unquote(key)
         self.headers = {name.lower(): value for name, value in request.headers.items()}
         body = request.body
+        if self.headers.get("x-amz-content-sha256", "").startswith("STREAMING"):
+            wire = b"".join(bytes(piece) for piece in body)
+            assert len(wire) == int(self.headers["content-length"])
+            body = unchunked(wire)
+            assert len(body) == int(self.headers["x-amz-decoded-content-length"])
         self.body = body.encode() if isinstance(body, str) else bytes(body or b"")
 
     def __repr__(self):
@@ -137,7 +142,8 @@ class MemoryS3:
 
     def _checked(self, request):
         digest = hashlib.sha256(request.body).hexdigest()
-        if request.headers["x-amz-content-sha256"] != digest:
+        signed = request.headers["x-amz-content-sha256"]
+        if signed != digest and not signed.startswith("STREAMING"):
             return error(400, "XAmzContentSHA256Mismatch")
         if request.bucket and request.bucket not in self.buckets and not self._creates(request):
             return error(404, "NoSuchBucket")
@@ -372,3 +378,18 @@ def _document(root, inner):
         f'<?xml version="1.0"?><{root} xmlns="{namespace}">{inner}</{root}>'.encode(),
         {"content-type": "application/xml"},
     )
+
+
+def unchunked(body):
+    """Return the bytes of a body that was sent in signed chunks, each of which must be whole."""
+    data = b""
+    while True:
+        head, _, body = body.partition(b"\r\n")
+        size, _, signature = head.partition(b";chunk-signature=")
+        length = int(size, 16)
+        assert re.fullmatch(rb"[0-9a-f]{64}", signature)
+        assert body[length : length + 2] == b"\r\n"
+        data, body = data + body[:length], body[length + 2 :]
+        if not length:
+            assert not body
+            return data

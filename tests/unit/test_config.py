@@ -33,10 +33,17 @@ def test_a_limit_without_end_is_worded_so():
 
 
 def test_the_defaults_are_the_documented_ones():
-    """Without arguments: parts of 5 MiB, ten at once, verified; five attempts."""
+    """Without arguments: parts of 5 MiB, 16 or ten at once, verified; five attempts."""
     transfer, retry = TransferConfig(), RetryPolicy()
-    assert (transfer.part_size, transfer.max_concurrency, transfer.verify) == (5_242_880, 10, True)
+    assert (transfer.part_size, transfer.verify) == (5_242_880, True)
+    assert (transfer.file_concurrency, transfer.stream_concurrency) == (16, 10)
     assert (retry.max_attempts, retry.delay_seconds, retry.backoff) == (5, 0.5, 2.0)
+
+
+def test_a_given_concurrency_is_for_files_and_streams():
+    """Who asks for a number of requests gets it everywhere."""
+    transfer = TransferConfig(max_concurrency=3)
+    assert (transfer.file_concurrency, transfer.stream_concurrency) == (3, 3)
 
 
 @pytest.mark.parametrize(

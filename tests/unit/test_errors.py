@@ -18,7 +18,7 @@ from libcloud.storage.types import (
 )
 
 import libcloud_aurora
-from libcloud_aurora import errors
+from libcloud_aurora import _failures, errors
 
 TABLE = {
     "NoSuchBucket": (404, "BucketNotFoundError", ContainerDoesNotExistError),
@@ -51,7 +51,7 @@ KINDS = [
 
 
 def answer(status=400, *, fields=None, headers=None, body=b"", bucket="b", key="k", method="GET"):
-    return errors.answer_error(
+    return _failures.answer_error(
         method=method,
         bucket=bucket,
         key=key,
@@ -61,6 +61,26 @@ def answer(status=400, *, fields=None, headers=None, body=b"", bucket="b", key="
         body=body,
         driver="driver",
     )
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidArgument"])
+def test_a_chunk_that_is_refused_was_damaged(code):
+    """Of a body signed in chunks, radosgw says the same of a wrong key and of a damaged chunk."""
+    error = _failures.answer_error(
+        method="PUT",
+        bucket="b",
+        key="k",
+        status=403,
+        headers={},
+        fields={"Code": code},
+        body=b"",
+        driver=None,
+        chunked=True,
+    )
+    assert type(error) is errors.HashMismatchError
+    assert (error.code, error.is_final) == (code, False)
+    assert "damaged on its way: its SHA-256" in str(error)
+    assert "secret key" not in str(error)
 
 
 def test_the_table_is_complete():
@@ -281,7 +301,7 @@ def test_the_number_of_attempts_is_in_the_text(history, text):
 )
 def test_network_failures_are_libclouds_and_requests(cause, kind, said):
     """A request without an answer is LibcloudError and requests.RequestException at once."""
-    error = errors.network_error(cause, method="GET", bucket="b", key="k", driver=None)
+    error = _failures.network_error(cause, method="GET", bucket="b", key="k", driver=None)
     assert type(error).__name__ == kind
     assert isinstance(error, LibcloudError)
     assert isinstance(error, requests.ConnectionError)
@@ -293,7 +313,7 @@ def test_network_failures_are_libclouds_and_requests(cause, kind, said):
 
 def test_network_failures_have_what_requests_promises():
     """Who catches requests.RequestException may look at its request and response."""
-    error = errors.network_error(OSError("x"), method="GET", bucket="b", key="k", driver=None)
+    error = _failures.network_error(OSError("x"), method="GET", bucket="b", key="k", driver=None)
     assert error.response is None
     assert error.request is None
 
@@ -301,7 +321,7 @@ def test_network_failures_have_what_requests_promises():
 def test_a_wrong_certificate_is_final():
     """A certificate that does not verify will not do so at the next attempt."""
     cause = requests.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
-    error = errors.network_error(cause, method="GET", bucket="b", key=None, driver=None)
+    error = _failures.network_error(cause, method="GET", bucket="b", key=None, driver=None)
     assert error.is_final
 
 

@@ -1,5 +1,6 @@
 """_multipart: whole uploads of files and streams through the driver."""
 
+import errno
 import io
 import os
 import threading
@@ -102,6 +103,46 @@ def test_wrong_arguments_send_nothing(s3, upload, arguments, kind):
         with pytest.raises(kind):
             upload(data, **arguments)
         assert s3.requests == []
+
+
+@pytest.fixture
+def large_file(tmp_path):
+    """A file of three parts."""
+    path = tmp_path / "large"
+    path.write_bytes(DATA[:1] * (2 * PART + 5))
+    return path
+
+
+def test_a_disk_that_fails_ends_an_upload_at_once(
+    s3, any_driver, container, large_file, monkeypatch
+):
+    """An error of the disk comes out as it is, is not retried, and leaves nothing."""
+    preadv = os.preadv
+
+    def broken(descriptor, views, offset):
+        if offset >= PART:
+            raise OSError(errno.EIO, "Input/output error")
+        return preadv(descriptor, views, offset)
+
+    monkeypatch.setattr(os, "preadv", broken)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        any_driver.upload_object(str(large_file), container, "k")
+    assert type(caught.value) is OSError
+    assert caught.value.__cause__ is None
+    assert s3.uploads == {}
+    assert s3.buckets["photos"] == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "SignatureDoesNotMatch"), (400, "InvalidArgument")]
+)
+def test_a_damaged_chunk_is_sent_again(s3, any_driver, container, large_file, status, code):
+    """What radosgw says of a chunk that was damaged on its way is not final for a part."""
+    s3.fail(2, error(status, code), method="PUT")
+    obj = any_driver.upload_object(str(large_file), container, "k")
+    assert s3.buckets["photos"]["k"].data == large_file.read_bytes()
+    assert obj.size == 2 * PART + 5
+    assert len(s3.sent("PUT")) == 5
 
 
 @pytest.mark.parametrize("name", ["", "k" * 1025, "a\0b", "a\udc80"])

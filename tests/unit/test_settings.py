@@ -21,7 +21,7 @@ DEFAULTS = {
     "backoff": None,
     "proxy_url": None,
     "ex_part_size": 5_242_880,
-    "ex_max_concurrency": 10,
+    "ex_max_concurrency": None,
     "ex_max_attempts": 5,
     "ex_verify": True,
     "ex_verify_ssl": True,
@@ -37,7 +37,7 @@ def test_the_defaults_are_valid():
     made = settings(token="t")
     assert (made.credentials.access_key, made.credentials.secret_key) == ("key", "top-secret")
     assert made.credentials.token == "t"
-    assert (made.transfer.part_size, made.transfer.max_concurrency) == (5_242_880, 10)
+    assert (made.transfer.part_size, made.transfer.max_concurrency) == (5_242_880, None)
     assert made.transfer.verify is True
     assert (made.retry.max_attempts, made.retry.delay_seconds, made.retry.backoff) == (5, 0.5, 2.0)
 

@@ -123,6 +123,27 @@ def test_amazons_examples_as_they_are_sent(method, query, digest, signature, pat
     }
 
 
+def test_amazons_example_of_signed_chunks():
+    """Amazon's example: 65 KiB in two chunks and the empty one, each with Amazon's signature."""
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+    seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
+    added = {"x-amz-date": "20130524T000000Z", "Authorization": f"Signature={seed}"}
+    chunks = [memoryview(b"a" * 65536), memoryview(b"a" * 1024)]
+    sent = b"".join(Signer(Credentials(ACCESS, SECRET)).chunks(chunks, added))
+    assert sent == (
+        b"10000;chunk-signature="
+        b"ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n"
+        + b"a"
+        * 65536
+        + b"\r\n400;chunk-signature="
+        b"0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497\r\n"
+        + b"a"
+        * 1024
+        + b"\r\n0;chunk-signature="
+        b"b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9\r\n\r\n"
+    )
+
+
 @pytest.mark.parametrize("token", [None, "session-token"])
 @pytest.mark.parametrize(
     ("method", "path", "query", "headers"),

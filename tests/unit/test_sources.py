@@ -1,6 +1,7 @@
 """_sources: a stream that is cut into parts, and a file that is read by offset."""
 
 import array
+import errno
 import gzip
 import io
 import os
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from libcloud_aurora._sources import FileParts, StreamParts, as_bytes, chunks_of
+from libcloud_aurora._bodies import CHUNK_SIZE
+from libcloud_aurora._file_parts import FileParts, UnreadableError
+from libcloud_aurora._sources import StreamParts, as_bytes, chunks_of
 from libcloud_aurora.errors import FileChangedError
 
 MIB = 1_048_576
@@ -261,18 +264,49 @@ def test_a_small_file_has_an_only_part(tmp_path, data):
         parts.check_unchanged()
 
 
-def test_parts_of_a_file_load_in_any_order(tmp_path):
-    """A larger file's parts are read by offset when they are loaded, in any order, any time."""
+def content(part):
+    return b"".join(bytes(chunk) for chunk in part.load().chunks())
+
+
+def test_parts_of_a_file_are_read_in_any_order(tmp_path):
+    """A larger file's parts are read by offset, in any order, any number of times."""
     (tmp_path / "f").write_bytes(b"0123456789ab")
     with file_parts(str(tmp_path / "f")) as parts:
         assert parts.only_part() is None
         found = list(parts)
         assert [(part.number, part.size) for part in found] == [(1, 5), (2, 5), (3, 2)]
-        loaded = [bytes(part.load()) for part in reversed(found)]
-        assert loaded == [b"ab", b"56789", b"01234"]
+        assert [content(part) for part in reversed(found)] == [b"ab", b"56789", b"01234"]
+        assert content(found[0]) == b"01234"
+        assert [part.load().size for part in found] == [5, 5, 2]
         for part in found:
             part.release()
-        assert bytes(found[0].load()) == b"01234"
+
+
+def test_a_part_of_a_file_holds_one_chunk(tmp_path):
+    """Whatever its size, a part of a file is in memory by chunks only."""
+    data = os.urandom(2 * CHUNK_SIZE + 7)
+    (tmp_path / "f").write_bytes(data + b"next")
+    with file_parts(tmp_path / "f", size=len(data)) as parts:
+        part = next(parts)
+        sizes = [len(chunk) for chunk in part.load().chunks()]
+        assert sizes == [CHUNK_SIZE, CHUNK_SIZE, 7]
+        assert content(part) == data
+        assert part.memory == CHUNK_SIZE
+
+
+def test_a_disk_that_fails_is_not_a_network_that_fails(tmp_path, monkeypatch):
+    """An error of the file while it is sent is kept apart from those of the connection."""
+    broken = OSError(errno.EIO, "Input/output error")
+
+    def preadv(*_):
+        raise broken
+
+    (tmp_path / "f").write_bytes(b"0123456789")
+    with file_parts(tmp_path / "f") as parts:
+        monkeypatch.setattr(os, "preadv", preadv)
+        with pytest.raises(UnreadableError) as caught:
+            content(next(parts))
+    assert caught.value.reason is broken
 
 
 def test_a_missing_file_is_an_os_error(tmp_path):

@@ -1,0 +1,58 @@
+"""Pure: what the body of a request is, before it is signed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from libcloud_aurora._signing import EMPTY_SHA256, STREAMING_SHA256
+
+#: Bytes of a chunk: read, signed and sent while they are in the cache of a core.
+CHUNK_SIZE = 256 * 1024
+#: Bytes around each chunk, beside its length: its signature and the ends of two lines.
+_FRAME_SIZE = len(";chunk-signature=\r\n\r\n") + 64
+
+
+class ChunkedBody(NamedTuple):
+    """
+    A body that is never held as a whole, but read again for each attempt.
+
+    :ivar size: Bytes of the body.
+    :ivar chunks: Returns it in chunks of :data:`CHUNK_SIZE`, the last one excepted; each is valid
+        until the next is asked for.
+    """
+
+    size: int
+    chunks: Callable[[], Iterator[memoryview]]
+
+    def wire_size(self) -> int:
+        """Return its bytes on the wire, where each chunk has a signature and an empty one ends."""
+        count, rest = divmod(self.size, CHUNK_SIZE)
+        sizes = [CHUNK_SIZE] * count + [rest] * (rest > 0) + [0]
+        return sum(len(f"{size:x}") + _FRAME_SIZE + size for size in sizes)
+
+
+def payload_sha256(body: Any) -> str:
+    """Return what is signed as the hash of a body."""
+    if isinstance(body, ChunkedBody):
+        return STREAMING_SHA256
+    return hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256
+
+
+def length_headers(body: Any) -> dict[str, str]:
+    """Return the headers that say how long a body is."""
+    if isinstance(body, ChunkedBody):
+        return {
+            "Content-Length": str(body.wire_size()),
+            "x-amz-decoded-content-length": str(body.size),
+        }
+    return {"Content-Length": str(len(body or b""))}
+
+
+def md5(body: memoryview | ChunkedBody) -> str:
+    """Return the ETag the server gives a body, in hexadecimal."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in body.chunks() if isinstance(body, ChunkedBody) else (body,):
+        digest.update(chunk)
+    return digest.hexdigest()

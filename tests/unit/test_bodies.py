@@ -1,0 +1,55 @@
+"""_bodies: what is signed for a body, and how long it is."""
+
+import hashlib
+
+import pytest
+from unit.memory_s3 import unchunked
+
+from libcloud_aurora._bodies import (
+    CHUNK_SIZE,
+    ChunkedBody,
+    length_headers,
+    md5,
+    payload_sha256,
+)
+from libcloud_aurora._signing import EMPTY_SHA256, STREAMING_SHA256, Credentials, Signer
+
+
+def chunked(data):
+    def chunks():
+        for at in range(0, len(data), CHUNK_SIZE):
+            yield memoryview(data)[at : at + CHUNK_SIZE]
+
+    return ChunkedBody(len(data), chunks)
+
+
+@pytest.mark.parametrize(
+    "size", [1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 2 * CHUNK_SIZE, 5 * CHUNK_SIZE + 9]
+)
+def test_a_chunked_body_has_the_length_it_says(size):
+    """The length of a chunked body is known before it is read, and it holds its bytes."""
+    data = b"x" * size
+    body = chunked(data)
+    added = {"x-amz-date": "20260701T120000Z", "Authorization": "Signature=" + "0" * 64}
+    wire = b"".join(Signer(Credentials("key", "secret")).chunks(body.chunks(), added))
+    assert length_headers(body) == {
+        "Content-Length": str(len(wire)),
+        "x-amz-decoded-content-length": str(size),
+    }
+    assert unchunked(wire) == data
+
+
+def test_what_is_signed():
+    """Bytes are signed by their hash, chunks by the name of their way."""
+    assert payload_sha256(None) == payload_sha256(b"") == EMPTY_SHA256
+    assert payload_sha256(memoryview(b"x")) == hashlib.sha256(b"x").hexdigest()
+    assert payload_sha256(chunked(b"x")) == STREAMING_SHA256
+    assert length_headers(None) == {"Content-Length": "0"}
+    assert length_headers(b"abc") == {"Content-Length": "3"}
+
+
+def test_both_kinds_have_an_md5():
+    """The ETag of a body is the MD5 of its bytes, chunked or not."""
+    data = bytes(range(256)) * 2000
+    expected = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    assert md5(memoryview(data)) == md5(chunked(data)) == expected
