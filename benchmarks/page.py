@@ -25,6 +25,11 @@ CHARTS = {
     "sink": (),
 }
 PANELS = 4
+STYLE = """\
+<style>
+table.benchmark { font-size: 80%; }
+.benchmark-chart svg { max-width: 100%; height: auto; }
+</style>"""
 TITLES = (
     "Client",
     "Runs",
@@ -42,7 +47,7 @@ TITLES = (
 
 def page(results):
     """Return the whole text below the page's title."""
-    sections = [what(results), *network(results), kept(results), *remaining(results)]
+    sections = [raw(STYLE), what(results), *network(results), kept(results), *remaining(results)]
     sections += [group(results, name) for name in GROUPS if results.group(name)]
     return "\n\n".join([*sections, failures(results)])
 
@@ -148,20 +153,23 @@ def part_sizes(record):
 def chart(results, name, records, field, label, scale):
     """Return the charts of one field, a few panels in a row."""
     if name == "growth":
-        return raw(charts.growth(results, records, field, label=label, scale=scale), label)
+        return drawing(charts.growth(results, records, field, label=label, scale=scale), label)
     lines = []
     for start in range(0, len(records), PANELS):
         row = records[start : start + PANELS]
-        lines += raw(charts.bars(results, row, field, label=label, scale=scale), label)
+        lines += drawing(charts.bars(results, row, field, label=label, scale=scale), label)
     return lines
 
 
-def raw(svg, label):
-    """Return a drawing as a block of HTML; other formats have the table below it."""
+def drawing(svg, label):
+    """Return a drawing as lines; other formats than HTML have the table below it."""
     start = f'<div class="benchmark-chart" role="img" aria-label="{label} of each client">'
-    svg = svg.replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)
-    body = [f"   {line}" for line in f"{start}{svg}</div>".splitlines()]
-    return ["", ".. raw:: html", "", *body, ""]
+    return ["", raw(f"{start}{svg}</div>"), ""]
+
+
+def raw(html):
+    """Return a block of HTML."""
+    return "\n".join([".. raw:: html", "", *(f"   {line}" for line in html.splitlines())])
 
 
 def figures(results, record):
@@ -216,7 +224,7 @@ def heading(text):
 
 def table(titles, rows):
     """Return a table."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
+    lines = [".. list-table::", "   :class: benchmark", "   :header-rows: 1", ""]
     for row in (titles, *rows):
         lines += [f"   {'  -' if column else '* -'} {cell}" for column, cell in enumerate(row)]
     return "\n".join(lines)
