@@ -10,7 +10,7 @@ import tempfile
 from benchmarks.stage import Stage
 from benchmarks.wan import REPOSITORY, Proxy
 
-TIMEOUT_SECONDS = 900
+TIMEOUT_SECONDS = 1800
 #: Objects above this size are not moved once more only to count requests.
 LARGEST_COUNTED = 256 * 1024**2
 #: Settings of the user's that must not reach a client.

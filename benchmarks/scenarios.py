@@ -41,7 +41,7 @@ class Scenario(NamedTuple):
     server: str = "radosgw"
     clients: tuple = ()
     repeat: int = 5
-    patience: float = 12.0
+    patience: float = 6.0
     group: str = "loopback"
 
     @property
@@ -88,6 +88,7 @@ def _transfers():
                 operation,
                 128 * MIB,
                 link,
+                patience=11.0,
                 group="wan",
             )
 
@@ -142,7 +143,6 @@ def _growth():
                 size * MIB,
                 clients=GROWTH_CLIENTS,
                 repeat=3,
-                patience=6.0,
                 group="growth",
             )
 
