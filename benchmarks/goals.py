@@ -11,6 +11,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 PEERS = tuple(name for name in PYTHON + NATIVE if name != OURS)
 PYTHON_PEERS = tuple(name for name in PYTHON if name != OURS)
 LIBCLOUD = ("libcloud_auroraobjects", "libcloud_s3_rgw")
+WORDS = {PEERS: "best of all", PYTHON_PEERS: "best in Python", NATIVE: "best native"}
 TRANSFERS = ("upload-file", "upload-stream", "download-file", "download-stream")
 
 
@@ -29,6 +30,11 @@ class Verdict(NamedTuple):
     against: str
     reached: bool
 
+    @property
+    def name(self):
+        """What :data:`benchmarks.why.WHY` knows the goal by: scenario, colon, goal in words."""
+        return f"{self.scenario}: {self.goal}"
+
 
 class Ratio(NamedTuple):
     """At most ``limit`` times the best of some clients."""
@@ -45,8 +51,7 @@ class Ratio(NamedTuple):
         if ours is None or best is None:
             return None
         ratio = ours / best[0]
-        names = {PEERS: "best of all", PYTHON_PEERS: "best in Python", NATIVE: "best native"}
-        whom = names.get(self.clients) or " or ".join(self.clients)
+        whom = WORDS.get(self.clients) or " or ".join(self.clients)
         goal = f"{FIELDS[self.field]} ≤ {self.limit:g} {TIMES} {whom}"
         title = results.records[self.scenario]["title"]
         return Verdict(
@@ -128,6 +133,14 @@ def verdicts(results):
     """Return a verdict for every goal that was measured."""
     found = [verdict for goal in goals() if (verdict := goal.verdict(results))]
     return found + import_verdict(results)
+
+
+def unexplained(results, reasons):
+    """Return the names of missed goals without a reason, and of reasons for no missed goal."""
+    missed = [verdict.name for verdict in verdicts(results) if not verdict.reached]
+    without = [name for name in missed if not reasons.get(name)]
+    stale = [name for name in reasons if name not in missed]
+    return without, stale
 
 
 def import_verdict(results):

@@ -1,11 +1,13 @@
 """What was measured on, and with which versions."""
 
+import hashlib
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -32,6 +34,19 @@ def machine():
         "kernel": platform.release(),
         "load before": os.getloadavg()[0],
     }
+
+
+def hash_speeds(size=256 * 1024**2):
+    """Return how many bytes per second one thread hashes, by algorithm."""
+    block = bytes(1024**2)
+    speeds = {}
+    for name in ("md5", "sha256"):
+        digest = hashlib.new(name, usedforsecurity=False)
+        start = time.process_time()
+        for _ in range(size // len(block)):
+            digest.update(block)
+        speeds[name] = round(size / (time.process_time() - start))
+    return speeds
 
 
 def versions(package):

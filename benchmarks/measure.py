@@ -19,9 +19,9 @@ def status_bytes(field, pid="self"):
 
 
 def cpu_seconds(who):
-    """Return the user and system CPU seconds of this process or of its ended children."""
+    """Return user and system CPU seconds of this process or of its ended children."""
     usage = resource.getrusage(who)
-    return usage.ru_utime + usage.ru_stime
+    return usage.ru_utime, usage.ru_stime
 
 
 class Meter:
@@ -47,11 +47,14 @@ class Meter:
 
     def __exit__(self, *exc_info):
         self.wall = time.perf_counter() - self._start
-        self.cpu = cpu_seconds(self._who) - self._cpu
+        user, system = cpu_seconds(self._who)
+        self.system = system - self._cpu[1]
+        self.cpu = user - self._cpu[0] + self.system
         self.memory = max(0, status_bytes("VmHWM") - self._memory)
         if self._program:
             self.memory = self._program.peak
 
     def figures(self):
-        """Return what was measured."""
-        return {"wall": self.wall, "cpu": self.cpu, "memory": self.memory}
+        """Return what was measured; ``system`` is the kernel's share of ``cpu``."""
+        figures = {"wall": self.wall, "cpu": self.cpu, "system": self.system}
+        return {**figures, "memory": self.memory}

@@ -1,6 +1,7 @@
 """The page of results as reStructuredText, made from a file of results and from nothing else."""
 
 from benchmarks import charts
+from benchmarks.gap import gaps
 from benchmarks.goals import TIMES, verdicts
 from benchmarks.results import OURS
 from benchmarks.why import WHY
@@ -12,6 +13,7 @@ GROUPS = {
     "small": "Small objects",
     "keys": "Many keys",
     "growth": "How cost grows with size",
+    "sink": "A very long stream",
 }
 #: Charts of each group: field, label, and what one unit of the axis is.
 CHARTS = {
@@ -20,13 +22,32 @@ CHARTS = {
     "small": (("wall", "seconds", 1), ("cpu", "client CPU seconds", 1)),
     "keys": (("wall", "seconds", 1), ("cpu", "client CPU seconds", 1)),
     "growth": (("wall", "seconds", 1), ("cpu", "client CPU seconds", 1), ("memory", "MiB", MIB)),
+    "sink": (),
 }
 PANELS = 4
+STYLE = """\
+<style>
+table.benchmark { font-size: 80%; }
+.benchmark-chart svg { max-width: 100%; height: auto; }
+</style>"""
+TITLES = (
+    "Client",
+    "Runs",
+    "Wall s",
+    "from, to",
+    f"{TIMES} ours",
+    "MiB/s",
+    "CPU s",
+    "Server CPU s",
+    "Memory MiB",
+    "Requests",
+    "Connections",
+)
 
 
 def page(results):
     """Return the whole text below the page's title."""
-    sections = [what(results), *network(results), kept(results)]
+    sections = [raw(STYLE), what(results), *network(results), kept(results), *remaining(results)]
     sections += [group(results, name) for name in GROUPS if results.group(name)]
     return "\n\n".join([*sections, failures(results)])
 
@@ -35,8 +56,9 @@ def what(results):
     """Return what was measured on, and with what."""
     document = results.document
     machine = document["machine"]
+    dates = sorted({document["date"][:10], *(one["date"][:10] for one in document["results"])})
     lines = [
-        f"Measured {document['date'][:10]} on {machine['cores']} cores of "
+        f"Measured {' and '.join(dates)} on {machine['cores']} cores of "
         f"{machine['processor']} with {machine['memory'] / 1024**3:.0f} GiB of memory, Linux "
         f"{machine['kernel']}; the load was {machine['load before']:.1f} before it began.",
     ]
@@ -84,8 +106,26 @@ def verdict_text(verdict):
 
 def why(verdict):
     """Return the known reason for a missed goal."""
-    reason = WHY.get(verdict.scenario)
+    reason = WHY.get(verdict.name)
     return f" {reason}" if reason else ""
+
+
+def remaining(results):
+    """Return what the distance to native clients consists of, where one is faster."""
+    found = gaps(results)
+    if not found:
+        return []
+    text = (
+        "Where nothing but this machine is the limit and a native client takes less time: seconds "
+        "of this driver less those of the native client. *Hashing* is what MD5 takes, and for "
+        "uploads SHA-256, measured alone; *Python* is all other user CPU time, that is the "
+        "interpreter and copies; *kernel* is the client's system CPU time, that is mostly copies "
+        "to sockets and files; *server* is the CPU time of radosgw and OSD. CPU times add up over "
+        "cores, so they are not parts of the wall time; below zero the native client needs more."
+    )
+    titles = ("Workload", "Native", "Wall", "Hashing", "Python", "Kernel", "Server")
+    rows = [(*one[:2], *(f"{seconds:+.2f}" for seconds in one[2:])) for one in found]
+    return ["\n".join([*heading("The gap to native clients"), text, "", table(titles, rows)])]
 
 
 def group(results, name):
@@ -96,42 +136,71 @@ def group(results, name):
         lines += chart(results, name, records, field, label, scale)
     for record in records:
         lines += ["", f"**{record['title']}**", "", table(*figures(results, record))]
+        lines += ["", *part_sizes(record)]
     return "\n".join(lines)
+
+
+def part_sizes(record):
+    """Return the parts that arrived at a sink, if it was one."""
+    sizes = record["runs"].get(OURS, [{}])[-1].get("sizes")
+    if not sizes:
+        return []
+    parts = sum(count for _, count in sizes)
+    text = ", ".join(f"{count:,} of {size / MIB:g} MiB" for size, count in sizes)
+    return [f"{parts:,} parts arrived: {text}.", ""]
 
 
 def chart(results, name, records, field, label, scale):
     """Return the charts of one field, a few panels in a row."""
     if name == "growth":
-        return raw(charts.growth(results, records, field, label=label, scale=scale), label)
+        return drawing(charts.growth(results, records, field, label=label, scale=scale), label)
     lines = []
     for start in range(0, len(records), PANELS):
         row = records[start : start + PANELS]
-        lines += raw(charts.bars(results, row, field, label=label, scale=scale), label)
+        lines += drawing(charts.bars(results, row, field, label=label, scale=scale), label)
     return lines
 
 
-def raw(svg, label):
-    """Return a drawing as a block of HTML; other formats have the table below it."""
+def drawing(svg, label):
+    """Return a drawing as lines; other formats than HTML have the table below it."""
     start = f'<div class="benchmark-chart" role="img" aria-label="{label} of each client">'
-    body = [f"   {line}" for line in f"{start}{svg}</div>".splitlines()]
-    return ["", ".. raw:: html", "", *body, ""]
+    return ["", raw(f"{start}{svg}</div>"), ""]
+
+
+def raw(html):
+    """Return a block of HTML."""
+    return "\n".join([".. raw:: html", "", *(f"   {line}" for line in html.splitlines())])
 
 
 def figures(results, record):
-    """Return titles and rows of one scenario: medians, and ratios to this driver."""
-    titles = ("Client", "Wall s", f"{TIMES} ours", "CPU s", "Memory MiB", "Requests", "Connections")
-    rows = []
-    ours = results.median(record["name"], OURS, "wall")
-    for client in record["runs"]:
-        name = record["name"]
-        wall, cpu, memory = (results.median(name, client, f) for f in ("wall", "cpu", "memory"))
-        if wall is None:
-            rows.append((client, "fails", *[""] * 5))
-            continue
-        ratio = f"{wall / ours:.2f}" if ours else ""
-        counts = (results.requests(name, client) or "", results.connections(name, client) or "")
-        rows.append((client, f"{wall:.3f}", ratio, f"{cpu:.3f}", f"{memory / MIB:.1f}", *counts))
-    return titles, rows
+    """Return titles and rows of one scenario; columns that nobody has are left out."""
+    rows = [row(results, record, client) for client in record["runs"]]
+    used = [column for column in range(len(TITLES)) if any(one[column] != "" for one in rows)]
+    return [TITLES[column] for column in used], [[one[column] for column in used] for one in rows]
+
+
+def row(results, record, client):
+    """Return the row of one client: medians, and the ratio to this driver."""
+    name, runs = record["name"], record["runs"][client]
+    fields = ("wall", "cpu", "server_cpu", "memory")
+    wall, cpu, server, memory = (results.median(name, client, field) for field in fields)
+    if wall is None:
+        return (client, "", "fails", *[""] * 8)
+    ours = results.median(name, OURS, "wall")
+    walls = [run["wall"] for run in runs]
+    return (
+        client,
+        len(runs),
+        f"{wall:.3f}",
+        f"{min(walls):.2f}, {max(walls):.2f}" if len(runs) > 1 else "",
+        f"{wall / ours:.2f}" if ours else "",
+        f"{record['size'] / MIB / wall:.3g}" if record["count"] == 1 else "",
+        f"{cpu:.3f}",
+        f"{server:.2f}",
+        f"{memory / MIB:.1f}",
+        results.requests(name, client) or "",
+        results.connections(name, client) or "",
+    )
 
 
 def failures(results):
@@ -155,7 +224,7 @@ def heading(text):
 
 def table(titles, rows):
     """Return a table."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
+    lines = [".. list-table::", "   :class: benchmark", "   :header-rows: 1", ""]
     for row in (titles, *rows):
         lines += [f"   {'  -' if column else '* -'} {cell}" for column, cell in enumerate(row)]
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """Runs scenarios: every client in turn, each time in a fresh process, and again from the start."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import tempfile
 from benchmarks.stage import Stage
 from benchmarks.wan import REPOSITORY, Proxy
 
-TIMEOUT_SECONDS = 900
+TIMEOUT_SECONDS = 1800
 #: Objects above this size are not moved once more only to count requests.
 LARGEST_COUNTED = 256 * 1024**2
 #: Settings of the user's that must not reach a client.
@@ -30,24 +31,25 @@ class Runner:
         self._package = package
         self._say = say
 
-    def measure(self, cluster, scenario):
+    def measure(self, server, scenario):
         """Run one scenario and return its record."""
-        runs = {client: [] for client in self._clients}
+        date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        runs = {client: [] for client in self._clients if takes_part(client, scenario)}
         requests = {}
-        address = cluster.host, cluster.port
-        with Stage(cluster, scenario) as stage, Proxy(address, scenario.link) as proxy:
+        address = server.host, server.port
+        with Stage(server, scenario) as stage, Proxy(address, scenario.link) as proxy:
             shaped = bool(scenario.link.rate)
-            port = proxy.port if shaped else cluster.port
+            port = proxy.port if shaped else server.port
             for turn in range(scenario.repeat):
-                for client in self._clients:
-                    if any("fails" in run for run in runs[client]):
+                for client in runs:
+                    if turn and enough(runs[client], scenario.patience):
                         continue
                     runs[client].append(self._run(stage, client, f"{turn}", port))
                     if shaped:
                         runs[client][-1]["proxy"] = proxy.counters()
-            for client in self._clients:
+            for client in runs:
                 requests[client] = self._count(stage, client, runs[client], proxy, shaped=shaped)
-        return {"runs": runs, "requests": requests, **describe(scenario)}
+        return {"date": date, "runs": runs, "requests": requests, **describe(scenario)}
 
     def _count(self, stage, client, runs, proxy, *, shaped):
         """Return the proxy's counters; where timing goes without the proxy, in a run of its own."""
@@ -64,7 +66,9 @@ class Runner:
         job = stage.job(f"{client.partition(':')[0]}-{turn}", port)
         job["client"] = name
         job["target"]["options"] = options
+        stage.server.facts()
         answer = self._start(job)
+        answer.update(stage.server.facts())
         wrong = stage.check_and_clear(job)
         if wrong and "fails" not in answer:
             answer = {"fails": wrong}
@@ -94,6 +98,18 @@ class Runner:
             return json.loads(done.stdout.splitlines()[-1])
         except (IndexError, ValueError):
             return {"fails": f"exit code {done.returncode}: {done.stderr[-200:]}"}
+
+
+def takes_part(client, scenario):
+    """Tell whether a scenario is for a client."""
+    return not scenario.clients or client.partition(":")[0] in scenario.clients
+
+
+def enough(runs, patience):
+    """Tell whether a client has no further turn: it has failed, or has taken its time."""
+    if any("fails" in run for run in runs):
+        return True
+    return sum(run["wall"] for run in runs) >= patience
 
 
 def parse_client(text):

@@ -9,7 +9,10 @@ KIB = 1024
 LOOPBACK = Link()
 NEAR = Link(0.020, 10 * MIB)
 FAR = Link(0.100, 5 * MIB)
+GIB = 1024**3
 GROWTH_SIZES = (64, 256, 1024, 4096)
+#: One of each kind: sizes up to 4 GiB take long.
+GROWTH_CLIENTS = ("aurora", "libcloud_s3_rgw", "boto3", "obstore")
 
 
 class Scenario(NamedTuple):
@@ -20,7 +23,10 @@ class Scenario(NamedTuple):
     :param count: How many small objects; 1 for a transfer.
     :param threads: Threads of the client that share one handle.
     :param frontend: Words for radosgw's frontend beyond its default.
-    :param repeat: Runs of each client; fewer where a run takes long.
+    :param server: What is talked to, of :func:`benchmarks.servers.serving`.
+    :param clients: Names of those that take part; empty for all.
+    :param repeat: Runs of each client at most.
+    :param patience: Seconds. A client whose runs have taken as long together has no further turn.
     """
 
     name: str
@@ -32,13 +38,17 @@ class Scenario(NamedTuple):
     chunk: int = MIB
     threads: int = 1
     frontend: str = ""
+    server: str = "radosgw"
+    clients: tuple = ()
     repeat: int = 5
+    patience: float = 6.0
     group: str = "loopback"
 
     @property
     def text(self):
         """What is done, in words."""
-        return self.title.format(mebibytes=self.size // MIB, count=self.count)
+        sizes = {"mebibytes": self.size // MIB, "gibibytes": self.size / GIB}
+        return self.title.format(**sizes, count=self.count)
 
     @property
     def is_transfer(self):
@@ -62,7 +72,8 @@ TRANSFERS = {
 
 def scenarios():
     """Return all scenarios by name."""
-    return {scenario.name: scenario for scenario in (*_transfers(), *_small(), *_growth())}
+    every = (*_transfers(), *_small(), *_growth(), *_sink())
+    return {scenario.name: scenario for scenario in every}
 
 
 def _transfers():
@@ -77,7 +88,7 @@ def _transfers():
                 operation,
                 128 * MIB,
                 link,
-                repeat=3,
+                patience=11.0,
                 group="wan",
             )
 
@@ -112,13 +123,10 @@ def _small():
             4 * KIB,
             count=2000,
             threads=16,
-            repeat=3,
             group="small",
         )
     chunks = "{mebibytes} MiB uploaded in chunks of 64 bytes"
-    yield Scenario(
-        "tiny-chunks", chunks, "upload_stream", 12 * MIB, chunk=64, repeat=3, group="small"
-    )
+    yield Scenario("tiny-chunks", chunks, "upload_stream", 12 * MIB, chunk=64, group="small")
     yield Scenario("list", "listing {count:,} keys", "list_keys", 16, count=5000, group="keys")
     yield Scenario(
         "delete", "deleting {count:,} keys", "delete_keys", 16, count=5000, repeat=2, group="keys"
@@ -133,6 +141,20 @@ def _growth():
                 f"{{mebibytes:,}} MiB {TRANSFERS[operation]}, loopback",
                 operation,
                 size * MIB,
-                repeat=3 if size <= 1024 else 1,
+                clients=GROWTH_CLIENTS,
+                repeat=3,
                 group="growth",
             )
+
+
+def _sink():
+    yield Scenario(
+        "sink",
+        "{gibibytes:g} GiB upload of a stream of unknown size, to a server that keeps nothing",
+        "upload_stream",
+        60 * GIB,
+        server="sink",
+        clients=("aurora",),
+        repeat=1,
+        group="sink",
+    )

@@ -1,19 +1,20 @@
 """What surrounds a run: the bucket, the objects and files it needs, and its clean-up."""
 
 import shutil
-import subprocess
 import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
+import obstore
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
+from obstore.store import S3Store
 
 from benchmarks.sources import small_body, write_file
 
-THREADS = 8
+THREADS = 16
 WARM_UPS = 3
 #: Objects of at least this size are removed from the cluster's memory before anything goes on.
 GARBAGE = 64 * 1024**2
@@ -27,20 +28,20 @@ def memory_directory():
 class Stage:
     """A bucket of one cluster, and a scratch directory.
 
-    :param cluster: A running cluster.
+    :param server: One of :mod:`benchmarks.servers`.
     :param scenario: What is about to be measured.
     """
 
-    def __init__(self, cluster, scenario):
-        self.cluster = cluster
+    def __init__(self, server, scenario):
+        self.server = server
         self.scenario = scenario
         self.bucket = f"bench-{uuid.uuid4().hex[:8]}"
         self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=memory_directory()))
         self._client = boto3.client(
             "s3",
-            endpoint_url=cluster.endpoint,
-            aws_access_key_id=cluster.owner.access_key,
-            aws_secret_access_key=cluster.owner.secret_key,
+            endpoint_url=server.endpoint,
+            aws_access_key_id=server.owner.access_key,
+            aws_secret_access_key=server.owner.secret_key,
             region_name="us-east-1",
             config=Config(max_pool_connections=THREADS),
         )
@@ -127,17 +128,15 @@ class Stage:
             self._put_small([f"warm/{number}"])
 
     def _collect_garbage(self):
-        """Free deleted data now, not while the next client is measured."""
         if self.scenario.size >= GARBAGE:
-            command = ["radosgw-admin", "-c", str(self.cluster.directory / "ceph.conf")]
-            subprocess.run([*command, "gc", "process", "--include-all"], capture_output=True)
+            self.server.collect_garbage()
 
     def _target(self, port):
         return {
-            "host": self.cluster.host,
+            "host": self.server.host,
             "port": port,
-            "access_key": self.cluster.owner.access_key,
-            "secret_key": self.cluster.owner.secret_key,
+            "access_key": self.server.owner.access_key,
+            "secret_key": self.server.owner.secret_key,
             "bucket": self.bucket,
             "options": {},
         }
@@ -150,9 +149,18 @@ class Stage:
         path.unlink()
 
     def _put_small(self, keys):
+        """Upload small objects; through a native client, because boto3 takes ten times as long."""
+        store = S3Store(
+            self.bucket,
+            endpoint=self.server.endpoint,
+            access_key_id=self.server.owner.access_key,
+            secret_access_key=self.server.owner.secret_key,
+            region="us-east-1",
+            client_options={"allow_http": True},
+        )
+
         def put(key):
-            body = small_body(key, self.scenario.size)
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=body)
+            obstore.put(store, key, small_body(key, self.scenario.size))
 
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(put, keys))

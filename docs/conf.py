@@ -7,7 +7,7 @@ from pathlib import Path
 import libcloud_aurora
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "_extensions"))
+sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]  # the second for benchmarks
 
 project = "libcloud-aurora"
 author = "The libcloud-aurora authors"
@@ -15,6 +15,7 @@ project_copyright = "2026, the libcloud-aurora authors"
 version = release = libcloud_aurora.__version__
 
 extensions = [
+    "benchmark_page",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
     "tables",

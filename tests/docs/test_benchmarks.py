@@ -6,6 +6,7 @@ from pathlib import Path
 
 import docutils.core
 import pytest
+from libcloud.storage.base import Container
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FIELDS = ("wall", "cpu", "memory")
@@ -26,7 +27,8 @@ def benchmarks():
 
 def run(number):
     """Return the figures of one made-up run."""
-    return {"wall": 1.5 * number, "cpu": 0.5 * number, "memory": 5 * number << 20}
+    figures = {"wall": 1.5 * number, "cpu": 0.5 * number, "memory": 5 * number << 20}
+    return {**figures, "system": 0.1 * number, "server_cpu": 0.2}
 
 
 def record(scenario, number):
@@ -36,7 +38,8 @@ def record(scenario, number):
     runs["minio"] = [{"fails": "OSError: `no` <way> *out*"}]
     described = {**scenario._asdict(), "title": scenario.text, "link": scenario.link._asdict()}
     requests = dict.fromkeys(CLIENTS, counters) | {"minio": None}
-    return {"runs": runs, "requests": requests, **described}
+    date = "2026-01-02T03:04:05+00:00"
+    return {"date": date, "runs": runs, "requests": requests, **described}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,7 @@ def document(benchmarks):
             "load before": 0.0,
         },
         "versions": {"Python": "3.11"},
+        "hashes": {"md5": 5e8, "sha256": 1e9},
         "imports": {"libcloud_aurora": 0.2, "libcloud.storage.drivers.s3": 0.1},
         "network": [{"link": "slow", "round trip ms": 40.5}, {"link": "far", "round trip ms": 201}],
         "results": records,
@@ -124,3 +128,91 @@ def test_goals_are_judged_by_the_results(benchmarks, document):
     assert Ratio("list", "cpu", ("boto3",), ratio).verdict(found).reached
     assert not Ratio("list", "cpu", ("boto3",), ratio * 0.99).verdict(found).reached
     assert Ratio("list", "cpu", ("minio",), 1.0).verdict(found) is None
+
+
+def test_gap_adds_up_to_the_cpu_time(benchmarks, document):
+    """Hashing, the rest of user time and system time are all of the difference in CPU time."""
+    _, results, _ = benchmarks
+    from benchmarks.gap import gap
+
+    found = results.Results(document)
+    ours, theirs = (found.median("list", client, "cpu") for client in ("aurora", "obstore"))
+
+    one = gap(found, found.records["list"], "obstore")
+
+    assert one.hashing + one.python + one.kernel == pytest.approx(ours - theirs)
+
+
+def test_part_sizes_of_the_sink_are_on_the_page(benchmarks, document):
+    """How many parts of which size arrived is said in words."""
+    page, _, _ = benchmarks
+    runs = {"aurora": [{**run(1), "sizes": [[5 << 20, 1000], [18 << 20, 7]]}]}
+
+    assert page.part_sizes({"runs": runs}) == [
+        "1,007 parts arrived: 1,000 of 5 MiB, 7 of 18 MiB.",
+        "",
+    ]
+
+
+def test_every_missed_goal_needs_its_reason(benchmarks, document):
+    """A missed goal without a reason is found, and so is a reason for a goal that is kept."""
+    _, results, _ = benchmarks
+    from benchmarks.goals import unexplained, verdicts
+
+    found = results.Results(document)
+    kept = next(one.name for one in verdicts(found) if one.reached)
+    missed = [one.name for one in verdicts(found) if not one.reached]
+
+    assert unexplained(found, {kept: "Because."}) == (missed, [kept])
+    assert unexplained(found, dict.fromkeys(missed, "Because.")) == ([], [])
+
+
+def test_committed_results_are_whole_and_explained(benchmarks):
+    """What is committed is whole, not a quick run, and each missed goal has its reason."""
+    _, results, scenarios = benchmarks
+    from benchmarks.goals import unexplained
+    from benchmarks.why import WHY
+
+    for path in results.DIRECTORY.glob("*.json"):
+        document = results.load(path).document
+        assert not document["quick"], path
+        assert {one["name"] for one in document["results"]} == set(scenarios.scenarios()), path
+    if any(results.DIRECTORY.glob("*.json")):
+        assert unexplained(results.newest(), WHY) == ([], [])
+    else:
+        assert not WHY
+
+
+def test_a_record_replaces_the_earlier_one(benchmarks, document):
+    """A scenario measured again takes the place of its earlier record, and the order stays."""
+    _, _, scenarios = benchmarks
+    from benchmarks.merging import merge
+
+    names = list(scenarios.scenarios())
+    merged = {"results": document["results"][1:]}
+    for record in (document["results"][0], {**document["results"][1], "date": "later"}):
+        merge(merged, record)
+
+    assert [one["name"] for one in merged["results"]] == names
+    assert merged["results"][1]["date"] == "later"
+
+
+def test_sink_answers_with_the_etags_of_what_arrives(benchmarks, cls):
+    """A stream to the sink has the size and ETag that the driver expects, and leaves nothing."""
+    from benchmarks.servers import serving
+
+    with serving("sink", "") as sink, cls("key", "secret", False, sink.host, sink.port) as driver:
+        use_sink(sink, Container("bucket", None, driver))
+
+
+def use_sink(sink, container):
+    """Upload, look up, list and delete."""
+    obj = container.upload_object_via_stream([bytes(6 << 20)] * 2, "key")
+
+    facts = sink.facts()
+    assert facts["bytes"] == obj.size == 12 << 20
+    assert facts["sizes"] == [[2 << 20, 1], [5 << 20, 2]]
+    assert container.get_object("key").hash == obj.hash
+    assert container.list_objects()[0].size == obj.size
+    assert obj.delete()
+    assert container.list_objects() == []
