@@ -17,7 +17,7 @@ from libcloud_aurora._retry import Retrier
 from libcloud_aurora._settings import Settings, warn_unknown
 from libcloud_aurora._signing import Signer
 from libcloud_aurora._target import Target
-from libcloud_aurora.config import MIN_PART_SIZE, TransferConfig
+from libcloud_aurora.config import MAX_CONCURRENCY, MIN_PART_SIZE
 from libcloud_aurora.connection import AuroraObjectsConnection
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Foundation(BaseS3StorageDriver):
         proxy_url: str | None = None,
         *,
         ex_part_size: int = MIN_PART_SIZE,
-        ex_max_concurrency: int = TransferConfig.max_concurrency,
+        ex_max_concurrency: int = MAX_CONCURRENCY,
         ex_max_attempts: int = 5,
         ex_verify: bool = True,
         ex_verify_ssl: bool | str = True,

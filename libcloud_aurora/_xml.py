@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 #: Largest document read from a server, in bytes: a page of 5,000 long keys stays well below.
 MAX_DOCUMENT_SIZE = 64 * 1024**2
@@ -27,6 +26,9 @@ _NAMESPACE = re.compile(r'\sxmlns=(?:"[^"]*"|\'[^\']*\')')
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,10}));")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9a-fA-F]+);)")
+
+#: A carriage return would be read as a line feed, and so name another key.
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 
 
 class MalformedXMLError(ValueError):
@@ -156,7 +158,7 @@ def delete_row_size(key: str) -> int:
 
 
 def _delete_row(key: str) -> str:
-    return f"<Object><Key>{escape(key, {chr(13): '&#13;'})}</Key></Object>"
+    return f"<Object><Key>{key.translate(_ESCAPES)}</Key></Object>"
 
 
 def can_carry(key: str) -> bool:
@@ -167,7 +169,7 @@ def can_carry(key: str) -> bool:
 def complete_multipart(parts: Iterable[tuple[int, str]]) -> bytes:
     """Return the body of CompleteMultipartUpload, compact: 10,000 parts stay below 1 MiB."""
     rows = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag.translate(_ESCAPES)}</ETag></Part>"
         for number, etag in parts
     )
     return f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()
