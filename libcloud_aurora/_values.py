@@ -165,7 +165,8 @@ def object_from_headers(
 
 def object_from_row(row: Mapping[str, str], name: str, container: Container, driver: Any) -> Object:
     """Return the object that one row of a listing describes."""
-    extra: dict[str, Any] = {"last_modified": row.get("LastModified"), "etag": row.get("ETag")}
+    etag = row.get("ETag")
+    extra: dict[str, Any] = {"last_modified": row.get("LastModified"), "etag": etag}
     if "StorageClass" in row:
         extra["storage_class"] = row["StorageClass"]
     if "Owner/ID" in row:
@@ -173,7 +174,7 @@ def object_from_row(row: Mapping[str, str], name: str, container: Container, dri
     return Object(
         name=name,
         size=int(row["Size"]),
-        hash=strip_etag(row.get("ETag")),
+        hash=strip_etag(etag),
         extra=extra,
         meta_data={},
         container=container,

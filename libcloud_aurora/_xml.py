@@ -13,6 +13,8 @@ from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from libcloud_aurora._rows import cut_rows
+
 #: Largest document read from a server, in bytes: a page of 5,000 long keys stays well below.
 MAX_DOCUMENT_SIZE = 64 * 1024**2
 #: Most elements of one document, so that a document of empty elements stays cheap.
@@ -36,7 +38,12 @@ class MalformedXMLError(ValueError):
 
 
 class Page(NamedTuple):
-    """One page of a listing: rows of texts by element name, prefixes, and whether more follow."""
+    """
+    One page of a listing.
+
+    :param rows: Texts by name of element.
+    :param fields: Texts of all that is no row.
+    """
 
     rows: list[dict[str, str]]
     prefixes: list[str]
@@ -55,13 +62,21 @@ def parse(body: bytes, *, namespaces: bool = False) -> ElementTree.Element:
 
     :raises MalformedXMLError: if it is none, or hostile.
     """
+    return _element(_read(body), namespaces=namespaces)
+
+
+def _read(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     if "<!DOCTYPE" in text or "<!ENTITY" in text or text.count("<") > 2 * MAX_ELEMENTS:
         raise MalformedXMLError("a document type, or far too many elements")
+    return text
+
+
+def _element(text: str, *, namespaces: bool = False) -> ElementTree.Element:
     if not namespaces:
         text = _NAMESPACE.sub("", text, count=1)
     try:
-        return ElementTree.fromstring(text)  # noqa: S314 - no DTD, few elements: checked above
+        return ElementTree.fromstring(text)  # noqa: S314 - no DTD, few elements: see _read
     except (ElementTree.ParseError, ValueError):
         pass
     try:
@@ -115,21 +130,29 @@ def page(
     :param needs: Fields that every row must have.
     :raises MalformedXMLError: if the document is another one.
     """
-    document = parse(body)
+    text = _read(body)
+    rows, text = cut_rows(text) if row == "Contents" else ([], text)
+    document = _element(text)
     roots = (root,) if isinstance(root, str) else root
     if document.tag not in roots:
         raise MalformedXMLError(f"<{document.tag}> where <{roots[0]}> belongs")
+    rows = rows or _rows(document, row, needs)
+    prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
+    fields = _texts(document)
+    fields.pop(row, None)
+    truncated = fields.get("IsTruncated", "").lower() == "true"
+    if truncated and not (rows or prefixes):
+        raise MalformedXMLError("a page with nothing on it that says there is more")
+    return Page(rows, prefixes, truncated, fields)
+
+
+def _rows(document: ElementTree.Element, row: str, needs: tuple[str, ...]) -> list[dict[str, str]]:
     rows = [_row(element) for element in document.iter(row)]
     for texts in rows:
         for name in needs:
             if name not in texts or (name in _NUMBERS and whole_number(texts[name]) is None):
                 raise MalformedXMLError(f"a <{row}> whose <{name}> is {texts.get(name)!r}")
-    prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
-    fields = _texts(document)
-    truncated = fields.get("IsTruncated", "").lower() == "true"
-    if truncated and not (rows or prefixes):
-        raise MalformedXMLError("a page with nothing on it that says there is more")
-    return Page(rows, prefixes, truncated, fields)
+    return rows
 
 
 def text_of(body: bytes, *names: str) -> str:
