@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +63,7 @@ def appearing(target: Path, size: int | None) -> Iterator[int]:
     Nothing is left of it if the block fails, directories made for it included.
     """
     made = _make_parents(target.parent)
-    temporary = hidden(target, f"{secrets.token_hex(8)}.part")
+    temporary = hidden(target, f"{os.urandom(8).hex()}.part")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:

@@ -13,7 +13,7 @@ from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import S3MultipartUpload
 
 from libcloud_aurora._parallel import Gate, Workers
-from libcloud_aurora._paths import bucket_path
+from libcloud_aurora._paths import bucket_path, unquote_keys
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._target import read_uploads
 from libcloud_aurora._values import object_from_row
@@ -78,7 +78,7 @@ class Listing:
         fetch = partial(self._object_page, bucket_path(container.name, self._driver), params)
         page = fetch(limit) if limit else EMPTY_PAGE
         while page.rows or page.prefixes:
-            names = [unquote(row["Key"]) for row in page.rows]
+            names = unquote_keys([row["Key"] for row in page.rows])
             limit -= len(names)
             last = max([*names[-1:], *page.prefixes[-1:]])
             if page.is_truncated and last <= params.get("marker", ""):

@@ -6,43 +6,60 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from libcloud_aurora._signing import Credentials
 from libcloud_aurora.config import RetryPolicy, TransferConfig, check_number
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: A name or an address of IPv4, or an address of IPv6.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """
-    What a driver was made with; another one made with the same is its copy.
-
-    :raises ValueError: naming the argument that is wrong.
-    """
-
+class _Arguments(NamedTuple):
     key: str
-    secret: str = field(repr=False)
+    secret: str
     secure: bool
     host: str
     port: int | None
     api_version: str | None
     region: str | None
-    token: str | None = field(repr=False)
+    token: str | None
     timeout: float | None
     retry_delay: float | None
     backoff: float | None
-    proxy_url: str | None = field(repr=False)
+    proxy_url: str | None
     ex_part_size: int
     ex_max_concurrency: int | None
     ex_max_attempts: int
     ex_verify: bool
     ex_verify_ssl: bool | str
 
-    def __post_init__(self) -> None:
+
+class Settings(_Arguments):
+    """
+    What a driver was made with; another one made with the same is its copy.
+
+    :raises ValueError: naming the argument that is wrong.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, **arguments: Any) -> Self:
+        made = super().__new__(cls, **arguments)
+        made._check()
+        return made
+
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
+        return (), self._asdict()
+
+    def __repr__(self) -> str:
+        """Show what is no secret: a proxy's URL may hold a password."""
+        return f"Settings(key={self.key!r}, host={self.host!r}, port={self.port!r})"
+
+    def _check(self) -> None:
         for name in ("key", "secret"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value:
@@ -71,7 +88,7 @@ class Settings:
 
     def arguments(self) -> dict[str, Any]:
         """Return what to give a constructor to get the same settings."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        return self._asdict()
 
     @property
     def credentials(self) -> Credentials:

@@ -9,9 +9,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
+from typing import NamedTuple
 from urllib.parse import quote
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -45,22 +45,27 @@ def canonical_query(params: Mapping[str, object]) -> str:
     return "&".join(f"{name}={value}" for name, value in pairs)
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What signs a request. Its ``repr`` shows the access key only."""
 
     access_key: str
-    secret_key: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
+    secret_key: str
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(access_key={self.access_key!r})"
 
 
-@dataclass(frozen=True)
 class Signer:
     """Signs requests for one region."""
 
-    credentials: Credentials
-    region: str = "us-east-1"
-    _keys: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    def __init__(self, credentials: Credentials, region: str = "us-east-1") -> None:
+        self.credentials = credentials
+        self.region = region
+        self._keys: dict[str, bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"Signer({self.credentials!r}, region={self.region!r})"
 
     def headers(
         self,

@@ -27,6 +27,8 @@ from libcloud_aurora._signing import escape_dots
 IDLE_SECONDS = 30.0
 #: Bytes handed to the socket at once; each slice has the whole timeout.
 SLICE_SIZE = 1024**2
+#: Bytes of a body up to which it is sent together with the head of its request.
+JOINED_SIZE = 64 * 1024
 #: Connections kept for reuse.
 POOL_SIZE = 256
 
@@ -34,12 +36,27 @@ _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
 class _Slices:
-    """Connection that sends large bodies in slices and acknowledges answers at once."""
+    """Connection that sends slices of large bodies, small ones with their head; acknowledges."""
 
     sock: socket.socket | None
     idle_since = 0.0
+    _waits_for_body = False
+    _head = b""
+
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Send a request; one segment wakes the server once, two wake it twice."""
+        small = isinstance(body, (bytes, bytearray, memoryview)) and len(body) <= JOINED_SIZE
+        self._waits_for_body = small and len(body) > 0
+        self._head = b""  # a request that was interrupted may have left one
+        super().request(method, url, body, *args, **kwargs)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
+        if self._waits_for_body:
+            self._waits_for_body = False
+            self._head = data
+            return
+        if self._head:
+            data, self._head = b"".join((self._head, data)), b""
         if isinstance(data, (bytes, bytearray, memoryview)) and len(data) > SLICE_SIZE:
             view = memoryview(data)
             for offset in range(0, len(view), SLICE_SIZE):
@@ -194,7 +211,7 @@ class AuroraTransport(LibcloudConnection):
         name = f"[{host}]" if ":" in host else host
         self.host = f"{'https' if secure else 'http'}://{name}:{port}"
         self.verify_ssl = self._certificates(verify_ssl)
-        self.proxies = dict(self.session.proxies) or get_environ_proxies(self.host)
+        self._use_proxies(dict(self.session.proxies) or get_environ_proxies(self.host))
         if adapter is not None:
             self.session.mount("http://", adapter)
             self.session.mount("https://", adapter)
@@ -209,7 +226,11 @@ class AuroraTransport(LibcloudConnection):
 
     def set_http_proxy(self, proxy_url: str) -> None:
         super().set_http_proxy(proxy_url=proxy_url)  # type: ignore[no-untyped-call]
-        self.proxies = dict(self.session.proxies)
+        self._use_proxies(dict(self.session.proxies))
+
+    def _use_proxies(self, proxies: dict[str, str]) -> None:
+        self.proxies = proxies
+        self._absolute = self.host.startswith("http:") and bool(select_proxy(self.host, proxies))
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         self.prepared_request(method, url, *args, **kwargs)
@@ -224,7 +245,7 @@ class AuroraTransport(LibcloudConnection):
         stream: bool = False,
         **_: Any,
     ) -> None:
-        if self.host.startswith("http:") and select_proxy(self.host, self.proxies):
+        if self._absolute:
             path, mark, query = url.partition("?")
             url = escape_dots(path) + mark + query  # urllib3 collapses dots in a proxy's URLs
         prepared = requests.PreparedRequest()

@@ -23,6 +23,7 @@ _DESCRIBING = frozenset(
 )
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: libcloud's names for Amazon's storage classes, which Amazon writes in capitals.
 _LIBCLOUD_CLASSES = frozenset(
     {
@@ -122,7 +123,7 @@ def wire_value(name: str, value: Any) -> str:
     if not _TOKEN.fullmatch(name):
         raise ValueError(f"header name {name!r} is not valid: ASCII letters, digits and '-' only")
     text = str(value)
-    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+    if _CONTROL.search(text):
         raise ValueError(f"header {name!r} must not hold control characters: {text!r}")
     return text.strip(" ").encode().decode("latin-1")
 
@@ -165,7 +166,8 @@ def object_from_headers(
 
 def object_from_row(row: Mapping[str, str], name: str, container: Container, driver: Any) -> Object:
     """Return the object that one row of a listing describes."""
-    extra: dict[str, Any] = {"last_modified": row.get("LastModified"), "etag": row.get("ETag")}
+    etag = row.get("ETag")
+    extra: dict[str, Any] = {"last_modified": row.get("LastModified"), "etag": etag}
     if "StorageClass" in row:
         extra["storage_class"] = row["StorageClass"]
     if "Owner/ID" in row:
@@ -173,7 +175,7 @@ def object_from_row(row: Mapping[str, str], name: str, container: Container, dri
     return Object(
         name=name,
         size=int(row["Size"]),
-        hash=strip_etag(row.get("ETag")),
+        hash=strip_etag(etag),
         extra=extra,
         meta_data={},
         container=container,

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
+
+from libcloud_aurora._rows import cut_rows
 
 #: Largest document read from a server, in bytes: a page of 5,000 long keys stays well below.
 MAX_DOCUMENT_SIZE = 64 * 1024**2
@@ -28,13 +29,21 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,10}));")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]+|#x[0-9a-fA-F]+);)")
 
+#: A carriage return would be read as a line feed, and so name another key.
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+
 
 class MalformedXMLError(ValueError):
     """The bytes are not an S3 document."""
 
 
 class Page(NamedTuple):
-    """One page of a listing: rows of texts by element name, prefixes, and whether more follow."""
+    """
+    One page of a listing.
+
+    :param rows: Texts by name of element.
+    :param fields: Texts of all that is no row.
+    """
 
     rows: list[dict[str, str]]
     prefixes: list[str]
@@ -53,13 +62,21 @@ def parse(body: bytes, *, namespaces: bool = False) -> ElementTree.Element:
 
     :raises MalformedXMLError: if it is none, or hostile.
     """
+    return _element(_read(body), namespaces=namespaces)
+
+
+def _read(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     if "<!DOCTYPE" in text or "<!ENTITY" in text or text.count("<") > 2 * MAX_ELEMENTS:
         raise MalformedXMLError("a document type, or far too many elements")
+    return text
+
+
+def _element(text: str, *, namespaces: bool = False) -> ElementTree.Element:
     if not namespaces:
         text = _NAMESPACE.sub("", text, count=1)
     try:
-        return ElementTree.fromstring(text)  # noqa: S314 - no DTD, few elements: checked above
+        return ElementTree.fromstring(text)  # noqa: S314 - no DTD, few elements: see _read
     except (ElementTree.ParseError, ValueError):
         pass
     try:
@@ -113,21 +130,29 @@ def page(
     :param needs: Fields that every row must have.
     :raises MalformedXMLError: if the document is another one.
     """
-    document = parse(body)
+    text = _read(body)
+    rows, text = cut_rows(text) if row == "Contents" else ([], text)
+    document = _element(text)
     roots = (root,) if isinstance(root, str) else root
     if document.tag not in roots:
         raise MalformedXMLError(f"<{document.tag}> where <{roots[0]}> belongs")
+    rows = rows or _rows(document, row, needs)
+    prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
+    fields = _texts(document)
+    fields.pop(row, None)
+    truncated = fields.get("IsTruncated", "").lower() == "true"
+    if truncated and not (rows or prefixes):
+        raise MalformedXMLError("a page with nothing on it that says there is more")
+    return Page(rows, prefixes, truncated, fields)
+
+
+def _rows(document: ElementTree.Element, row: str, needs: tuple[str, ...]) -> list[dict[str, str]]:
     rows = [_row(element) for element in document.iter(row)]
     for texts in rows:
         for name in needs:
             if name not in texts or (name in _NUMBERS and whole_number(texts[name]) is None):
                 raise MalformedXMLError(f"a <{row}> whose <{name}> is {texts.get(name)!r}")
-    prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
-    fields = _texts(document)
-    truncated = fields.get("IsTruncated", "").lower() == "true"
-    if truncated and not (rows or prefixes):
-        raise MalformedXMLError("a page with nothing on it that says there is more")
-    return Page(rows, prefixes, truncated, fields)
+    return rows
 
 
 def text_of(body: bytes, *names: str) -> str:
@@ -156,7 +181,7 @@ def delete_row_size(key: str) -> int:
 
 
 def _delete_row(key: str) -> str:
-    return f"<Object><Key>{escape(key, {chr(13): '&#13;'})}</Key></Object>"
+    return f"<Object><Key>{key.translate(_ESCAPES)}</Key></Object>"
 
 
 def can_carry(key: str) -> bool:
@@ -167,7 +192,7 @@ def can_carry(key: str) -> bool:
 def complete_multipart(parts: Iterable[tuple[int, str]]) -> bytes:
     """Return the body of CompleteMultipartUpload, compact: 10,000 parts stay below 1 MiB."""
     rows = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag.translate(_ESCAPES)}</ETag></Part>"
         for number, etag in parts
     )
     return f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()

@@ -1,9 +1,15 @@
-"""Frozen settings, checked when they are made. Sizes are bytes, times are seconds."""
+"""Frozen settings, checked when they are made. Sizes are bytes, times are seconds.
+
+They are named tuples, because importing :mod:`dataclasses`, and the code it writes for each class,
+took as long as all other imports of this package.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MIB = 1024**2
 GIB = 1024**3
@@ -51,8 +57,13 @@ def check_number(
         raise ValueError(f"{name} must be {kind} {limit}, not {value!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TransferConfig:
+class _Transfer(NamedTuple):
+    part_size: int
+    max_concurrency: int | None
+    verify: bool
+
+
+class TransferConfig(_Transfer):
     """
     How objects are cut and moved.
 
@@ -63,18 +74,21 @@ class TransferConfig:
     :raises ValueError: naming the driver's argument.
     """
 
-    part_size: int = MIN_PART_SIZE
-    max_concurrency: int | None = None
-    verify: bool = True
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        check_number(
-            "ex_part_size", self.part_size, low=MIN_PART_SIZE, high=MAX_PART_SIZE, integer=True
-        )
-        if self.max_concurrency is not None:
-            check_number("ex_max_concurrency", self.max_concurrency, low=1, high=256, integer=True)
-        if not isinstance(self.verify, bool):
-            raise ValueError(f"ex_verify must be True or False, not {self.verify!r}")
+    def __new__(
+        cls,
+        *,
+        part_size: int = MIN_PART_SIZE,
+        max_concurrency: int | None = None,
+        verify: bool = True,
+    ) -> Self:
+        check_number("ex_part_size", part_size, low=MIN_PART_SIZE, high=MAX_PART_SIZE, integer=True)
+        if max_concurrency is not None:
+            check_number("ex_max_concurrency", max_concurrency, low=1, high=256, integer=True)
+        if not isinstance(verify, bool):
+            raise ValueError(f"ex_verify must be True or False, not {verify!r}")
+        return super().__new__(cls, part_size, max_concurrency, verify)
 
     @property
     def file_concurrency(self) -> int:
@@ -87,8 +101,14 @@ class TransferConfig:
         return self.max_concurrency or STREAM_CONCURRENCY
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetryPolicy:
+class _Retry(NamedTuple):
+    max_attempts: int
+    delay_seconds: float
+    backoff: float
+    max_delay_seconds: float
+
+
+class RetryPolicy(_Retry):
     """
     How often and how patiently one request is repeated.
 
@@ -99,15 +119,20 @@ class RetryPolicy:
     :raises ValueError: naming the driver's argument.
     """
 
-    max_attempts: int = 5
-    delay_seconds: float = 0.5
-    backoff: float = 2.0
-    max_delay_seconds: float = 20.0
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        check_number("ex_max_attempts", self.max_attempts, low=1, high=100, integer=True)
-        check_number("retry_delay", self.delay_seconds, low=0, high=3600)
-        check_number("backoff", self.backoff, low=1, high=100)
+    def __new__(
+        cls,
+        *,
+        max_attempts: int = 5,
+        delay_seconds: float = 0.5,
+        backoff: float = 2.0,
+        max_delay_seconds: float = 20.0,
+    ) -> Self:
+        check_number("ex_max_attempts", max_attempts, low=1, high=100, integer=True)
+        check_number("retry_delay", delay_seconds, low=0, high=3600)
+        check_number("backoff", backoff, low=1, high=100)
+        return super().__new__(cls, max_attempts, delay_seconds, backoff, max_delay_seconds)
 
     def pause_seconds(self, attempt: int, *, fraction: float, retry_after: float = 0.0) -> float:
         """

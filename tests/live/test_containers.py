@@ -7,6 +7,8 @@ from libcloud.storage.base import Container, Object
 from libcloud.storage.types import ContainerDoesNotExistError
 from live.oracle import stored_keys
 
+from libcloud_aurora._rows import cut_rows
+
 CONTROL = {998: "\x01", 999: "\x1f", 1000: "\ufffe", 1001: "\n", 1998: "\x02", 2000: " "}
 CROWD = sorted((f"{i:05}{CONTROL.get(i, '')}" for i in range(2300)), key=str.encode)
 
@@ -73,6 +75,14 @@ def test_thousands_of_keys(driver, crowd):
     container = driver.get_container(crowd)
     assert names(driver.iterate_container_objects(container)) == CROWD
     assert names(container.list_objects()) == CROWD
+
+
+def test_a_page_has_the_form_that_is_read_at_once(driver, crowd):
+    """All 1,000 rows of this radosgw's page have the form that needs no parser."""
+    page = driver.connection.request(f"/{crowd}", params={"encoding-type": "url"})
+    rows, rest = cut_rows(page.body)
+    assert len(rows) == 1000
+    assert len(rest) < 1000
 
 
 @ex_prefix_is_deprecated

@@ -13,6 +13,7 @@ PACKAGE = Path(libcloud_aurora.__file__).parent
 ORDER = [
     "config",
     "parts",
+    "_rows",
     "_xml",
     "_clock",
     "errors",

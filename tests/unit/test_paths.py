@@ -3,10 +3,10 @@
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from libcloud_aurora._paths import bucket_path, quote_key
+from libcloud_aurora._paths import bucket_path, quote_key, unquote_keys
 from libcloud_aurora.errors import InvalidBucketNameError, InvalidKeyError
 
 KEYS = {
@@ -118,3 +118,11 @@ def test_a_bucket_path_has_one_segment(name):
     assert unquote(path) == "/" + name
     assert not set(path[1:]) & set("/?#")
     assert path not in ("/", "/.", "/..")
+
+
+@given(st.lists(st.text("abc%0123456789EF/\u20ac\0", max_size=12), min_size=1, max_size=5))
+@example(["%E2%82", "%AC", "a%00b"])
+@example(["%E2%82", "%AC", ""])
+def test_the_keys_of_a_page_are_decoded_one_by_one(quoted):
+    """Keys decoded together are what each would be alone, whatever a server sends."""
+    assert unquote_keys(quoted) == [unquote(each) for each in quoted]

@@ -23,6 +23,13 @@ class Wire:
     def __init__(self):
         self.sent, self.sock = [], None
 
+    def request(self, method, url, body=None, *, fails=False):
+        self.send(b"%b %b\r\n\r\n" % (method.encode(), url.encode()))
+        if fails:
+            raise KeyboardInterrupt
+        if body:
+            self.send(body)
+
     def send(self, data):
         self.sent.append(bytes(data) if not hasattr(data, "read") else data)
 
@@ -57,6 +64,36 @@ def test_large_bodies_go_in_slices(kind, size, slices):
     connection = Sliced()
     connection.send(kind(bytes(size)))
     assert [len(piece) for piece in connection.sent] == slices
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_small_bodies_go_with_their_head(kind):
+    """The head of a request and a body of up to 64 KiB leave together, larger ones apart."""
+    connection = Sliced()
+    connection.request("PUT", "/a", body=kind(b"small"))
+    connection.request("PUT", "/b", body=kind(bytes(65_536)))
+    assert connection.sent == [b"PUT /a\r\n\r\nsmall", b"PUT /b\r\n\r\n" + bytes(65_536)]
+    connection.sent.clear()
+    connection.request("PUT", "/c", body=kind(bytes(65_537)))
+    assert connection.sent == [b"PUT /c\r\n\r\n", bytes(65_537)]
+
+
+@pytest.mark.parametrize("body", [None, b""])
+def test_requests_without_a_body_go_at_once(body):
+    """What has no body is not kept waiting for one."""
+    connection = Sliced()
+    connection.request("GET", "/", body=body)
+    assert connection.sent == [b"GET /\r\n\r\n"]
+
+
+def test_an_interrupted_request_leaves_nothing_to_the_next():
+    """The head of a request that ended before its body is never sent with another one."""
+    connection = Sliced()
+    with pytest.raises(KeyboardInterrupt):
+        connection.request("PUT", "/a", body=b"a", fails=True)
+    connection.request("GET", "/b")
+    connection.request("PUT", "/c", body=b"c")
+    assert connection.sent == [b"GET /b\r\n\r\n", b"PUT /c\r\n\r\nc"]
 
 
 def test_other_bodies_go_as_they_are():
