@@ -42,9 +42,8 @@ def checksums(client, driver, container_name, prefix=None):
     objects = driver.list_container_objects(container, prefix=prefix)
     names, sizes = [obj.name for obj in objects], [obj.size for obj in objects]
     [everywhere] = client.scatter([driver], broadcast=True, hash=False)
-    futures = client.map(
-        sha256_of, names, sizes, driver=everywhere, container_name=container_name, pure=False
-    )
+    common = {"driver": everywhere, "container_name": container_name}
+    futures = client.map(sha256_of, names, sizes, **common, pure=False)
     name_of = dict(zip(futures, names, strict=True))
     found, failures = {}, {}
     for future in tqdm(as_completed(futures), "hashing", len(futures), unit=" objects"):

@@ -32,8 +32,8 @@ def in_parallel(work, items, threads, title):
     """
     Call ``work(item, progress)`` for each item on some threads, under a progress bar.
 
-    ``work`` hands ``progress`` to the driver. After a Ctrl-C it cancels what is running: nothing
-    half done is left.
+    ``work`` hands ``progress`` to the driver. After a Ctrl-C it cancels what is running:
+    nothing half done is left.
 
     :return: How many are done, and pairs of an item that failed and its exception.
     """
