@@ -38,7 +38,7 @@ clean:
 
 # One stamp file per extra of pyproject.toml; -qq keeps pip's warnings about itself away.
 $(VENV)/.demo: EXTRAS := examples,server
-$(VENV)/.test: EXTRAS := test
+$(VENV)/.test: EXTRAS := test,dask
 $(VENV)/.lint: EXTRAS := lint
 $(VENV)/.types: EXTRAS := types
 $(VENV)/.docs: EXTRAS := docs

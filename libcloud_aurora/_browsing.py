@@ -9,14 +9,23 @@ from typing import Any
 from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import S3MultipartUpload
 
+from libcloud_aurora._containers import Containers
 from libcloud_aurora._multipart import MultipartDriver
 from libcloud_aurora.config import check_number
 
 
-class Browsing(MultipartDriver):
+class Browsing(Containers, MultipartDriver):
     """Listings of a driver."""
 
     def iterate_containers(self) -> Iterator[Container]:
+        """
+        Return an iterator of the account's containers.
+
+        :return: Containers; ``extra["creation_date"]`` is an ISO 8601 date.
+        :rtype: ``Iterator`` of :class:`~libcloud.storage.base.Container`
+
+        :raises InvalidCredentialsError: on the first step, if the keys are wrong.
+        """
         return self._listing().containers()
 
     def iterate_container_objects(
@@ -104,4 +113,22 @@ class Browsing(MultipartDriver):
     def ex_iterate_multipart_uploads(
         self, container: Container, prefix: str | None = None, delimiter: str | None = None
     ) -> Iterator[S3MultipartUpload]:
+        """
+        Return an iterator of the multipart uploads that are neither finished nor aborted.
+
+        :param container: Container instance.
+        :type container: :class:`~libcloud.storage.base.Container`
+
+        :param prefix: Only uploads of objects whose names start with it.
+        :type prefix: ``str``
+
+        :param delimiter: Leave out uploads of objects with this text after the prefix.
+        :type delimiter: ``str``
+
+        :return: Uploads with ``key``, the object's name; ``id``; and ``created_at``, an ISO 8601
+            date.
+        :rtype: ``Iterator`` of ``S3MultipartUpload``
+
+        :raises BucketNotFoundError: on the first step, if the container does not exist.
+        """
         return self._listing().uploads(container, prefix=prefix, delimiter=delimiter)

@@ -1,4 +1,4 @@
-"""The driver: libcloud's methods. Its extensions are in _extensions, its hooks in _multipart."""
+"""The driver: libcloud's methods. Containers are in _containers, extensions in _extensions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from libcloud.storage.base import Container, Object
 from libcloud.storage.types import Provider
 
-from libcloud_aurora import _files, _paths, _values
+from libcloud_aurora import _files, _values
 from libcloud_aurora._cdn import NoCDN
 from libcloud_aurora._download import Download
 from libcloud_aurora._extensions import Extensions
@@ -18,7 +18,6 @@ from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._sources import StreamParts
 from libcloud_aurora._stream import Stream, chunk_size_of
 from libcloud_aurora.connection import AuroraObjectsConnection
-from libcloud_aurora.errors import AccessDeniedError, BucketExistsError, BucketNotFoundError
 
 Progress = Callable[[int, "int | None"], object]
 
@@ -37,41 +36,6 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions):
     website = "https://www.pcextreme.com/aurora/objects"
     connectionCls = AuroraObjectsConnection
 
-    # Containers
-
-    def get_container(self, container_name: str) -> Container:
-        path = _paths.bucket_path(container_name, self)
-        self._request(path, method="HEAD")
-        return Container(name=container_name, extra={}, driver=self)
-
-    def create_container(self, container_name: str) -> Container:
-        path = _paths.bucket_path(container_name, self)
-        try:
-            self._request(path, method="HEAD")
-        except (BucketNotFoundError, AccessDeniedError):
-            self._create(path)
-            return Container(name=container_name, extra={}, driver=self)
-        raise BucketExistsError(
-            f"container {container_name!r} already exists.", driver=self, bucket=container_name
-        )
-
-    def _create(self, path: str) -> None:
-        """Create a container; one that an earlier attempt has created is ours."""
-        try:
-            self._request(path, method="PUT")
-        except BucketExistsError as error:
-            if len(error.history) < 2:
-                raise
-            self._request(path, method="HEAD")
-
-    def delete_container(self, container: Container) -> bool:
-        try:
-            self._request(self._get_container_path(container), method="DELETE")
-        except BucketNotFoundError as error:
-            if len(error.history) < 2:
-                raise
-        return True
-
     # Objects
 
     def get_object(self, container_name: str, object_name: str) -> Object:
@@ -81,6 +45,17 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions):
         return _values.object_from_headers(object_name, container, response.headers, self)
 
     def delete_object(self, obj: Object) -> bool:
+        """
+        Delete an object; one that does not exist counts as deleted.
+
+        :param obj: Object to delete.
+        :type obj: :class:`~libcloud.storage.base.Object`
+
+        :return: ``True``.
+        :rtype: ``bool``
+
+        :raises BucketNotFoundError: if its container does not exist.
+        """
         self._request(self._get_object_path(obj.container, obj.name), method="DELETE")
         return True
 

@@ -1,6 +1,9 @@
 """Run the scripts of examples/ as a user does, with the keys of some account."""
 
+import contextlib
+import hashlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +46,30 @@ def run(name, *arguments, environment, stdin=b"", expect=0):
     return output if expect == 0 else output + errors
 
 
+@contextlib.contextmanager
+def running(name, *arguments, environment):
+    """Start one example in a process group of its own, and yield the process."""
+    with subprocess.Popen(
+        [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def press_ctrl_c(process):
+    """Interrupt a program and its children as a terminal does; return the end of what it says."""
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)  # to the end: the last child has closed it, too
+    assert process.returncode == 1
+    return errors.decode().splitlines()[-1]
+
+
 def tree(directory):
     """Return everything in a directory: relative path to bytes, None for a directory."""
     return {
@@ -59,3 +86,20 @@ def make_tree(directory):
     (directory / "a" / "b").mkdir(parents=True)
     (directory / "a" / "b" / "text").write_text("line\n" * 100_000)
     return directory
+
+
+def make_many(directory, count):
+    """Fill a directory with many small files in a few directories, and return it."""
+    for number in range(count):
+        path = directory / f"{number % 7} żółw" / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(str(number).encode() * (number % 50))
+    return directory
+
+
+def checksums(directory):
+    """Return what the checksums example prints of a directory's files."""
+    files = {str(path.relative_to(directory.parent)): path for path in directory.rglob("*.txt")}
+    return [
+        f"{hashlib.sha256(files[name].read_bytes()).hexdigest()}  {name}" for name in sorted(files)
+    ]

@@ -1,10 +1,23 @@
 """Every file of examples/, run as a user runs it, against an S3 server on this machine."""
 
 import ast
+import os
 import re
+from pathlib import Path
 
+import parallel_upload
 import pytest
-from example_runs import EXAMPLES, make_tree, run, tree
+from example_runs import (
+    EXAMPLES,
+    checksums,
+    make_many,
+    make_tree,
+    press_ctrl_c,
+    run,
+    running,
+    tree,
+)
+from moto.s3.models import s3_backends
 
 
 @pytest.fixture
@@ -68,6 +81,105 @@ def test_directory_is_backed_up_and_restored(environment, container, tmp_path):
 
     assert "3 files" in output
     assert tree(restored) == tree(source)
+
+
+def test_many_files_go_up_and_come_back(environment, container, tmp_path):
+    """Every file and every byte comes back; what no object can be is named and does no harm."""
+    source, back = make_many(tmp_path / "źródło", 150), tmp_path / "back"
+    wanted = {f"{source.name}/{name}": data for name, data in tree(source).items()}
+    (source / "empty").mkdir()
+    (source / "link").symlink_to(source)
+    (source / "broken link").symlink_to("nowhere")
+    os.mkfifo(source / "pipe")
+
+    output = run("parallel_upload.py", source, container.name, environment=environment)
+    run(
+        *("parallel_upload.py", source, container.name, "--restore-to", back),
+        environment=environment,
+    )
+
+    assert {k: v for k, v in tree(back).items() if k != source.name} == wanted
+    assert "150 files done, 0 failed" in output
+    for name, what in (
+        ("empty", "an empty directory"),
+        ("link", "a symbolic link"),
+        ("broken link", "a symbolic link"),
+        ("pipe", "no file"),
+    ):
+        assert f"left out: {str(source / name)!r} is {what}" in output
+
+
+def test_failed_file_is_named_at_the_end(environment, container, tmp_path):
+    """A name that is not UTF-8 fails alone: all other files go up, and the exit code is 1."""
+    source = make_many(tmp_path / "source", 20)
+    Path(os.fsdecode(os.fsencode(source) + b"/\xff")).write_bytes(b"x")
+
+    output = run("parallel_upload.py", source, container.name, environment=environment, expect=1)
+
+    assert "20 files done, 1 failed" in output
+    assert re.search(r"failed: '.*/source/\\udcff': InvalidKeyError", output)
+    assert len(container.list_objects()) == 20
+
+
+def test_restoring_replaces_nothing(environment, container, tmp_path):
+    """A file that is there already stays, is named at the end, and all others come back."""
+    source, back = make_many(tmp_path / "source", 20), tmp_path / "back"
+    (back / "source" / "3 żółw").mkdir(parents=True)
+    (back / "source" / "3 żółw" / "3.txt").write_text("precious")
+    run("parallel_upload.py", source, container.name, environment=environment)
+
+    output = run(
+        *("parallel_upload.py", source, container.name, "--restore-to", back),
+        environment=environment,
+        expect=1,
+    )
+
+    assert "failed: 'source/3 żółw/3.txt'" in output
+    assert tree(back / "source") == tree(source) | {"3 żółw/3.txt": b"precious"}
+
+
+def test_unreadable_directory_is_a_failure(tmp_path):
+    """A directory that cannot be read is not passed over in silence."""
+    files, left_out, [(name, error)] = parallel_upload.find_files(tmp_path / "vanished")
+
+    assert files == left_out == []
+    assert name == str(tmp_path / "vanished")
+    assert isinstance(error, FileNotFoundError)
+
+
+def test_checksums_on_two_processes(environment, container, tmp_path):
+    """The list is that of sha256sum, and a prefix picks objects."""
+    source = make_many(tmp_path / "source", 30)
+    run("parallel_upload.py", source, container.name, environment=environment)
+
+    everything = run("dask_checksums.py", container.name, environment=environment)
+    some = run("dask_checksums.py", container.name, "source/3", environment=environment)
+
+    assert everything.splitlines() == checksums(source)
+    assert some.splitlines() == [line for line in everything.splitlines() if "source/3" in line]
+
+
+def test_damaged_object_is_named_at_the_end(environment, container):
+    """An object that is not what its ETag says has no checksum; all others have."""
+    for name in ("good", "bad", "better"):
+        container.upload_object_via_stream([name], name)
+    for backend in s3_backends.values():
+        backend["aws"].buckets[container.name].keys["bad"]._etag = "0" * 32
+
+    output = run("dask_checksums.py", container.name, environment=environment, expect=1)
+
+    assert re.findall(r"^[0-9a-f]{64}  (.*)$", output, re.MULTILINE) == ["better", "good"]
+    assert "failed: 'bad': HashMismatchError" in output
+
+
+def test_ctrl_c_ends_the_workers(environment, container, tmp_path):
+    """A Ctrl-C in the terminal ends program and workers, with one line."""
+    source = make_many(tmp_path / "source", 400)
+    run("parallel_upload.py", source, container.name, environment=environment)
+
+    with running("dask_checksums.py", container.name, environment=environment) as process:
+        process.stderr.read(1)  # the progress bar: work has begun
+        assert press_ctrl_c(process).startswith("interrupted: ")
 
 
 def test_demo_cleans_up(environment, driver):

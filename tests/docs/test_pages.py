@@ -9,14 +9,15 @@ from sybil import Sybil
 from sybil.parsers.rest import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.rst", *(ROOT / "docs").glob("*.rst")])
+DOCS = [path for path in (ROOT / "docs").rglob("*.rst") if "_build" not in path.parts]
+PAGES = sorted([ROOT / "README.rst", *DOCS])
 README = (ROOT / "README.rst").read_text()
 
 sybil = Sybil(parsers=[PythonCodeBlockParser()], path=str(ROOT), pattern="*.rst")
 PAGES_WITH_CODE = [path for path in PAGES if list(sybil.parse(path).examples())]
 
 
-@pytest.mark.parametrize("path", PAGES_WITH_CODE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PAGES_WITH_CODE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_blocks_run(path, cls, driver, container, tmp_path, monkeypatch):
     """Every Python block of a page runs, from the first to the last, against an S3 server."""
     monkeypatch.chdir(tmp_path)

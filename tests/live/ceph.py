@@ -125,6 +125,10 @@ class Cluster:
         if self.directory is not None:
             shutil.rmtree(self.directory, ignore_errors=True)
 
+    def admin(self, *arguments):
+        """Run ``radosgw-admin``."""
+        self._run("radosgw-admin", *arguments)
+
     def __enter__(self):
         return self.start()
 
@@ -181,7 +185,7 @@ class Cluster:
         for user in (self.owner, self.stranger):
             keys = ("--access-key", user.access_key, "--secret", user.secret_key)
             names = ("--uid", user.name, "--display-name", user.name)
-            self._run("radosgw-admin", "user", "create", *names, *keys)
+            self.admin("user", "create", *names, *keys)
 
     def _add_storage_class(self):
         names = ("--placement-id", "default-placement", "--storage-class", STORAGE_CLASS)
@@ -190,7 +194,7 @@ class Cluster:
             ("zonegroup", "placement", "add", "--rgw-zonegroup", "default", *names),
             ("zone", "placement", "add", "--rgw-zone", "default", *names, *pool),
         ):
-            self._run("radosgw-admin", *command)
+            self.admin(*command)
 
     def _command(self, program, *arguments):
         return [program, "-c", str(self.directory / "ceph.conf"), *arguments]

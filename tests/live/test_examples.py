@@ -1,7 +1,19 @@
 """Every file of examples/, run as a user runs it, against a real radosgw."""
 
+import os
+import time
+
 import pytest
-from example_runs import Account, make_tree, run, tree
+from example_runs import (
+    Account,
+    checksums,
+    make_many,
+    make_tree,
+    press_ctrl_c,
+    run,
+    running,
+    tree,
+)
 
 
 @pytest.fixture
@@ -56,3 +68,34 @@ def test_demo(environment, driver):
     assert "CDNNotSupportedError" in output
     names = [found.name for found in driver.iterate_containers()]
     assert not [name for name in names if name.startswith("libcloud-aurora-demo")]
+
+
+def test_thousands_of_small_files(environment, bucket, tmp_path):
+    """2,000 files go up and come back in less than a minute each, every byte as it was."""
+    source, back = make_many(tmp_path / "source", 2000), tmp_path / "back"
+
+    started = time.monotonic()
+    output = run("parallel_upload.py", source, bucket.name, environment=environment)
+    sent = time.monotonic()
+    run(*("parallel_upload.py", source, bucket.name, "--restore-to", back), environment=environment)
+    fetched = time.monotonic()
+    sums = run("dask_checksums.py", bucket.name, "source/3", environment=environment)
+
+    assert "2,000 files done, 0 failed" in output
+    assert tree(back / "source") == tree(source)
+    assert max(sent - started, fetched - sent) < 60
+    assert sums.splitlines() == [line for line in checksums(source) if "  source/3" in line]
+
+
+def test_ctrl_c_leaves_nothing_half_done(environment, driver, bucket, tmp_path):
+    """A Ctrl-C in the middle of uploads in parts ends soon; no object and no part is left of it."""
+    for number in range(8):
+        with open(tmp_path / f"{number}.img", "wb") as file:
+            os.truncate(file.fileno(), 256 * 1024**2)
+
+    with running("parallel_upload.py", tmp_path, bucket.name, environment=environment) as process:
+        while not list(driver.ex_iterate_multipart_uploads(bucket)):
+            assert process.poll() is None
+        assert press_ctrl_c(process).startswith("interrupted: ")
+
+    assert bucket.list_objects() == []

@@ -1,13 +1,10 @@
-"""What radosgw has beyond libcloud: presigned URLs, copies, deletion in bulk, directories."""
+"""What radosgw has beyond libcloud: copies, deletion in bulk, directories."""
 
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-import requests
 from live.keys import KEYS
-from live.operations import foreign_object
 from live.oracle import (
     MIB,
     begin_upload,
@@ -19,41 +16,6 @@ from live.oracle import (
 )
 
 each_key = pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
-
-
-@each_key
-def test_presigned_get(driver, s3, bucket, key):
-    """A presigned URL fetches exactly its object, with plain requests and with curl."""
-    s3.put_object(Bucket=bucket.name, Key=key, Body=b"shared")
-    url = driver.ex_get_object_presigned_url(foreign_object(bucket, key))
-    assert requests.get(url, timeout=20).content == b"shared"
-    fetched = subprocess.run(["curl", "--silent", "--globoff", url], capture_output=True)
-    assert fetched.stdout == b"shared"
-
-
-def test_presigned_methods(driver, s3, bucket):
-    """A presigned URL works for its method and for no other."""
-    item = foreign_object(bucket, "a key")
-    urls = {
-        method: driver.ex_get_object_presigned_url(item, ex_expiry=1, ex_method=method)
-        for method in ("PUT", "HEAD", "GET", "DELETE")
-    }
-    assert requests.put(urls["PUT"], data=b"hello", timeout=20).status_code == 200
-    assert stored_body(s3, bucket, "a key") == b"hello"
-    assert requests.head(urls["HEAD"], timeout=20).headers["Content-Length"] == "5"
-    assert requests.get(urls["GET"], timeout=20).text == "hello"
-    assert requests.get(urls["DELETE"], timeout=20).status_code == 403
-    assert requests.put(urls["GET"], data=b"x", timeout=20).status_code == 403
-    assert requests.delete(urls["DELETE"], timeout=20).status_code == 204
-    assert stored_keys(s3, bucket.name) == []
-
-
-@pytest.mark.parametrize("expiry", [1 / 3600, 168])
-def test_presigned_expiry(driver, s3, bucket, expiry):
-    """URLs may live from one second to seven days."""
-    s3.put_object(Bucket=bucket.name, Key="key", Body=b"shared")
-    url = driver.ex_get_object_presigned_url(foreign_object(bucket, "key"), ex_expiry=expiry)
-    assert requests.get(url, timeout=20).text == "shared"
 
 
 @each_key

@@ -44,6 +44,7 @@ ORDER = [
     "_resources",
     "_settings",
     "_foundation",
+    "_containers",
     "_multipart",
     "_browsing",
     "_extensions",

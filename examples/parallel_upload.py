@@ -1,0 +1,133 @@
+"""Upload a directory of many small files, several at a time, and bring it back.
+
+    python examples/parallel_upload.py DIRECTORY CONTAINER [--threads 16]
+    python examples/parallel_upload.py DIRECTORY CONTAINER --restore-to OTHER
+
+The first makes ``photos/2025/a.jpg`` of the file ``2025/a.jpg`` in a directory ``photos``. The
+second fetches it as ``OTHER/photos/2025/a.jpg``, and replaces no file that is there.
+
+Objects have no directories, links, times or permissions. So empty directories, symbolic links (they
+are not followed), sockets and devices are left out and named at the end; ``backup_directory.py``
+keeps more. A file whose name is not UTF-8 cannot be an object. It is one of the failures: they are
+named at the end, when all else is done, and the exit code is 1.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from connect import connect
+from tqdm import tqdm
+
+
+class Interrupted(Exception):
+    """Ctrl-C was pressed."""
+
+
+def in_parallel(work, items, threads, title):
+    """
+    Call ``work(item, progress)`` for each item on some threads, under a progress bar.
+
+    ``work`` hands ``progress`` to the driver. After a Ctrl-C it cancels what is running:
+    nothing half done is left.
+
+    :return: How many are done, and pairs of an item that failed and its exception.
+    """
+    failures, stop = [], threading.Event()
+
+    def progress(done, total):
+        if stop.is_set():
+            raise Interrupted
+
+    pool = ThreadPoolExecutor(threads)
+    try:
+        futures = {pool.submit(work, item, progress): item for item in items}
+        for future in tqdm(as_completed(futures), title, len(futures), unit=" files"):
+            if error := future.exception():
+                failures.append((futures[future], error))
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+    return len(futures) - len(failures), failures
+
+
+def find_files(directory):
+    """Return the files below a directory, what is left out, and what cannot be read."""
+    files, left_out, unreadable = [], [], []
+    for parent, directories, names in os.walk(directory, onerror=unreadable.append):
+        if not directories and not names:
+            left_out.append((parent, "an empty directory"))
+        for name in sorted(directories + names):
+            path = Path(parent, name)
+            if path.is_symlink():
+                left_out.append((path, "a symbolic link"))
+            elif path.is_file():
+                files.append(path)
+            elif not path.is_dir():
+                left_out.append((path, "no file"))
+    return files, left_out, [(error.filename, error) for error in unreadable]
+
+
+def upload_directory(driver, directory, container, threads=16):
+    """Upload all files below a directory; return how many are done, and what is not and why."""
+    directory = directory.resolve()
+    files, left_out, unreadable = find_files(directory)
+
+    def upload(path, progress):
+        name = path.relative_to(directory.parent).as_posix()
+        driver.upload_object(str(path), container, name, ex_progress=progress)
+
+    done, failures = in_parallel(upload, files, threads, "uploading")
+    return done, left_out, unreadable + failures
+
+
+def restore_directory(driver, container, name, destination, threads=16):
+    """Fetch all objects below a directory's name; return how many are done, and what failed."""
+    objects = driver.list_container_objects(container, prefix=f"{name}/")
+
+    def fetch(obj, progress):
+        driver.download_object(obj, str(destination), ex_progress=progress)
+
+    destination.mkdir(parents=True, exist_ok=True)
+    done, failures = in_parallel(fetch, objects, threads, "fetching")
+    return done, [(obj.name, error) for obj, error in failures]
+
+
+def main():
+    """Read the command line, and upload or restore."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("container")
+    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--restore-to", type=Path, metavar="OTHER")
+    given = parser.parse_args()
+    if given.restore_to is None and not given.directory.is_dir():
+        parser.error(f"{given.directory} is not a directory")
+    with connect() as driver:
+        container = driver.get_container(given.container)
+        left_out = []
+        if given.restore_to is None:
+            done, left_out, failures = upload_directory(
+                driver, given.directory, container, given.threads
+            )
+        else:
+            name = given.directory.resolve().name
+            done, failures = restore_directory(
+                driver, container, name, given.restore_to, given.threads
+            )
+    for path, what in left_out:
+        print(f"left out: {str(path)!r} is {what}")
+    for item, error in failures:
+        print(f"failed: {str(item)!r}: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"{done:,} files done, {len(failures):,} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())
+    sys.exit("interrupted: files that were done stay, none is half done")

@@ -1,0 +1,111 @@
+"""Presigned URLs, used by programs that know nothing of the driver: curl and plain requests."""
+
+import subprocess
+import time
+from email.utils import formatdate
+
+import pytest
+import requests
+from live.keys import KEYS
+from live.operations import foreign_object
+from live.oracle import stored_body, stored_keys
+
+METHODS = ("PUT", "HEAD", "GET", "DELETE")
+CURL_OPTIONS = {
+    "PUT": ("--request", "PUT", "--data-binary", "hello", "--header", "Content-Type: text/x-a"),
+    "HEAD": ("--head",),
+    "GET": (),
+    "DELETE": ("--request", "DELETE"),
+}
+
+
+def with_curl(method, url, *options):
+    """Return the status and the body or headers of an answer that curl got."""
+    done = subprocess.run(
+        [
+            *("curl", "--silent", "--show-error", "--globoff", "--max-time", "20"),
+            *("--write-out", "\n%{http_code}"),
+            *(*CURL_OPTIONS[method], *options, url),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    text, _, status = done.stdout.decode().rpartition("\n")
+    return int(status), text
+
+
+def with_requests(method, url):
+    """Return the status and the body or headers of an answer that requests got."""
+    body = b"hello" if method == "PUT" else None
+    answer = requests.request(method, url, data=body, timeout=20)
+    return answer.status_code, answer.text or str(answer.headers)
+
+
+@pytest.mark.parametrize("client", [with_curl, with_requests])
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_every_method_reaches_exactly_its_object(driver, s3, bucket, client, key):
+    """What a URL puts, looks at, fetches and deletes is the object of this name and no other."""
+    s3.put_object(Bucket=bucket.name, Key="a", Body=b"neighbour")
+    item = foreign_object(bucket, key)
+    urls = {
+        method: driver.ex_get_object_presigned_url(item, ex_method=method) for method in METHODS
+    }
+
+    assert client("PUT", urls["PUT"])[0] == 200
+    assert stored_body(s3, bucket, key) == b"hello"
+    status, headers = client("HEAD", urls["HEAD"])
+    assert status == 200
+    assert "5d41402abc4b2a76b9719d911017c592" in headers  # the ETag
+    assert client("GET", urls["GET"]) == (200, "hello")
+    assert client("DELETE", urls["DELETE"])[0] == 204
+    assert stored_keys(s3, bucket.name) == ["a"]
+
+
+@pytest.mark.parametrize("client", [with_curl, with_requests])
+def test_a_url_is_for_one_method(driver, s3, bucket, client):
+    """A URL for one method is refused with any other, and the object stays as it is."""
+    s3.put_object(Bucket=bucket.name, Key="a key", Body=b"shared")
+    item = foreign_object(bucket, "a key")
+    for signed in METHODS:
+        url = driver.ex_get_object_presigned_url(item, ex_method=signed)
+        others = [client(method, url)[0] for method in METHODS if method != signed]
+        assert others == [403] * 3
+    assert stored_body(s3, bucket, "a key") == b"shared"
+
+
+@pytest.mark.parametrize("expiry", [1 / 3600, 168])
+def test_expiry(driver, s3, bucket, expiry):
+    """URLs may live from one second to seven days."""
+    s3.put_object(Bucket=bucket.name, Key="key", Body=b"shared")
+    url = driver.ex_get_object_presigned_url(foreign_object(bucket, "key"), ex_expiry=expiry)
+    assert with_requests("GET", url) == (200, "shared")
+
+
+def test_expired(driver, s3, bucket):
+    """A URL made two hours ago for one hour does not work any more."""
+    s3.put_object(Bucket=bucket.name, Key="key", Body=b"shared")
+    driver._clock.correct(formatdate(time.time() - 7200, usegmt=True))
+    url = driver.ex_get_object_presigned_url(foreign_object(bucket, "key"), ex_expiry=1)
+    assert with_requests("GET", url)[0] == 403
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_default_port(make_driver, cluster, s3, bucket, method):
+    """A URL without a port works where the server is on the default one."""
+    s3.put_object(Bucket=bucket.name, Key="a/../b", Body=b"hello")
+    driver = make_driver(host="localhost", port=None)
+    url = driver.ex_get_object_presigned_url(foreign_object(bucket, "a/../b"), ex_method=method)
+    assert url.startswith(f"http://localhost/{bucket.name}/")
+    status, _ = with_curl(method, url, "--connect-to", f"localhost:80:127.0.0.1:{cluster.port}")
+    assert status == (204 if method == "DELETE" else 200)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_https_on_another_port(make_driver, cluster, bucket, host):
+    """A URL is for https if the driver is, and names a port that is not the default."""
+    driver = make_driver(secure=True, host=host, port=cluster.tls_port)
+    item = foreign_object(bucket, "żółw 📷")
+    for method, status in (("PUT", 200), ("HEAD", 200), ("GET", 200), ("DELETE", 204)):
+        url = driver.ex_get_object_presigned_url(item, ex_method=method)
+        assert url.startswith(f"https://{host}:{cluster.tls_port}/")
+        assert with_curl(method, url, "--cacert", str(cluster.ca_file))[0] == status
