@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types docs bench tox clean
+.PHONY: demo test clients lint types docs bench tox clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -13,6 +13,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered \
 	    $(wildcard tests/unit tests/faults tests/docs tests/live) $(ARGS)
+
+# Programs on libcloud's storage API, each as PyPI has it, in environments of tox; needs Ceph.
+clients: $(VENV)/.tox
+	@$(BIN)/tox run-parallel --parallel-no-spinner -e clients,accsr $(ARGS)
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check --quiet .

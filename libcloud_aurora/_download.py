@@ -129,7 +129,7 @@ class Download:
         )
 
     def _begin(self, first_size: int) -> Version:
-        """Send the first GET; an object that is empty, or wanted whole at once, has no range."""
+        """Send the first GET; a small object wanted whole, or an empty one, has no range."""
         size = self._size_hint
         one_request = self._whole and size is not None and size <= first_size
         stop = self._start + first_size
@@ -138,9 +138,9 @@ class Download:
         try:
             return self._version(None if one_request else stop, ranged=not one_request)
         except AuroraObjectsError as error:
-            if error.code != "InvalidRange" or not self._whole:
+            if error.code != "InvalidRange" or self._start:
                 raise
-            return self._version(None, ranged=False)
+            return self._version(self._end, ranged=False)
 
     def _version(self, stop: int | None, *, ranged: bool) -> Version:
         return Version(

@@ -5,7 +5,7 @@ from pathlib import Path
 import coverage
 import pytest
 
-TIERS = ("unit", "faults", "docs", "live")
+TIERS = ("unit", "faults", "docs", "live", "clients")
 COVERED = ("unit", "faults")
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 

@@ -11,10 +11,13 @@ from sybil.parsers.rest import PythonCodeBlockParser
 ROOT = Path(__file__).parents[2]
 DOCS = [path for path in (ROOT / "docs").rglob("*.rst") if "_build" not in path.parts]
 PAGES = sorted([ROOT / "README.rst", *DOCS])
+PROGRAMS = ROOT / "docs" / "programs.rst"  # needs the programs: tests/clients runs it
 README = (ROOT / "README.rst").read_text()
 
 sybil = Sybil(parsers=[PythonCodeBlockParser()], path=str(ROOT), pattern="*.rst")
-PAGES_WITH_CODE = [path for path in PAGES if list(sybil.parse(path).examples())]
+PAGES_WITH_CODE = [
+    path for path in PAGES if path != PROGRAMS and list(sybil.parse(path).examples())
+]
 
 
 @pytest.mark.parametrize("path", PAGES_WITH_CODE, ids=lambda path: str(path.relative_to(ROOT)))
@@ -27,6 +30,18 @@ def test_code_blocks_run(path, cls, driver, container, tmp_path, monkeypatch):
 
     for example in document.examples():
         example.evaluate()
+
+
+def test_every_program_is_run_by_its_own_tier():
+    """Each section of the page of programs is run by one module of tests/clients."""
+    text = PROGRAMS.read_text()
+    sections = re.findall(r"^(\S.*)\n-+$", text, re.MULTILINE)
+    modules = [path.read_text() for path in (ROOT / "tests" / "clients").glob("test_*.py")]
+    run = [re.search(r'^SECTION = "(.*)"$', module, re.MULTILINE)[1] for module in modules]
+
+    assert sections
+    assert sorted(run) == sorted(sections)
+    assert "code-block:: python" not in text[: text.index(f"\n{sections[0]}\n")]
 
 
 def test_every_block_says_its_language():

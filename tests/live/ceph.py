@@ -63,8 +63,8 @@ class Cluster:
     :param options: more settings of radosgw, as in ``ceph.conf``:
         ``{"rgw_crypt_require_ssl": "false"}``.
     :param frontend: more words for radosgw's beast frontend, such as ``"tcp_nodelay=1"``.
-    :param tls: also serve https on :attr:`tls_port`, with a certificate for ``localhost`` and
-        127.0.0.1 that the authority in :attr:`ca_file` has signed.
+    :param tls: also serve https on :attr:`tls_port`, with a certificate for 127.0.0.1,
+        ``localhost`` and the service's own name that the authority in :attr:`ca_file` has signed.
     :param memory: bytes the OSD may hold before writes hang.
     """
 

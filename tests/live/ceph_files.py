@@ -5,6 +5,8 @@ import os
 import struct
 import time
 
+NAMES = ("127.0.0.1", "localhost", "o.auroraobjects.eu")  # whom the certificate is for
+
 CONFIGURATION = """\
 [global]
 fsid = {fsid}
@@ -75,8 +77,8 @@ def new_key():
 
 
 def write_certificate(directory):
-    """Write ``ca.pem`` and a certificate with its key for 127.0.0.1; return the latter's path."""
+    """Write ``ca.pem`` and a certificate with its key for the names; return the latter's path."""
     from faults.certificates import Authority  # only TLS needs the cryptography package
 
-    Authority(directory).server_context("127.0.0.1", "localhost")
+    Authority(directory).server_context(*NAMES)
     return next(directory.glob("server-*.pem"))

@@ -88,6 +88,15 @@ def test_ranges(driver, stored, start, end, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
 
 
+@pytest.mark.parametrize("end", [None, 5])
+def test_range_of_an_empty_object(driver, stored, end, tmp_path):
+    """A range from the start of an empty object is empty, as with libcloud's local driver."""
+    item = stored(b"")
+    assert list(driver.download_object_range_as_stream(item, 0, end)) == [b""]
+    driver.download_object_range(item, str(tmp_path / "copy"), 0, end)
+    assert (tmp_path / "copy").read_bytes() == b""
+
+
 def test_range_chunk_size(driver, stored):
     """Range streams keep the chunk size too."""
     item = stored(noise(3 * MIB))

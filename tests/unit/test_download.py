@@ -101,6 +101,30 @@ def test_a_range_after_the_end_is_an_error(s3, container, driver, tmp_path, star
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize("size", [0, None])
+@pytest.mark.parametrize("end", [None, 1, 10])
+def test_a_range_from_the_start_of_an_empty_object_is_empty(
+    s3, container, any_driver, tmp_path, end, size
+):
+    """Nothing has no first byte to ask for, but its beginning can be had: it is empty."""
+    s3.put("k", b"")
+    obj = handle(container, any_driver, size=size)
+    assert any_driver.download_object_range(obj, str(tmp_path / "f"), 0, end) is True
+    assert (tmp_path / "f").read_bytes() == b""
+    assert list(any_driver.download_object_range_as_stream(obj, 0, end)) == [b""]
+    with pytest.raises(errors.AuroraObjectsError, match="starts at or after the end"):
+        any_driver.download_object_range(obj, str(tmp_path / "g"), 1, end and end + 1)
+
+
+def test_an_empty_object_that_grows_gives_no_wrong_bytes(s3, container, driver, tmp_path):
+    """What is longer than the range when an empty object is asked for again is not taken for it."""
+    s3.put("k", LARGE[:1000])
+    s3.fail(1, error(416, "InvalidRange"))
+    with pytest.raises(errors.MalformedAnswerError):
+        driver.download_object_range(handle(container, driver), str(tmp_path / "f"), 0, 999)
+    assert leftovers(tmp_path) == []
+
+
 @pytest.mark.parametrize(("start", "end"), [(-1, None), (5, 4), (5, 5)])
 def test_impossible_ranges_are_refused(s3, container, driver, tmp_path, start, end):
     """A negative start, or an end before it, is a ValueError before anything is sent."""
