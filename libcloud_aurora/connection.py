@@ -15,6 +15,7 @@ from libcloud.storage.drivers.s3 import BaseS3Connection
 
 from libcloud_aurora import _xml
 from libcloud_aurora._clock import Clock
+from libcloud_aurora._encryption import PREFIX
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier, logger
 from libcloud_aurora._signing import EMPTY_SHA256, Signer, canonical_query
@@ -234,13 +235,11 @@ class _Call:
         status, headers, body = _refused(answer)
         if self.method == "HEAD" and 400 <= status < 500:
             query = "" if self.key else "max-keys=0"
-            reason = self._exchange(
-                "GET",
-                query,
-                {**self.headers, **({"Range": "bytes=0-0"} if self.key else {})},
-                None,
-                True,
-            )
+            ranged = {**self.headers, **({"Range": "bytes=0-0"} if self.key else {})}
+            reason = self._exchange("GET", query, ranged, None, True)
+            if reason.status_code == 416:  # an empty object has no first byte
+                reason.close()
+                reason = self._exchange("GET", query, self.headers, None, True)
             if reason.status_code == status:
                 status, headers, body = _refused(reason)
             reason.close()
@@ -251,6 +250,7 @@ class _Call:
             headers=headers,
             fields=_xml.error_fields(body),
             body=body,
+            keyed=f"{PREFIX}key" in self.headers,
             **self._context(),
         )
 

@@ -6,7 +6,6 @@ texts hold no secret, signature or token.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import requests
@@ -20,18 +19,9 @@ from libcloud.storage.types import (
     ObjectHashMismatchError,
 )
 
+from libcloud_aurora import _encryption
 from libcloud_aurora._clock import seconds_to_wait
-
-_SECRET = re.compile(
-    r"((?:signature|credential|security-token|authorization|awsaccesskeyid)[\"']?\s*[:=]\s*)[^\s,&<]+",
-    re.IGNORECASE,
-)
-
-
-def redact(text: str, limit: int = 300) -> str:
-    """Return a server's text fit for a message: one line, bounded, without signatures."""
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
-    return _SECRET.sub(r"\1...", " ".join(printable.split()))[:limit]
+from libcloud_aurora._secrets import redact
 
 
 class AuroraObjectsError(LibcloudError):
@@ -122,6 +112,10 @@ class InvalidCredentialsError(AuroraObjectsError, InvalidCredsError):
 
 class AccessDeniedError(AuroraObjectsError):
     """The credentials are right, but this account may not do this."""
+
+
+class EncryptionKeyError(AuroraObjectsError):
+    """The object needs a customer's key (SSE-C), or another one, or the server takes none."""
 
 
 class HashMismatchError(AuroraObjectsError, ObjectHashMismatchError):
@@ -242,6 +236,7 @@ def answer_error(
     fields: dict[str, str],
     body: bytes,
     driver: Any,
+    keyed: bool = False,
 ) -> AuroraObjectsError:
     """
     Return the exception for an answer that is no success.
@@ -249,6 +244,7 @@ def answer_error(
     :param headers: Headers of the answer, names in lower case.
     :param fields: Fields of its ``<Error>`` document, if it is one.
     :param body: Its first bytes, quoted when they are no such document.
+    :param keyed: Whether the request carried an object's encryption key.
     """
     code = fields.get("Code") or STATUS_CODES.get(status) or _missing(status, bucket, key)
     said = redact(fields.get("Message", ""))
@@ -256,11 +252,13 @@ def answer_error(
         kind = headers.get("content-type", "no content type")
         said = f"the body is not S3 but {kind}: {redact(body.decode('utf-8', 'replace'), 80)!r}"
     parts = [f"{describe(method, bucket, key)} failed: {redact(code)} (HTTP {status})"]
-    parts += [text for text in (said, ADVICE.get(code, "")) if text]
+    trouble = _encryption.trouble(code, said, keyed=keyed)
+    parts += [text for text in (said, trouble or ADVICE.get(code, "")) if text]
     if 300 <= status < 400:
         target = redact(headers.get("location", "nowhere").partition("?")[0])
         parts.append(f"Redirects are not followed; this one leads to {target}")
-    error = ERROR_CLASSES.get(code, AuroraObjectsError)(
+    kind_of_error = ERROR_CLASSES.get(code, AuroraObjectsError)
+    error = (EncryptionKeyError if trouble else kind_of_error)(
         ". ".join(part.rstrip(".") for part in parts) + ".",
         driver=driver,
         code=redact(code),
