@@ -1,19 +1,22 @@
-"""Copies that the server makes: whole up to 5 GiB, by parts in parallel above."""
+"""Copies that the server makes: whole up to 5 GiB, by parts in parallel above, or with a key."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import unquote
 
+from libcloud_aurora._encryption import SOURCE_PREFIX, CustomerKey
+from libcloud_aurora._keyed import Request, keyed
 from libcloud_aurora._parallel import Task, Window
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier
 from libcloud_aurora._target import Target
 from libcloud_aurora._upload import Upload
 from libcloud_aurora._values import strip_etag
-from libcloud_aurora.config import MIB
-from libcloud_aurora.errors import ObjectChangedError
+from libcloud_aurora.config import MAX_PART_SIZE, MIB
+from libcloud_aurora.errors import EncryptionKeyError, ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
 
 #: Bytes of one part of a large copy: the server moves them, so few and large ones are best.
@@ -25,9 +28,101 @@ def read_etag(response: AuroraResponse) -> str:
     return response.text_of("ETag")
 
 
-def copy_whole(
-    target: Target, source_path: str, source: AuroraResponse, headers: Mapping[str, str]
+class Source(NamedTuple):
+    """
+    The object to copy, as a HEAD found it; copies are pinned to its ETag.
+
+    :ivar request: Sends one request, with the object's key.
+    :ivar path: Its percent-encoded path.
+    :ivar found: Answer to the HEAD.
+    :ivar key: The key it is encrypted with.
+    """
+
+    request: Request
+    path: str
+    found: AuroraResponse
+    key: CustomerKey | None = None
+
+    @classmethod
+    def look(cls, request: Request, path: str, key: CustomerKey | None = None) -> Source:
+        """Ask the server about an object to copy."""
+        request = keyed(request, key)
+        found = request(path, method="HEAD", accept=AuroraResponse.object_size)
+        return cls(request, path, found, key)
+
+    @property
+    def etag(self) -> str:
+        return strip_etag(self.found.headers.get("etag"))
+
+    @property
+    def size(self) -> int:
+        size: int = self.found.accepted
+        return size
+
+    def headers(self) -> dict[str, str]:
+        """
+        Return the headers that say what to copy.
+
+        radosgw reads the source with the key of the part, not with that of the source: a part that
+        is not to be encrypted carries the source's as its own.
+        """
+        named = {"x-amz-copy-source": self.path, "x-amz-copy-source-if-match": self.etag}
+        keys = {**self.key.headers(SOURCE_PREFIX), **self.key.headers()} if self.key else {}
+        return {**named, **keys}
+
+    def etag_now(self) -> str:
+        return strip_etag(self.request(self.path, method="HEAD").headers.get("etag"))
+
+    def changed(self, target: Target) -> ObjectChangedError:
+        """Return the exception for a source that was replaced."""
+        return ObjectChangedError(
+            f"object {unquote(self.path)!r} was replaced while it was copied. Copy it again.",
+            key=target.key,
+        )
+
+
+def copy(
+    target: Target,
+    source: Source,
+    headers: Mapping[str, str],
+    key: CustomerKey | None,
+    *,
+    replace: bool,
+    window: Window,
+    retrier: Retrier,
 ) -> None:
+    """
+    Copy an object of any size.
+
+    radosgw encrypts and decrypts parts of a copy only: CopyObject refuses an encrypted source, and
+    forgets the key of the copy. A part has one key, for reading and for writing.
+
+    :param headers: What the copy is to have.
+    :param key: The key of the copy.
+    :param replace: Whether metadata is the headers' instead of the source's.
+    :raises EncryptionKeyError: if the server cannot copy between these keys.
+    """
+    if key is None and source.key is None and source.size <= MAX_PART_SIZE:
+        directive = {"x-amz-metadata-directive": "REPLACE" if replace else "COPY"}
+        copy_whole(target, source, {**headers, **directive})
+    elif source.size == 0:
+        target.put(memoryview(b""), headers)  # no part can be a copy of nothing
+    else:
+        try:
+            copy_by_parts(target, source, headers, window, retrier)
+        except EncryptionKeyError as error:
+            if source.key is None or source.key == key:
+                raise
+            raise EncryptionKeyError(
+                f"object {unquote(source.path)!r} was not copied: this server does not copy from "
+                f"one key to another. Download and upload it instead. {error.value}",
+                code=error.code,
+                http_status=error.http_status,
+                key=target.key,
+            ) from error
+
+
+def copy_whole(target: Target, source: Source, headers: Mapping[str, str]) -> None:
     """
     Copy with one request.
 
@@ -36,29 +131,18 @@ def copy_whole(
 
     :raises ObjectChangedError: if the source was replaced meanwhile.
     """
-
-    etag = strip_etag(source.headers.get("etag"))
-    sent = {**headers, "x-amz-copy-source": source_path, "x-amz-copy-source-if-match": etag}
+    sent = {**headers, **source.headers()}
     response = target.request(target.path, method="PUT", headers=sent, accept=read_etag)
     copied = strip_etag(response.accepted)
-    if copied != etag:  # radosgw keeps the ETag; other servers give the copy of parts a plain one
-        now = target.request(source_path, method="HEAD")
-        kept = copied if source_path == target.path else etag
-        if strip_etag(now.headers.get("etag")) != kept:
-            raise _changed(source_path, target)
-
-
-def _changed(source_path: str, target: Target) -> ObjectChangedError:
-    return ObjectChangedError(
-        f"object {unquote(source_path)!r} was replaced while it was copied. Copy it again.",
-        key=target.key,
-    )
+    if copied != source.etag:  # radosgw keeps it; other servers give the copy of parts a plain one
+        kept = copied if source.path == target.path else source.etag
+        if source.etag_now() != kept:
+            raise source.changed(target)
 
 
 def copy_by_parts(
     target: Target,
-    source_path: str,
-    source: AuroraResponse,
+    source: Source,
     headers: Mapping[str, str],
     window: Window,
     retrier: Retrier,
@@ -66,27 +150,23 @@ def copy_by_parts(
     part_size: int = COPY_PART_SIZE,
 ) -> None:
     """
-    Copy an object of any size.
+    Copy an object of any size but 0.
 
-    :param source: Answer to the HEAD of the source; the copy is pinned to its ETag.
     :param headers: What the copy is to have.
     :raises AuroraObjectsError: after the parts have been removed.
     """
-    size: int = source.accepted
     upload_id = target.initiate(headers)
     try:
         etags: dict[int, str] = {}
-        etag = strip_etag(source.headers.get("etag"))
-        pin = {"x-amz-copy-source": source_path, "x-amz-copy-source-if-match": etag}
         tasks, position = [], 0
-        for number, length in enumerate(plan_part_sizes(size, part_size), 1):
-            span = {**pin, "x-amz-copy-source-range": f"bytes={position}-{position + length - 1}"}
-            tasks.append(Task(partial(_copy_part, target, upload_id, number, span, etags, retrier)))
+        for number, length in enumerate(plan_part_sizes(source.size, part_size), 1):
+            span = f"bytes={position}-{position + length - 1}"
+            part = {**source.headers(), "x-amz-copy-source-range": span}
+            tasks.append(Task(partial(_copy_part, target, upload_id, number, part, etags, retrier)))
             position += length
         window.run(tasks, lambda result: None)
-        now = target.request(source_path, method="HEAD")
-        if strip_etag(now.headers.get("etag")) != etag:
-            raise _changed(source_path, target)
+        if source.etag_now() != source.etag:
+            raise source.changed(target)
         Upload(target, upload_id).complete(sorted(etags.items()), retrier=retrier)
     except BaseException:
         target.abort_quietly(upload_id)

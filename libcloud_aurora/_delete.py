@@ -8,7 +8,8 @@ from typing import Any
 
 from libcloud_aurora import _xml
 from libcloud_aurora._response import AuroraResponse
-from libcloud_aurora.errors import AuroraObjectsError, DeleteFailedError, redact
+from libcloud_aurora._secrets import redact
+from libcloud_aurora.errors import AuroraObjectsError, DeleteFailedError
 
 #: Keys of one request; radosgw Jewel silently forgets any more, later ones refuse them.
 BATCH_SIZE = 1000

@@ -12,7 +12,8 @@ from libcloud.storage.drivers.s3 import S3MultipartUpload
 from libcloud_aurora import _delete, _values
 from libcloud_aurora._browsing import Browsing
 from libcloud_aurora._clock import moment
-from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora._copy import Source
+from libcloud_aurora._encryption import SOURCE_PREFIX, only_key, split
 from libcloud_aurora._signing import escape_dots
 
 #: Methods a URL can be presigned for.
@@ -68,6 +69,9 @@ class Extensions(Browsing):
         extra: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
         ex_storage_class: str | None = None,
+        *,
+        ex_source_customer_key: bytes | None = None,
+        ex_customer_key: bytes | None = None,
     ) -> Object:
         """
         Copy an object without moving its bytes through this machine.
@@ -92,25 +96,37 @@ class Extensions(Browsing):
         :param ex_storage_class: Storage class of the copy, the server's default if not given.
         :type ex_storage_class: ``str``
 
+        :param ex_source_customer_key: Key of 32 bytes with which the object is encrypted.
+        :type ex_source_customer_key: ``bytes``
+
+        :param ex_customer_key: Key of 32 bytes with which the server encrypts the copy. radosgw
+            can copy to an object without a key, but not to one with another key.
+        :type ex_customer_key: ``bytes``
+
         :return: The copy.
         :rtype: :class:`~libcloud.storage.base.Object`
 
         :raises KeyNotFoundError: if there is no such object.
+        :raises EncryptionKeyError: if a key is wrong, or the server cannot copy between these
+            keys; there is no copy then.
         :raises ValueError: if it would be copied onto itself without a change.
         """
         name = obj.name if object_name is None else object_name
         given = extra or {}
-        replaces = bool(headers or given.get("content_type") or given.get("meta_data") is not None)
-        itself = (obj.container.name, obj.name) == (container.name, name)
-        if itself and not (replaces or ex_storage_class):
-            raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
+        headers, source_key = only_key(
+            "ex_source_customer_key", ex_source_customer_key, headers or {}, SOURCE_PREFIX
+        )
         source_path = self._get_object_path(obj.container, obj.name)
-        wanted = self._wanted(container, name, extra, headers, ex_storage_class)
-        source = self._request(source_path, method="HEAD", accept=AuroraResponse.object_size)
-        kept = _values.kept_headers(source.headers, given)
-        self._copy(source, source_path, wanted, kept, replace=replaces or itself)
-        copy: Object = self.get_object(container.name, name)  # type: ignore[no-untyped-call]
-        return copy
+        wanted = self._wanted(container, name, extra, headers, ex_storage_class, ex_customer_key)
+        described = bool(given.get("content_type") or given.get("meta_data") is not None)
+        replaces = described or bool(split(headers)[0])
+        itself = (obj.container.name, obj.name) == (container.name, name)
+        if itself and not (replaces or ex_storage_class or wanted.key != source_key):
+            raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
+        source = Source.look(self._request, source_path, source_key)
+        kept = _values.kept_headers(source.found.headers, given)
+        self._copy(source, wanted, kept, replace=replaces or itself)
+        return self._look(container, name, wanted.key)
 
     def ex_delete_objects(self, container: Container, objects: Iterable[Object | str]) -> None:
         """

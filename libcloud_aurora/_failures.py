@@ -6,14 +6,16 @@ from typing import Any
 
 import requests
 
+from libcloud_aurora import _encryption
 from libcloud_aurora._clock import seconds_to_wait
+from libcloud_aurora._secrets import redact
 from libcloud_aurora.errors import (
     ERROR_CLASSES,
     AuroraObjectsError,
+    EncryptionKeyError,
     HashMismatchError,
     NetworkError,
     NetworkTimeoutError,
-    redact,
 )
 
 #: What an answer without a body means, by status.
@@ -70,6 +72,7 @@ def answer_error(
     body: bytes,
     driver: Any,
     chunked: bool = False,
+    keyed: bool = False,
 ) -> AuroraObjectsError:
     """
     Return the exception for an answer that is no success.
@@ -78,6 +81,7 @@ def answer_error(
     :param fields: Fields of its ``<Error>`` document, if it is one.
     :param body: Its first bytes, quoted when they are no such document.
     :param chunked: Whether the request's body was signed in chunks.
+    :param keyed: Whether the request carried an object's encryption key.
     """
     code = fields.get("Code") or STATUS_CODES.get(status) or _missing(status, bucket, key)
     said = redact(fields.get("Message", ""))
@@ -85,12 +89,17 @@ def answer_error(
         kind = headers.get("content-type", "no content type")
         said = f"the body is not S3 but {kind}: {redact(body.decode('utf-8', 'replace'), 80)!r}"
     parts = [f"{describe(method, bucket, key)} failed: {redact(code)} (HTTP {status})"]
-    damaged = chunked and code in DAMAGE_CODES
-    parts += [text for text in (said, DAMAGED if damaged else ADVICE.get(code, "")) if text]
+    trouble = _encryption.trouble(code, said, keyed=keyed)
+    damaged = chunked and code in DAMAGE_CODES and not trouble
+    advice = trouble or (DAMAGED if damaged else ADVICE.get(code, ""))
+    parts += [text for text in (said, advice) if text]
     if 300 <= status < 400:
         target = redact(headers.get("location", "nowhere").partition("?")[0])
         parts.append(f"Redirects are not followed; this one leads to {target}")
-    error = (HashMismatchError if damaged else ERROR_CLASSES.get(code, AuroraObjectsError))(
+    kind_of_error = ERROR_CLASSES.get(code, AuroraObjectsError)
+    if trouble or damaged:
+        kind_of_error = EncryptionKeyError if trouble else HashMismatchError
+    error = kind_of_error(
         ". ".join(part.rstrip(".") for part in parts) + ".",
         driver=driver,
         code=redact(code),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import BaseS3StorageDriver
 
 from libcloud_aurora import _paths, _values
 from libcloud_aurora._clock import Clock
-from libcloud_aurora._download import Download, Progress
+from libcloud_aurora._encryption import CustomerKey
+from libcloud_aurora._keyed import keyed
 from libcloud_aurora._listing import Listing
 from libcloud_aurora._resources import Resources
 from libcloud_aurora._response import AuroraResponse
@@ -22,8 +23,6 @@ from libcloud_aurora.connection import AuroraObjectsConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-D = TypeVar("D", bound=Download)
 
 
 class Foundation(BaseS3StorageDriver):
@@ -237,34 +236,22 @@ class Foundation(BaseS3StorageDriver):
         ahead = self._shared().workers if self._transfer.file_concurrency > 1 else None
         return Listing(self._request, ahead, self)
 
-    def _target(self, container: Container, object_name: str) -> Target:
+    def _target(
+        self, container: Container, object_name: str, key: CustomerKey | None = None
+    ) -> Target:
         return Target(
-            self._request,
+            keyed(self._request, key),
             path=self._get_object_path(container, object_name),
             bucket_path=self._get_container_path(container),
             key=object_name,
         )
 
-    def _download(
-        self,
-        kind: type[D],
-        obj: Object,
-        progress: Progress | None,
-        span: tuple[int, int | None] | None = None,
-    ) -> D:
-        if not hasattr(obj, "container"):
-            raise TypeError(f"obj must be an Object, not {type(obj).__name__}")
-        return kind(
-            request=self._request,
-            retrier=self._retrier,
-            workers=self._shared().workers,
-            config=self._transfer,
-            path=self._get_object_path(obj.container, obj.name),
-            context={"bucket": obj.container.name, "key": obj.name, "driver": self},
-            size_hint=obj.size if isinstance(obj.size, int) else None,
-            span=span,
-            progress=progress,
-        )
+    def _look(self, container: Container, object_name: str, key: CustomerKey | None) -> Object:
+        """Ask the server about an object."""
+        path = self._get_object_path(container, object_name)
+        request = keyed(self._request, key)
+        response = request(path, method="HEAD", accept=AuroraResponse.object_size)
+        return _values.object_from_headers(object_name, container, response.headers, self)
 
 
 def _rebuild(kind: type[Foundation], settings: Settings) -> Foundation:

@@ -4,92 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from libcloud.storage.base import Container, Object
 
 from libcloud_aurora import _values
-from libcloud_aurora._copy import copy_by_parts, copy_whole
+from libcloud_aurora._copy import Source, copy
 from libcloud_aurora._download import Progress
+from libcloud_aurora._encryption import only_key, split
 from libcloud_aurora._file_parts import FileParts
 from libcloud_aurora._foundation import Foundation
 from libcloud_aurora._parallel import Window
-from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._sources import Part, StreamParts
 from libcloud_aurora._upload import Upload, unfinished
-from libcloud_aurora.config import MAX_OBJECT_SIZE, MAX_PART_SIZE, check_number
+from libcloud_aurora._wanted import PartsWithProgress, SentParts, Wanted
+from libcloud_aurora.config import MAX_OBJECT_SIZE, check_number
 from libcloud_aurora.errors import ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
-
-
-class PartsWithProgress:
-    """
-    What the inherited method carries from :meth:`MultipartDriver._upload` to the hooks as "stream".
-
-    :param parts: Parts to send.
-    :param progress: Called with the bytes done and the size, or ``None``.
-    """
-
-    def __init__(self, parts: FileParts | StreamParts, progress: Progress | None) -> None:
-        self.parts = parts
-        self._progress = progress
-        self._done = 0
-
-    def __iter__(self) -> Iterator[Part]:
-        return self.parts
-
-    def moved(self, count: int) -> None:
-        self._done += count
-        if self._progress is not None:
-            self._progress(self._done, self.parts.size)
-
-
-class Wanted(NamedTuple):
-    """The object the caller asked for; the fields are named as libcloud names the arguments."""
-
-    container: Container
-    object_name: str
-    extra: dict[str, Any]
-    headers: dict[str, str]
-    storage_class: str | None
-
-    def all_headers(self) -> dict[str, str]:
-        """Return the headers that give the object what the caller asked for."""
-        described = _values.upload_headers(
-            self.extra, self.extra["content_type"], self.storage_class
-        )
-        return {**self.headers, **described}
-
-    def refuse_conditions(self) -> None:
-        """
-        Refuse what radosgw ignores in a multipart upload, before anything is sent.
-
-        :raises ValueError: if the headers are to make the upload conditional.
-        """
-        for name in self.headers:
-            if name.lower() in ("if-match", "if-none-match"):
-                raise ValueError(
-                    f"headers: radosgw ignores {name} where an object is made of parts; "
-                    "it works for objects of one part (ex_part_size)"
-                )
-
-    def object(self, size: int, etag: str, driver: Any) -> Object:
-        """Return the object once it is stored."""
-        return Object(
-            name=self.object_name,
-            size=size,
-            hash=etag,
-            extra={"acl": self.extra.get("acl")},
-            meta_data=self.extra["meta_data"],
-            container=self.container,
-            driver=driver,
-        )
-
-
-class SentParts(list[tuple[int, str]]):
-    """Numbers and ETags of the parts of an upload, and whether its ETag is compared with them."""
-
-    verify = True
 
 
 class MultipartDriver(Foundation):
@@ -118,7 +49,7 @@ class MultipartDriver(Foundation):
         resume: bool = False,
     ) -> Object:
         """Send an object whole if it is one part, and by the inherited method if it is more."""
-        carrier = PartsWithProgress(parts, progress)
+        carrier = PartsWithProgress(parts, progress, wanted.key)
         only = parts.only_part()
         if only is not None:
             obj = self._put_whole(only, carrier, wanted)
@@ -145,6 +76,7 @@ class MultipartDriver(Foundation):
         extra: Mapping[str, Any] | None,
         headers: Mapping[str, str] | None,
         storage_class: str | None,
+        customer_key: bytes | None,
         file_path: str | None = None,
     ) -> Wanted:
         """
@@ -157,7 +89,9 @@ class MultipartDriver(Foundation):
         cleaned["content_type"] = self._determine_content_type(  # type: ignore[no-untyped-call]
             cleaned.get("content_type"), object_name, file_path=file_path
         )
-        wanted = Wanted(container, object_name, cleaned, dict(headers or {}), storage_class)
+        plain, key = only_key("ex_customer_key", customer_key, headers or {})
+        sent = {**plain, **(key.headers() if key else {})}
+        wanted = Wanted(container, object_name, cleaned, sent, storage_class)
         for name, value in wanted.all_headers().items():
             _values.wire_value(name, value)
         return wanted
@@ -167,16 +101,18 @@ class MultipartDriver(Foundation):
         carrier.moved(0)
         data = part.load()
         carrier.parts.check_unchanged()
-        target = self._target(wanted.container, wanted.object_name)
+        target = self._target(wanted.container, wanted.object_name, wanted.key)
         response = target.put(data, wanted.all_headers())
         carrier.moved(part.size)
         return wanted.object(part.size, _values.strip_etag(response.headers.get("etag")), self)
 
     def _put_rest(self, parts: FileParts, carrier: PartsWithProgress, wanted: Wanted) -> Object:
         """Go on with an unfinished upload, or begin one that a later call can go on with."""
-        target = self._target(wanted.container, wanted.object_name)
+        target = self._target(wanted.container, wanted.object_name, wanted.key)
         found = unfinished(target, parts.sizes)
         upload_id, held = found or (target.initiate(wanted.all_headers()), {})
+        if wanted.key and held:
+            held.pop(max(held))  # sent again, for only its answer says that the parts have this key
         upload = Upload(target, upload_id)
         etags, size = self._send(upload, carrier, held)
         etag = upload.complete(etags, retrier=self._retrier)
@@ -189,45 +125,28 @@ class MultipartDriver(Foundation):
         :raises ObjectChangedError: if it is another object already.
         """
         path = self._get_object_path(wanted.container, wanted.object_name)
-        source = self._request(path, method="HEAD", accept=AuroraResponse.object_size)
-        if _values.strip_etag(source.headers.get("etag")) != etag:
+        source = Source.look(self._request, path, wanted.key)
+        if source.etag != etag:
             raise ObjectChangedError(
                 f"object {wanted.object_name!r} was replaced as soon as it was complete.",
                 driver=self,
                 bucket=wanted.container.name,
                 key=wanted.object_name,
             )
-        self._copy(source, path, wanted, {}, replace=True)
-        stored = self._request(path, method="HEAD")
-        return _values.strip_etag(stored.headers.get("etag"))
+        self._copy(source, wanted, {}, replace=True)
+        return source.etag_now()
 
     def _copy(
-        self,
-        source: AuroraResponse,
-        source_path: str,
-        wanted: Wanted,
-        kept: Mapping[str, str],
-        *,
-        replace: bool,
+        self, source: Source, wanted: Wanted, kept: Mapping[str, str], *, replace: bool
     ) -> None:
         """Let the server copy, whole or by parts."""
-        target = self._target(wanted.container, wanted.object_name)
+        target = self._target(wanted.container, wanted.object_name, wanted.key)
         headers = {name.lower(): value for name, value in wanted.all_headers().items()}
         given = {name.lower() for name in wanted.headers}
         headers.update((name, value) for name, value in kept.items() if name not in given)
-        if source.accepted <= MAX_PART_SIZE:
-            headers["x-amz-metadata-directive"] = "REPLACE" if replace else "COPY"
-            copy_whole(target, source_path, source, headers)
-            return
         window = self._window(lambda count: None)
-        copy_by_parts(
-            target,
-            source_path,
-            source,
-            headers,
-            window,
-            self._retrier.stopping_with(window.stop),
-        )
+        retrier = self._retrier.stopping_with(window.stop)
+        copy(target, source, headers, wanted.key, replace=replace, window=window, retrier=retrier)
 
     def _window(self, on_bytes: Callable[[int], None]) -> Window:
         return Window(
@@ -254,7 +173,8 @@ class MultipartDriver(Foundation):
     def _initiate_multipart(
         self, container: Container, object_name: str, headers: dict[str, str] | None = None
     ) -> str:
-        return self._target(container, object_name).initiate(headers or {})
+        rest, key = split(headers or {})
+        return self._target(container, object_name, key).initiate(rest)
 
     def _upload_multipart_chunks(
         self,
@@ -265,19 +185,20 @@ class MultipartDriver(Foundation):
         calculate_hash: bool = True,
     ) -> tuple[list[tuple[int, str]], str | None, int]:
         if not isinstance(stream, PartsWithProgress):
-            stream = PartsWithProgress(StreamParts(stream, self._plan(None)), None)
-        upload = Upload(self._target(container, object_name), upload_id)
+            stream = PartsWithProgress(StreamParts(stream, self._plan(None)))
+        upload = Upload(self._target(container, object_name, stream.key), upload_id)
         with self._aborting_on_interrupt(container, object_name, upload_id):
             etags, size = self._send(upload, stream, {})
         sent = SentParts(etags)
-        sent.verify = calculate_hash
+        sent.verify, sent.key = calculate_hash, stream.key
         return sent, None, size
 
     def _commit_multipart(
         self, container: Container, object_name: str, upload_id: str, chunks: list[tuple[int, str]]
     ) -> str:
+        target = self._target(container, object_name, getattr(chunks, "key", None))
         with self._aborting_on_interrupt(container, object_name, upload_id):
-            return Upload(self._target(container, object_name), upload_id).complete(
+            return Upload(target, upload_id).complete(
                 [(number, _values.strip_etag(etag)) for number, etag in chunks],
                 retrier=self._retrier,
                 verify=getattr(chunks, "verify", True),

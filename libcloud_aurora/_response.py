@@ -11,8 +11,9 @@ import requests
 from libcloud.storage.drivers.s3 import S3Response
 
 from libcloud_aurora import _xml
+from libcloud_aurora._secrets import redact
 from libcloud_aurora._xml import whole_number
-from libcloud_aurora.errors import AuroraObjectsError, MalformedAnswerError, redact
+from libcloud_aurora.errors import AuroraObjectsError, MalformedAnswerError
 
 
 class AuroraResponse(S3Response):

@@ -85,7 +85,8 @@ class Target:
         """
         Start a multipart upload and return its id.
 
-        An answer that got lost, to a broken connection or to Ctrl-C, may have started another one.
+        An answer that got lost, to a broken connection or to Ctrl-C, or that is not to be taken,
+        may have started another one.
         """
         began = time.monotonic()
         try:
@@ -98,7 +99,9 @@ class Target:
             )
             upload_id: str = response.accepted
         except BaseException as error:
-            lost = isinstance(error, AuroraObjectsError) and is_transient(error)
+            lost = isinstance(error, AuroraObjectsError) and (
+                is_transient(error) or error.http_status == 200
+            )
             if lost or not isinstance(error, Exception):
                 self._abort_orphans(began)
             raise

@@ -8,6 +8,8 @@ from typing import Any
 
 from libcloud.storage.base import Container, Object
 
+from libcloud_aurora._secrets import Hidden
+
 META_PREFIX = "x-amz-meta-"
 
 #: Headers that describe an object's content.
@@ -122,6 +124,8 @@ def wire_value(name: str, value: Any) -> str:
     """
     if not _TOKEN.fullmatch(name):
         raise ValueError(f"header name {name!r} is not valid: ASCII letters, digits and '-' only")
+    if isinstance(value, Hidden):
+        return value
     text = str(value)
     if _CONTROL.search(text):
         raise ValueError(f"header {name!r} must not hold control characters: {text!r}")

@@ -15,6 +15,7 @@ from libcloud.storage.drivers.s3 import BaseS3Connection
 from libcloud_aurora import _xml
 from libcloud_aurora._bodies import ChunkedBody, length_headers, payload_sha256
 from libcloud_aurora._clock import Clock
+from libcloud_aurora._encryption import PREFIX
 from libcloud_aurora._failures import answer_error, describe, network_error
 from libcloud_aurora._response import AuroraResponse, read_body
 from libcloud_aurora._retry import Retrier, logger
@@ -231,13 +232,11 @@ class _Call:
         status, headers, body = _refused(answer)
         if self.method == "HEAD" and 400 <= status < 500:
             query = "" if self.key else "max-keys=0"
-            reason = self._exchange(
-                "GET",
-                query,
-                {**self.headers, **({"Range": "bytes=0-0"} if self.key else {})},
-                None,
-                True,
-            )
+            ranged = {**self.headers, **({"Range": "bytes=0-0"} if self.key else {})}
+            reason = self._exchange("GET", query, ranged, None, True)
+            if reason.status_code == 416:  # an empty object has no first byte
+                reason.close()
+                reason = self._exchange("GET", query, self.headers, None, True)
             if reason.status_code == status:
                 status, headers, body = _refused(reason)
             reason.close()
@@ -249,6 +248,7 @@ class _Call:
             fields=_xml.error_fields(body),
             body=body,
             chunked=isinstance(self.body, ChunkedBody),
+            keyed=f"{PREFIX}key" in self.headers,
             **self._context(),
         )
 

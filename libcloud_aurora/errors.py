@@ -6,7 +6,6 @@ texts hold no secret, signature or token.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import requests
@@ -19,17 +18,6 @@ from libcloud.storage.types import (
     ObjectDoesNotExistError,
     ObjectHashMismatchError,
 )
-
-_SECRET = re.compile(
-    r"((?:signature|credential|security-token|authorization|awsaccesskeyid)[\"']?\s*[:=]\s*)[^\s,&<]+",
-    re.IGNORECASE,
-)
-
-
-def redact(text: str, limit: int = 300) -> str:
-    """Return a server's text fit for a message: one line, bounded, without signatures."""
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
-    return _SECRET.sub(r"\1...", " ".join(printable.split()))[:limit]
 
 
 class AuroraObjectsError(LibcloudError):
@@ -120,6 +108,10 @@ class InvalidCredentialsError(AuroraObjectsError, InvalidCredsError):
 
 class AccessDeniedError(AuroraObjectsError):
     """The credentials are right, but this account may not do this."""
+
+
+class EncryptionKeyError(AuroraObjectsError):
+    """The object needs a customer's key (SSE-C), or another one, or the server takes none."""
 
 
 class HashMismatchError(AuroraObjectsError, ObjectHashMismatchError):

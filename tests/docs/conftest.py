@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from customer_keys import WithCustomerKeys
 from example_runs import Account
 from moto.server import ThreadedMotoServer
 
@@ -13,6 +14,7 @@ def account():
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line per request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
+    server._server.app = WithCustomerKeys(server._server.app)
     host, port = server.get_host_and_port()
     yield Account(f"http://{host}:{port}", "access", "secret")
     server.stop()

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import io
 
+from customer_keys import WithCustomerKeys
 from faults.backend import Backend
 from faults.signed_chunks import STREAMING, RefusedError, decode
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
@@ -98,6 +99,6 @@ def start_moto():
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     remembering = RememberListings(server._server.app, "moto-shared-listed")
-    server._server.app = VerifyBodies(remembering)
+    server._server.app = VerifyBodies(WithCustomerKeys(remembering))
     _, port = server.get_host_and_port()
     return server, Moto("moto", "127.0.0.1", port, "AKIDFAULTS", SECRET_KEY)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from customer_keys import CustomerKeys
 from urllib3 import HTTPResponse
 
 DATE = "Wed, 01 Jul 2026 12:00:00 GMT"
@@ -101,6 +102,7 @@ class MemoryS3:
         self.requests = []
         self.faults = []
         self.started = Counter()
+        self.keys = CustomerKeys()
         self.lock = threading.Lock()
 
     def __call__(self, request, context):
@@ -114,7 +116,7 @@ class MemoryS3:
             if answer is not None:
                 return raw_answer(answer, seen.method)
         with self.lock:
-            answer = self._checked(seen)
+            answer = self._keyed(seen)
         if seen.method == "HEAD":
             length = {"content-length": str(len(answer.body))} if answer.status == 200 else {}
             answer = Answer(answer.status, b"", {**answer.headers, **length})
@@ -139,6 +141,16 @@ class MemoryS3:
     def sent(self, method=None):
         """Return the requests seen, of one method or all."""
         return [seen for seen in self.requests if method in (None, seen.method)]
+
+    def _keyed(self, request):
+        request_line = (request.method, unquote(request.path), request.params, request.headers)
+        refused = self.keys.refusal(*request_line)
+        if refused:
+            return error(*refused)
+        answer = self._checked(request)
+        if answer.status >= 300:
+            return answer
+        return answer._replace(headers={**answer.headers, **self.keys.answered(*request_line)})
 
     def _checked(self, request):
         digest = hashlib.sha256(request.body).hexdigest()

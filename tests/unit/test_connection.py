@@ -418,7 +418,8 @@ def test_a_refused_head_whose_reason_is_gone_is_sent_again(s3, driver):
         s3.requests.clear()
         s3.fail(1, Answer(403), method="HEAD")
         assert driver.get_object("photos", key).size == size
-        assert [sent.method for sent in s3.requests] == ["HEAD", "GET", "HEAD"]
+        asked = ["GET"] if size else ["GET", "GET"]  # an empty object has no first byte
+        assert [sent.method for sent in s3.requests] == ["HEAD", *asked, "HEAD"]
     s3.fail(1, Answer(403), method="HEAD")
     with pytest.raises(errors.KeyNotFoundError):
         driver.get_object("photos", "missing")

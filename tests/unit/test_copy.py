@@ -6,8 +6,7 @@ from libcloud.storage.base import Container, Object
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import errors
-from libcloud_aurora._copy import copy_by_parts
-from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora._copy import Source, copy_by_parts
 
 MIB = 1_048_576
 
@@ -153,9 +152,7 @@ def test_only_an_etag_is_a_success(s3, driver, container, source, answer):
 def large(s3, driver):
     data = bytes(12 * MIB)
     s3.put("large", data)
-    return driver.connection.request(
-        "/photos/large", method="HEAD", accept=AuroraResponse.object_size
-    )
+    return Source.look(driver._request, "/photos/large")
 
 
 @pytest.fixture(params=[1, 10], ids=["sequential", "parallel"])
@@ -166,7 +163,6 @@ def copy(request, new_driver, container, large):
         window = driver._window(lambda count: None)
         copy_by_parts(
             driver._target(container, "new"),
-            "/photos/large",
             large,
             {"x-amz-acl": "private"},
             window,

@@ -18,7 +18,7 @@ from libcloud.storage.types import (
 )
 
 import libcloud_aurora
-from libcloud_aurora import _failures, errors
+from libcloud_aurora import _failures, _secrets, errors
 
 TABLE = {
     "NoSuchBucket": (404, "BucketNotFoundError", ContainerDoesNotExistError),
@@ -223,7 +223,7 @@ def test_the_servers_date_is_kept():
 )
 def test_signatures_and_tokens_are_left_out(text):
     """No text of a server that repeats a signature, credential or token gets through."""
-    assert "SECRET" not in errors.redact(f"before {text} after")
+    assert "SECRET" not in _secrets.redact(f"before {text} after")
 
 
 @pytest.mark.parametrize(
@@ -238,13 +238,13 @@ def test_signatures_and_tokens_are_left_out(text):
 )
 def test_redacted_texts_are_one_bounded_line(text, limit, expected):
     """A server's text becomes one line of bounded length."""
-    assert errors.redact(text, limit) == expected
+    assert _secrets.redact(text, limit) == expected
 
 
 @given(st.text(), st.integers(1, 400))
 def test_any_text_can_be_redacted(text, limit):
     """Any text becomes printable, on one line, and no longer than the limit."""
-    redacted = errors.redact(text, limit)
+    redacted = _secrets.redact(text, limit)
     assert redacted.isprintable()
     assert len(redacted) <= limit
 
