@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from libcloud_aurora._signing import EMPTY_SHA256, STREAMING_SHA256
 
-#: Bytes of a chunk: read, signed and sent while they are in the cache of a core.
-CHUNK_SIZE = 256 * 1024
+#: Bytes of a chunk that is read, signed and sent. Measured: 256 KiB take a tenth more CPU.
+CHUNK_SIZE = 1024**2
 #: Bytes around each chunk, beside its length: its signature and the ends of two lines.
 _FRAME_SIZE = len(";chunk-signature=\r\n\r\n") + 64
 
