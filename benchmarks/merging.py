@@ -15,6 +15,7 @@ def merge(document, record):
 
 def write(path, document):
     """Write a document so that a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(json.dumps(document, indent=1) + "\n")
     partial.replace(path)
