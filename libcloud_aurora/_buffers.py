@@ -18,11 +18,16 @@ class Buffers:
         self._free: deque[bytearray] = deque()
 
     def take(self, size: int) -> bytearray:
+        """Return a buffer of at least a size; where sizes grow, no smaller one is kept."""
         try:
             buffer = self._free.pop()
         except IndexError:
             return bytearray(size)
-        return buffer if len(buffer) >= size else bytearray(size)
+        if len(buffer) >= size:
+            return buffer
+        del buffer
+        self._free.clear()
+        return bytearray(size)
 
     def give(self, buffer: Any) -> None:
         self._free.append(buffer)

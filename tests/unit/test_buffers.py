@@ -13,3 +13,12 @@ def test_buffers_are_used_again():
     larger = buffers.take(11)
     assert larger is not first
     assert len(larger) == 11
+
+
+def test_smaller_buffers_are_not_kept():
+    """Once a larger buffer is asked for, the smaller ones are gone."""
+    buffers = Buffers()
+    for buffer in [buffers.take(10) for _ in range(3)]:
+        buffers.give(buffer)
+    buffers.take(11)
+    assert len(buffers.take(8)) == 8

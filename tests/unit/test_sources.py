@@ -7,7 +7,9 @@ import io
 import os
 import tempfile
 import time
+import tracemalloc
 import zlib
+from collections import deque
 
 import pytest
 from hypothesis import example, given
@@ -238,6 +240,23 @@ def test_tiny_chunks_take_linear_time():
         return min(best)
 
     assert seconds(80_000) < 10 * seconds(20_000)
+
+
+def test_memory_of_growing_parts_is_theirs():
+    """While parts grow, memory is what the parts hold that are in flight, and one more."""
+    sizes = [100_000] * 20 + [400_000] * 5 + [1_000_000] * 5
+    chunk, held = bytes(50_000), deque()
+    tracemalloc.start()
+    try:
+        for part in StreamParts((chunk for _ in range(sum(sizes) // len(chunk))), iter(sizes)):
+            held.append(part)
+            while sum(each.size for each in held) > 1_000_000:
+                held.popleft().release()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert part.number == len(sizes)
+    assert peak < 2 * 1_000_000 + 400_000 + 100_000
 
 
 def test_a_large_chunk_is_not_copied_over_and_over():
