@@ -285,6 +285,7 @@ def _read(answer: requests.Response, limit: int) -> bytes:
     content: bytes = answer.raw.read(limit + 1, decode_content=False)
     missing = getattr(answer.raw, "length_remaining", None) or 0
     if missing and len(content) <= limit:
+        answer.close()
         raise http.client.IncompleteRead(content, missing)
     return content
 
