@@ -124,6 +124,7 @@ def read_body(answer: requests.Response, limit: int) -> bytes:
     content: bytes = answer.raw.read(limit + 1, decode_content=False)
     missing = getattr(answer.raw, "length_remaining", None) or 0
     if missing and len(content) <= limit:
+        answer.close()
         raise http.client.IncompleteRead(content, missing)
     return content
 
