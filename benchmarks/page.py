@@ -116,12 +116,13 @@ def remaining(results):
     if not found:
         return []
     text = (
-        "Where nothing but this machine is the limit and a native client takes less time: seconds "
-        "of this driver less those of the native client. *Hashing* is what MD5 takes, and for "
-        "uploads SHA-256, measured alone; *Python* is all other user CPU time, that is the "
-        "interpreter and copies; *kernel* is the client's system CPU time, that is mostly copies "
-        "to sockets and files; *server* is the CPU time of radosgw and OSD. CPU times add up over "
-        "cores, so they are not parts of the wall time; below zero the native client needs more."
+        "Where nothing but this machine is the limit and a native client takes less time: seconds"
+        " of this driver less those of the native client. *Hashing* is what SHA-256 takes for "
+        "uploads and MD5 for downloads, measured alone; *Python* is all other user CPU time, that"
+        " is the interpreter and copies; *kernel* is the client's system CPU time, that is mostly"
+        " copies to sockets and files; *server* is the CPU time of radosgw and OSD. CPU times add"
+        " up over cores, so they are not parts of the wall time; below zero the native client "
+        "needs more."
     )
     titles = ("Workload", "Native", "Wall", "Hashing", "Python", "Kernel", "Server")
     rows = [(*one[:2], *(f"{seconds:+.2f}" for seconds in one[2:])) for one in found]

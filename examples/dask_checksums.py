@@ -55,6 +55,13 @@ def checksums(client, driver, container_name, prefix=None):
     return found, failures
 
 
+def line_of(name, sha256):
+    """Return a line of sha256sum, which escapes names that would break it and marks the line."""
+    escaped = name.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
+    mark = "\\" if escaped != name else ""
+    return f"{mark}{sha256}  {escaped}"
+
+
 def cluster_client(scheduler=None):
     """Return a client of a running scheduler, or of two new worker processes."""
     if scheduler is not None:
@@ -77,7 +84,7 @@ def main():
     with cluster_client(given.scheduler) as client, connect() as driver:
         found, failures = checksums(client, driver, given.container, given.prefix)
     for name, sha256 in sorted(found.items()):
-        print(f"{sha256}  {name}")
+        print(line_of(name, sha256))
     for name, error in sorted(failures.items()):
         print(f"failed: {name!r}: {type(error).__name__}: {error}", file=sys.stderr)
     return 1 if failures else 0

@@ -70,6 +70,10 @@ class Source(NamedTuple):
         keys = {**self.key.headers(SOURCE_PREFIX), **self.key.headers()} if self.key else {}
         return {**named, **keys}
 
+    def goes_by_parts(self, key: CustomerKey | None) -> bool:
+        """Tell whether a copy with a key, or with none, takes more than one request."""
+        return bool(key or self.key) or self.size > MAX_PART_SIZE
+
     def etag_now(self) -> str:
         return strip_etag(self.request(self.path, method="HEAD").headers.get("etag"))
 
@@ -102,7 +106,7 @@ def copy(
     :param replace: Whether metadata is the headers' instead of the source's.
     :raises EncryptionKeyError: if the server cannot copy between these keys.
     """
-    if key is None and source.key is None and source.size <= MAX_PART_SIZE:
+    if not source.goes_by_parts(key):
         directive = {"x-amz-metadata-directive": "REPLACE" if replace else "COPY"}
         copy_whole(target, source, {**headers, **directive})
     elif source.size == 0:

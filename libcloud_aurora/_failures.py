@@ -51,7 +51,10 @@ ADVICE = {
 #: What radosgw says of a chunk that was damaged on its way, its length or its signature included:
 #: the multipart upload was begun with the same keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
-DAMAGED = "The body was damaged on its way: its SHA-256 is not the one that was signed."
+DAMAGED = (
+    "The body was damaged on its way: its SHA-256 is not the one that was signed. "
+    "If that goes on, something on the way alters bodies, or the secret key has been changed"
+)
 
 
 def describe(method: str, bucket: str | None, key: str | None) -> str:

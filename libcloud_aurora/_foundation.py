@@ -94,8 +94,8 @@ class Foundation(BaseS3StorageDriver):
 
         :param ex_max_concurrency: Requests of one transfer at once; 1 starts no thread. Files
             have 16 if it is not given and streams 10. Memory of a stream going up:
-            ``(ex_max_concurrency + 1) * ex_part_size``, or two parts once they have grown beyond
-            half of that.
+            ``ex_max_concurrency * ex_part_size``, or one part that has grown beyond that, and the
+            part that is being read.
         :type ex_max_concurrency: ``int``
 
         :param ex_max_attempts: Attempts for each request, the first one included.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -40,12 +40,16 @@ class Keyed:
             return response
         if arguments.get("stream"):
             response.raw.close()
-        raise self._unconfirmed(method, path, response)
+        raise self._unconfirmed(method, path, arguments.get("params") or {}, response)
 
-    def _unconfirmed(self, method: str, path: str, response: AuroraResponse) -> EncryptionKeyError:
+    def _unconfirmed(
+        self, method: str, path: str, params: Mapping[str, Any], response: AuroraResponse
+    ) -> EncryptionKeyError:
         bucket, _, key = path[1:].partition("/")
         names = {"bucket": unquote(bucket), "key": unquote(key)}
         stores = "What was just stored is readable without the key: delete it. " * (method == "PUT")
+        if "uploadId" in params:
+            stores = "No object was stored; ex_cleanup_all_multipart_uploads() removes its parts. "
         return EncryptionKeyError(
             f"{describe(method, **names)} failed: the server does not say that the object is "
             f"encrypted with the given key. {stores}Either it was begun without that key, or the "

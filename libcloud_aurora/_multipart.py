@@ -111,8 +111,8 @@ class MultipartDriver(Foundation):
         target = self._target(wanted.container, wanted.object_name, wanted.key)
         found = unfinished(target, parts.sizes)
         upload_id, held = found or (target.initiate(wanted.all_headers()), {})
-        if wanted.key and held:
-            held.pop(max(held))  # sent again, for only its answer says that the parts have this key
+        if held and (wanted.key or len(held) == len(parts.sizes)):
+            held.pop(max(held))  # sent again: only its answer says whether the parts have this key
         upload = Upload(target, upload_id)
         etags, size = self._send(upload, carrier, held)
         etag = upload.complete(etags, retrier=self._retrier)
@@ -139,7 +139,13 @@ class MultipartDriver(Foundation):
     def _copy(
         self, source: Source, wanted: Wanted, kept: Mapping[str, str], *, replace: bool
     ) -> None:
-        """Let the server copy, whole or by parts."""
+        """
+        Let the server copy, whole or by parts.
+
+        :raises ValueError: if a copy by parts is to be conditional.
+        """
+        if source.goes_by_parts(wanted.key):
+            wanted.refuse_conditions()
         target = self._target(wanted.container, wanted.object_name, wanted.key)
         headers = {name.lower(): value for name, value in wanted.all_headers().items()}
         given = {name.lower() for name in wanted.headers}

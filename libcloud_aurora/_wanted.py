@@ -74,7 +74,7 @@ class Wanted(NamedTuple):
             if name.lower() in ("if-match", "if-none-match"):
                 raise ValueError(
                     f"headers: radosgw ignores {name} where an object is made of parts; "
-                    "it works for objects of one part (ex_part_size)"
+                    "it works for uploads of one part (ex_part_size) and copies without a key"
                 )
 
     def object(self, size: int, etag: str, driver: Any) -> Object:

@@ -90,6 +90,9 @@ class TransferConfig(_Transfer):
             raise ValueError(f"ex_verify must be True or False, not {verify!r}")
         return super().__new__(cls, part_size, max_concurrency, verify)
 
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
+        return (), self._asdict()
+
     @property
     def file_concurrency(self) -> int:
         """Most requests of one transfer at once, where none needs more than 1 MiB of memory."""
@@ -133,6 +136,9 @@ class RetryPolicy(_Retry):
         check_number("retry_delay", delay_seconds, low=0, high=3600)
         check_number("backoff", backoff, low=1, high=100)
         return super().__new__(cls, max_attempts, delay_seconds, backoff, max_delay_seconds)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
+        return (), self._asdict()
 
     def pause_seconds(self, attempt: int, *, fraction: float, retry_after: float = 0.0) -> float:
         """

@@ -211,18 +211,24 @@ class _Call:
             now=self.signed,
         )
         url = f"{self.path}?{query}" if query else self.path
-        if isinstance(body, ChunkedBody):
-            body = self.connection.signer.chunks(body.chunks(), signed)
+        chunked = isinstance(body, ChunkedBody)
+        wire: Any = body or None
+        if chunked:
+            wire = self.connection.signer.chunks(body.chunks(), signed)
         transport = self.connection.connection
         send = transport.prepared_request if stream else transport.request
-        send(
-            method=method,
-            url=url,
-            body=body or None,
-            headers={**headers, **signed},
-            raw=stream,
-            stream=stream,
-        )
+        try:
+            send(
+                method=method,
+                url=url,
+                body=wire,
+                headers={**headers, **signed},
+                raw=stream,
+                stream=stream,
+            )
+        finally:
+            if chunked:
+                wire.close()  # gives its buffer back: a failure would keep it in its traceback
         answer: requests.Response = transport.getresponse()
         transport.response = None
         return answer

@@ -14,8 +14,8 @@ EVEN_PARTS = 1_000
 #: Parts after which a stream's parts have grown by one more step of whole MiB.
 GROWTH_STEP = 100
 
-#: Part sizes of other clients' defaults in MiB, tried before any other whole number of MiB.
-COMMON_PART_SIZES = (5, 8, 16, 50, 10, 15, 64, 100, 20, 25, 32, 128, 200, 256)
+#: Part sizes in MiB tried before any other: that of copies by this driver, other clients' defaults.
+COMMON_PART_SIZES = (512, 5, 8, 16, 50, 10, 15, 64, 100, 20, 25, 32, 128, 200, 256)
 
 _COMPOSITE_ETAG = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})")
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from libcloud.common.types import LibcloudError
 from sphinx.util.docutils import SphinxDirective
 
-from libcloud_aurora import _retry, errors
+from libcloud_aurora import _failures, _retry, errors
 
 #: Bases that say nothing to somebody who writes an ``except`` clause.
 UNINTERESTING = {"ContainerError", "ObjectError", "ProviderError"}
@@ -58,6 +58,8 @@ def retry_rows() -> Iterator[tuple[str, ...]]:
     silent = (errors.NetworkError, errors.NetworkTimeoutError, errors.MalformedAnswerError)
     yield "The answer has one of these codes", literals(sorted(_retry.TRANSIENT_CODES))
     yield "The answer has one of these statuses", literals(sorted(_retry.TRANSIENT_STATUSES))
+    damage = literals(sorted(_failures.DAMAGE_CODES))
+    yield "Of a part of a file, which is signed in chunks, also one of these", damage
     yield "There is no answer, or it is not S3", ", ".join(reference(kind) for kind in silent)
 
 

@@ -17,7 +17,7 @@ from live.program import running
 
 BODY = noise(62 * MIB)
 PARTS = 13
-WINDOW = 11  # parts in flight with the default concurrency, and the one being read
+WINDOW = 16  # ranges in flight, each up to 1 MiB beyond its last note
 UPLOAD = 'driver.upload_object(sys.argv[1], container, "key", ex_resume=True)\n'
 DOWNLOAD = """
 driver.download_object(container.get_object("key"), sys.argv[1], overwrite_existing=True,

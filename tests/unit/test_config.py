@@ -1,5 +1,8 @@
 """config: frozen settings, checked when they are made."""
 
+import copy
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,3 +123,9 @@ def test_no_accepted_setting_makes_a_pause_longer_than_the_cap(
     policy = RetryPolicy(delay_seconds=delay, backoff=backoff, max_attempts=100)
     pause = policy.pause_seconds(attempt, fraction=fraction, retry_after=retry_after)
     assert 0 <= pause <= 20
+
+
+@pytest.mark.parametrize("made", [TransferConfig(max_concurrency=3), RetryPolicy(max_attempts=2)])
+def test_settings_travel(made):
+    """Settings can be pickled and copied."""
+    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == made  # noqa: S301

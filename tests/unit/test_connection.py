@@ -8,6 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 import requests
+import requests_mock
 import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from libcloud.storage.base import Container
 from unit.memory_s3 import Answer, error
 
 from libcloud_aurora import errors
+from libcloud_aurora._bodies import ChunkedBody
 from libcloud_aurora.connection import wire_value
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -426,3 +428,25 @@ def test_a_refused_head_whose_reason_is_gone_is_sent_again(s3, driver):
     s3.fail(9, Answer(403), method="HEAD")
     with pytest.raises(errors.MalformedAnswerError, match="HEAD is refused"):
         driver.get_object("photos", "k")
+
+
+def test_a_body_in_chunks_is_closed_whatever_happens(wire, new_driver):
+    """A failed attempt gives the memory of its chunk back, though its traceback lives on."""
+    closed = []
+
+    def chunks():
+        try:
+            yield memoryview(b"x")
+        finally:
+            closed.append(True)
+
+    def broken(request, context):
+        next(request.body)
+        raise requests.ConnectionError("broken")
+
+    wire.register_uri(requests_mock.ANY, requests_mock.ANY, raw=broken)
+    driver = new_driver(ex_max_attempts=3)
+    with pytest.raises(errors.NetworkError) as caught:
+        driver.connection.request("/b/k", method="PUT", data=ChunkedBody(1, chunks))
+    assert closed == [True] * 3
+    assert len(caught.value.history) == 3

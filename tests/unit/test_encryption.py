@@ -272,6 +272,16 @@ def test_an_upload_goes_on_with_its_key(s3, driver, container, file):
     assert s3.buckets["photos"]["k"].data == DATA
 
 
+def test_an_upload_that_is_all_there_does_not_go_on_without_its_key(s3, driver, container, file):
+    """Even with nothing left to send, the object that is there is not replaced."""
+    begin(s3, MD5)
+    s3.uploads["2~old"]["parts"][3] = DATA[10 * MIB :]
+    s3.put("k", b"older")
+    with pytest.raises(errors.EncryptionKeyError):
+        driver.upload_object(file, container, "k", ex_resume=True)
+    assert s3.buckets["photos"]["k"].data == b"older"
+
+
 @pytest.mark.parametrize("begun", [None, "another"])
 def test_an_upload_does_not_go_on_with_another_key(s3, driver, container, file, begun):
     """An upload begun without the key, or with another one, is not completed."""
@@ -373,6 +383,17 @@ def test_copies_go_by_parts(s3, driver, container, old, new, size):
         (part,) = s3.sent("PUT")
         assert (f"{SOURCE_PREFIX}key" in part.headers) is (old is not None)
         assert f"{PREFIX}key" in part.headers
+
+
+@pytest.mark.parametrize("size", [0, 7])
+def test_copies_by_parts_cannot_be_conditional(s3, driver, container, size):
+    """radosgw ignores conditions of multipart uploads, so nothing is sent."""
+    s3.put("k", DATA[:size])
+    obj = driver.get_object("photos", "k")
+    condition = {"If-None-Match": "*"}
+    with pytest.raises(ValueError, match="If-None-Match"):
+        driver.ex_copy_object(obj, container, "new", headers=condition, ex_customer_key=KEY)
+    assert s3.sent("PUT") == s3.sent("POST") == []
 
 
 def test_keys_of_a_copy_in_headers(s3, driver, container, stored):

@@ -80,7 +80,7 @@ def test_a_chunk_that_is_refused_was_damaged(code):
     assert type(error) is errors.HashMismatchError
     assert (error.code, error.is_final) == (code, False)
     assert "damaged on its way: its SHA-256" in str(error)
-    assert "secret key" not in str(error)
+    assert "Check the secret key" not in str(error)
 
 
 def test_the_table_is_complete():

@@ -363,6 +363,19 @@ def test_an_interrupted_upload_is_resumed(s3, any_driver, container, tmp_path):
     assert s3.uploads == {}
 
 
+def test_one_part_of_an_upload_that_is_all_there_is_sent_again(s3, driver, container, tmp_path):
+    """Its answer says whether the parts are what they seem; then the upload is completed."""
+    (tmp_path / "f").write_bytes(DATA)
+    upload_id = driver._target(container, "k").initiate({})
+    cut = [DATA[at : at + PART] for at in range(0, len(DATA), PART)]
+    s3.uploads[upload_id]["parts"] = dict(enumerate(cut, 1))
+    s3.requests.clear()
+    driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    numbers = [each.params.get("partNumber") for each in s3.sent("PUT")]
+    assert [number for number in numbers if number] == ["3"]
+    assert s3.buckets["photos"]["k"].data == DATA
+
+
 def test_a_resumed_upload_has_what_this_call_asks_for(s3, any_driver, container, tmp_path):
     """Type, access and metadata are this call's, not those the upload was once begun with."""
     (tmp_path / "f").write_bytes(DATA)

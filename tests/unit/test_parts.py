@@ -246,3 +246,11 @@ def test_composite_etags_agree_with_their_definition(pieces):
     digests = [hashlib.md5(piece).digest() for piece in pieces]  # noqa: S324
     expected = hashlib.md5(b"".join(digests)).hexdigest() + f"-{len(pieces)}"  # noqa: S324
     assert parts.composite_etag([digest.hex() for digest in digests]) == expected
+
+
+@pytest.mark.parametrize("size", [513, 600, 897, 1200, 3175, 5325])
+def test_copies_by_this_driver_are_recognised_first(size):
+    """A copy by parts of 512 MiB is verified at the first try."""
+    count = -(-size // 512)
+    ends = next(parts.other_layouts(size * MIB, f"{PLAIN}-{count}"))
+    assert ends[0] == 512 * MIB
