@@ -234,6 +234,20 @@ def test_a_server_that_knows_no_keys_gets_no_part(s3, driver, container, file, r
     assert s3.uploads == {}
 
 
+def test_a_part_that_is_not_confirmed_is_not_taken_for_an_object(s3, driver, container, file):
+    """The advice is about parts: an object that is there is none to delete."""
+    s3.put("k", b"older")
+    answered = s3.keys.answered
+    s3.keys.answered = lambda method, path, params, headers: (
+        {} if "partNumber" in params else answered(method, path, params, headers)
+    )
+    with pytest.raises(errors.EncryptionKeyError, match="No object was stored") as caught:
+        driver.upload_object(file, container, "k", ex_customer_key=KEY)
+    assert "delete it" not in str(caught.value)
+    assert s3.buckets["photos"]["k"].data == b"older"
+    assert s3.uploads == {}
+
+
 def test_a_server_that_knows_no_keys_is_told_of(s3, driver, container):
     """A PUT whose answer names no key is an error that says what was stored."""
     unaware(s3)
