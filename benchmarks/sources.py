@@ -59,6 +59,6 @@ def write_file(path, size):
 
 
 def small_body(key, size):
-    """Return the bytes that belong under a key: no two keys have the same."""
+    """Return the bytes that belong under a key: no two keys have the same, none has fewer."""
     start = key.encode()
-    return start + BLOCK[: size - len(start)]
+    return start + BLOCK[: max(0, size - len(start))]
