@@ -1,5 +1,6 @@
 """What holds for every tier: its order, its sockets, and what coverage counts."""
 
+import signal
 from pathlib import Path
 
 import coverage
@@ -34,3 +35,13 @@ def pytest_runtest_setup(item):
     measuring = coverage.Coverage.current()
     if measuring is not None and tier_of(item) not in COVERED:
         measuring.stop()
+
+
+def pytest_configure():
+    """
+    Let Ctrl-C reach the tests, and what they start, also where a shell started them with ``&``.
+
+    A shell without job control makes such programs ignore it, and so would all that they start.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
