@@ -171,22 +171,25 @@ class Exchange:
             self.fault.call(self.request)
 
     def upload_pieces(self, rest: bytes):
-        """Yield the body as it comes, cut, stalled or with a bit flipped at its middle."""
-        length, middle = self.request.body_length, self.request.body_length // 2
+        """Yield the body as it comes, cut or stalled at its middle, or with a bit flipped."""
+        length = self.request.body_length
+        # A flipped bit is always one of the data: at the middle of two signed chunks is the head of
+        # the second, where it is sometimes a wrong signature and sometimes none.
+        breach = length * 3 // 4 if self.kind == "flip-up" else length // 2
         while self.request.bytes_up < length:
             left = length - self.request.bytes_up
-            limit = middle - self.request.bytes_up if self.request.bytes_up < middle else left
+            limit = breach - self.request.bytes_up if self.request.bytes_up < breach else left
             piece = rest or self.client.recv(min(PIECE, limit))
             if not piece:
                 raise ConnectionBroken
             piece, rest = piece[:limit], piece[limit:]
-            if self.request.bytes_up == middle:
-                piece = self.at_the_middle(piece)
+            if self.request.bytes_up == breach:
+                piece = self.breached(piece)
             self.request.bytes_up += len(piece)
             yield piece
 
-    def at_the_middle(self, piece: bytes) -> bytes:
-        """Break the upload at its middle byte where the fault says so."""
+    def breached(self, piece: bytes) -> bytes:
+        """Break the upload at this byte where the fault says so."""
         self.call_hook("body")
         if self.kind == "cut-up":
             self.reset()
