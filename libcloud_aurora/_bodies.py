@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from libcloud_aurora._signing import EMPTY_SHA256, STREAMING_SHA256
@@ -33,11 +33,33 @@ class ChunkedBody(NamedTuple):
         return sum(len(f"{size:x}") + _FRAME_SIZE + size for size in sizes)
 
 
+class Pieces(NamedTuple):
+    """
+    A body in memory, in the pieces it came in: joining them would copy each byte.
+
+    :ivar size: Bytes of the body.
+    """
+
+    size: int
+    views: Sequence[memoryview]
+
+
+#: What a part or a whole object is sent as.
+Body = memoryview | Pieces | ChunkedBody
+
+
+def views_of(body: Any) -> Iterable[Any]:
+    """Return the bytes of a body, piece by piece."""
+    if isinstance(body, ChunkedBody):
+        return body.chunks()
+    return body.views if isinstance(body, Pieces) else (body,)
+
+
 def payload_sha256(body: Any) -> str:
     """Return what is signed as the hash of a body."""
     if isinstance(body, ChunkedBody):
         return STREAMING_SHA256
-    return hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256
+    return _hexdigest(hashlib.sha256(), body) if body else EMPTY_SHA256
 
 
 def length_headers(body: Any) -> dict[str, str]:
@@ -47,12 +69,15 @@ def length_headers(body: Any) -> dict[str, str]:
             "Content-Length": str(body.wire_size()),
             "x-amz-decoded-content-length": str(body.size),
         }
-    return {"Content-Length": str(len(body or b""))}
+    return {"Content-Length": str(body.size if isinstance(body, Pieces) else len(body or b""))}
 
 
-def md5(body: memoryview | ChunkedBody) -> str:
+def md5(body: Body) -> str:
     """Return the ETag the server gives a body, in hexadecimal."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for chunk in body.chunks() if isinstance(body, ChunkedBody) else (body,):
-        digest.update(chunk)
-    return digest.hexdigest()
+    return _hexdigest(hashlib.md5(usedforsecurity=False), body)
+
+
+def _hexdigest(digest: Any, body: Any) -> str:
+    for view in views_of(body):
+        digest.update(view)
+    return str(digest.hexdigest())

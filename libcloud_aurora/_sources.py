@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
-from libcloud_aurora._bodies import ChunkedBody
+from libcloud_aurora._bodies import Body, Pieces
 from libcloud_aurora._buffers import Buffers
 from libcloud_aurora.config import MAX_OBJECT_SIZE
 
@@ -13,6 +14,8 @@ from libcloud_aurora.config import MAX_OBJECT_SIZE
 READ_SIZE = 1024**2
 #: Bytes up to which a stream is sent without a buffer of the size of a part.
 SMALL_SIZE = 64 * 1024
+#: Bytes from which on a chunk is sent as it is; a copy of a smaller one costs less than a send.
+KEPT_SIZE = 256 * 1024
 
 _END = object()
 
@@ -28,7 +31,7 @@ class Part(NamedTuple):
 
     number: int
     size: int
-    load: Callable[[], memoryview | ChunkedBody]
+    load: Callable[[], Body]
     release: Callable[[], None]
     memory: int
 
@@ -82,31 +85,56 @@ def _iterate(stream: Any) -> Iterator[Any]:
 
 
 class _Cutter:
-    """Fills buffers from chunks of any size, in linear time; empty chunks are no end."""
+    """
+    Cuts parts out of chunks of any size, in linear time; empty chunks are no end.
 
-    def __init__(self, stream: Any) -> None:
+    Large chunks that can never change are kept as they are, others are copied.
+
+    :param buffers: Memory for the copies.
+    """
+
+    def __init__(self, stream: Any, buffers: Buffers) -> None:
         self._chunks = chunks_of(stream)
         self._rest: Any = b""
+        self._buffers = buffers
 
-    def fill(self, view: memoryview) -> int:
-        """Fill a buffer as far as the stream goes, and return the number of bytes."""
-        size, position = len(view), 0
+    def cut(self, size: int) -> tuple[Pieces, bytearray | None]:
+        """Cut as many bytes as the stream goes on, and return the buffer that holds the copies."""
+        views: list[memoryview] = []
+        buffer, have = None, 0
+        while have < size and not self.ended():
+            if _lasts(self._rest):
+                view = self._rest[: size - have]
+                self._rest = self._rest[len(view) :]
+            else:
+                buffer = buffer or self._buffers.take(size)
+                view = self._copy(memoryview(buffer)[have:size])
+            views.append(view)
+            have += len(view)
+        return Pieces(have, views), buffer
+
+    def _copy(self, space: memoryview) -> memoryview:
+        """Copy chunks until the space is full, the stream ends, or a chunk comes that is kept."""
+        size, position = len(space), 0
         chunk, self._rest = self._rest, b""
         while True:
             end = position + len(chunk)
             if end >= size:
                 taken = size - position
-                view[position:] = chunk[:taken]
+                space[position:] = chunk[:taken]
                 self._rest = memoryview(chunk)[taken:] if end > size else b""
-                return size
-            view[position:end] = chunk
+                return space
+            space[position:end] = chunk
             position = end
             chunk = b""  # a view must not outlive its turn: the stream may use the memory again
             chunk = next(self._chunks, _END)
             if chunk is _END:
-                return position
+                return space[:position]
             if type(chunk) is not bytes:
                 chunk = as_bytes(chunk)
+            elif len(chunk) >= KEPT_SIZE:
+                self._rest = memoryview(chunk)
+                return space[:position]
 
     def head(self, size: int) -> Any:
         """Look at the first bytes, a little more than asked for; ``None`` if the stream goes on."""
@@ -115,7 +143,7 @@ class _Cutter:
             pieces.append(chunk if type(chunk) is bytes else bytes(as_bytes(chunk)))
             have += len(pieces[-1])
             if have > size:
-                self._rest = b"".join(pieces)
+                self._rest = memoryview(b"".join(pieces))
                 return None
         return b"".join(pieces)
 
@@ -126,8 +154,13 @@ class _Cutter:
             chunk = next(self._chunks, _END)
             if chunk is _END:
                 return True
-            self._rest = as_bytes(chunk)
+            self._rest = memoryview(as_bytes(chunk))
         return False
+
+
+def _lasts(view: memoryview) -> bool:
+    """Tell whether a chunk may be kept: it cannot change, and is large enough to be worth it."""
+    return len(view) >= KEPT_SIZE and type(view.obj) is bytes
 
 
 class StreamParts(Iterator[Part]):
@@ -142,9 +175,9 @@ class StreamParts(Iterator[Part]):
 
     def __init__(self, stream: Any, sizes: Iterator[int], size: int | None = None) -> None:
         self.size = size
-        self._cutter = _Cutter(stream)
-        self._sizes = sizes
         self._buffers = Buffers()
+        self._cutter = _Cutter(stream, self._buffers)
+        self._sizes = sizes
         self._held: Part | None = None
         self._count = 0
         self._cut = 0
@@ -184,16 +217,18 @@ class StreamParts(Iterator[Part]):
         small = self._small_stream(planned)
         if small is not None:
             return small
-        buffer = self._buffers.take(planned)
-        size = self._cutter.fill(memoryview(buffer)[:planned])
+        body, buffer = self._cutter.cut(planned)
         self._count += 1
-        self._cut += size
+        self._cut += body.size
         if self._cutter.ended():
             self._check_end()
         elif self._cut == self.size:
             raise _too_long(self.size)
-        view = memoryview(buffer)[:size]
-        return Part(self._count, size, lambda: view, lambda: self._buffers.give(buffer), size)
+        return Part(self._count, body.size, lambda: body, partial(self._give, buffer), body.size)
+
+    def _give(self, buffer: bytearray | None) -> None:
+        if buffer is not None:
+            self._buffers.give(buffer)
 
     def _check_end(self) -> None:
         if self.size is not None and self._cut != self.size:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import unquote
 
-from libcloud_aurora._bodies import ChunkedBody, md5
+from libcloud_aurora._bodies import Body, md5
 from libcloud_aurora._clock import http_time, moment
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import is_transient, logger
@@ -64,7 +64,7 @@ class Target:
         self.bucket_path = bucket_path
         self.key = key
 
-    def put(self, data: memoryview | ChunkedBody, headers: Mapping[str, str]) -> AuroraResponse:
+    def put(self, data: Body, headers: Mapping[str, str]) -> AuroraResponse:
         """
         Store an object with one PUT.
 

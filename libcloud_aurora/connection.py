@@ -13,7 +13,7 @@ import urllib3
 from libcloud.storage.drivers.s3 import BaseS3Connection
 
 from libcloud_aurora import _xml
-from libcloud_aurora._bodies import ChunkedBody, length_headers, payload_sha256
+from libcloud_aurora._bodies import ChunkedBody, Pieces, length_headers, payload_sha256
 from libcloud_aurora._clock import Clock
 from libcloud_aurora._encryption import PREFIX
 from libcloud_aurora._failures import answer_error, describe, network_error
@@ -212,7 +212,7 @@ class _Call:
         )
         url = f"{self.path}?{query}" if query else self.path
         chunked = isinstance(body, ChunkedBody)
-        wire: Any = body or None
+        wire: Any = body.views if isinstance(body, Pieces) else body or None
         if chunked:
             wire = self.connection.signer.chunks(body.chunks(), signed)
         transport = self.connection.connection

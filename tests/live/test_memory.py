@@ -9,8 +9,8 @@ PROGRAMS = {
     "stream up": (
         UP,
         """
-body = bytes(MIB)
-driver.upload_object_via_stream((body for _ in range(SIZE // MIB)), container, "key")
+chunks = (b"x" * MIB for _ in range(SIZE // MIB))  # new memory each time
+driver.upload_object_via_stream(chunks, container, "key")
 """,
     ),
     "stream up, small chunks": (

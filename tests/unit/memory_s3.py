@@ -82,6 +82,8 @@ class Request:
             assert len(wire) == int(self.headers["content-length"])
             body = unchunked(wire)
             assert len(body) == int(self.headers["x-amz-decoded-content-length"])
+        if isinstance(body, list):
+            body = b"".join(body)
         self.body = body.encode() if isinstance(body, str) else bytes(body or b"")
 
     def __repr__(self):

@@ -8,6 +8,7 @@ from unit.memory_s3 import unchunked
 from libcloud_aurora._bodies import (
     CHUNK_SIZE,
     ChunkedBody,
+    Pieces,
     length_headers,
     md5,
     payload_sha256,
@@ -46,6 +47,14 @@ def test_what_is_signed():
     assert payload_sha256(chunked(b"x")) == STREAMING_SHA256
     assert length_headers(None) == {"Content-Length": "0"}
     assert length_headers(b"abc") == {"Content-Length": "3"}
+
+
+def test_pieces_are_signed_as_what_they_are_together():
+    """A body in pieces has the hash and the length of its bytes joined."""
+    pieces = Pieces(6, [memoryview(b"abc"), memoryview(b"def")])
+    assert payload_sha256(pieces) == payload_sha256(b"abcdef")
+    assert length_headers(pieces) == length_headers(b"abcdef")
+    assert md5(pieces) == md5(memoryview(b"abcdef"))
 
 
 def test_both_kinds_have_an_md5():

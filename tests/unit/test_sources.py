@@ -5,6 +5,7 @@ import errno
 import gzip
 import io
 import os
+import random
 import tempfile
 import time
 import tracemalloc
@@ -15,9 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from libcloud_aurora._bodies import CHUNK_SIZE
+from libcloud_aurora._bodies import CHUNK_SIZE, views_of
 from libcloud_aurora._file_parts import FileParts, UnreadableError
-from libcloud_aurora._sources import StreamParts, as_bytes, chunks_of
+from libcloud_aurora._sources import KEPT_SIZE, StreamParts, as_bytes, chunks_of
 from libcloud_aurora.errors import FileChangedError
 
 MIB = 1_048_576
@@ -28,7 +29,7 @@ def cut(stream, sizes, size=None):
     found = []
     parts = StreamParts(stream, iter(sizes), size)
     for part in parts:
-        found.append(bytes(part.load()))
+        found.append(b"".join(views_of(part.load())))
         assert (part.number, part.size) == (len(found), len(found[-1]))
         part.release()
     return found
@@ -192,7 +193,7 @@ def test_a_longer_stream_keeps_its_first_part():
     """A stream that goes on has no only part, and loses nothing by being asked."""
     parts = StreamParts(iter([b"1234567"]), forever(5))
     assert parts.only_part() is None
-    assert [bytes(part.load()) for part in parts] == [b"12345", b"67"]
+    assert [b"".join(views_of(part.load())) for part in parts] == [b"12345", b"67"]
     parts.check_unchanged()
 
 
@@ -257,6 +258,39 @@ def test_memory_of_growing_parts_is_theirs():
         tracemalloc.stop()
     assert part.number == len(sizes)
     assert peak < 2 * 1_000_000 + 400_000 + 100_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_chunks_of_all_sizes_and_kinds_make_the_same_parts(seed):
+    """Chunks that are kept and chunks that are copied, in any order, lose and swap nothing."""
+    draw = random.Random(seed)
+    sizes = [draw.choice([0, 1, 100, KEPT_SIZE - 1, KEPT_SIZE, 3 * KEPT_SIZE]) for _ in range(30)]
+    chunks = [draw.randbytes(size) for size in sizes]
+    data = b"".join(chunks)
+
+    def reusing():
+        memory = bytearray(3 * KEPT_SIZE)
+        for chunk in chunks:
+            memory[: len(chunk)] = chunk
+            kind = draw.choice(["bytes", "bytearray", "a view of memory that is used again"])
+            if kind == "bytes":
+                yield chunk
+            elif kind == "bytearray":
+                yield bytearray(chunk)
+            else:
+                yield memoryview(memory)[: len(chunk)]
+
+    expected = [data[at : at + MIB] for at in range(0, len(data), MIB)]
+    assert cut(reusing(), forever(MIB)) == expected
+
+
+def test_a_large_chunk_is_sent_as_it_is():
+    """Bytes that cannot change are not copied; each part refers to its share of them."""
+    chunk = bytes(4 * KEPT_SIZE)
+    parts = list(StreamParts(iter([chunk, chunk]), forever(3 * KEPT_SIZE)))
+    views = [list(views_of(part.load())) for part in parts]
+    assert [[len(view) // KEPT_SIZE for view in each] for each in views] == [[3], [1, 2], [2]]
+    assert all(view.obj is chunk for each in views for view in each)
 
 
 def test_a_large_chunk_is_not_copied_over_and_over():
