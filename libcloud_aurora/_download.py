@@ -45,6 +45,7 @@ class Download:
     :param context: Fields for errors: bucket, key and driver.
     :param size_hint: Size of the object as far as the caller knows, or ``None``.
     :param span: First byte and the byte after the last one wanted, or ``None`` for all to the end.
+    :param open_ahead: Opens connections for a number of requests.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Download:
         size_hint: int | None,
         span: tuple[int, int | None] | None,
         progress: Progress | None,
+        open_ahead: Callable[[int], None],
     ) -> None:
         self._request = request
         self._retrier = retrier
@@ -71,6 +73,7 @@ class Download:
         self._whole = span is None
         self._progress = progress or (lambda done, total: None)
         self._reported = -1
+        self._open_ahead = open_ahead
 
     def to_file(self, target: Path) -> None:
         """
@@ -78,7 +81,7 @@ class Download:
 
         :raises HashMismatchError: if it still differs after the last attempt.
         """
-        version = self._begin(self._range_size(self._size_hint))
+        version = self._begin(self._first_size())
         try:
             with appearing(target, self._stop(version) - self._start) as descriptor:
                 self._fetch_verified(version, descriptor, self._plan(version))
@@ -111,12 +114,15 @@ class Download:
                 version.release()
             partial_file.finish()
 
-    def _range_size(self, size: int | None) -> int:
+    def _first_size(self) -> int:
         """Return the bytes to ask for first: everything, if one request is best."""
+        size = self._size_hint
         stop = size if self._end is None else min(self._end, size or self._end)
         if stop is None:
             return SMALLEST_RANGE
-        start, end = self._ranges(self._start, max(stop, self._start + 1))[0]
+        ranges = self._ranges(self._start, max(stop, self._start + 1))
+        self._open_ahead(len(ranges))
+        start, end = ranges[0]
         return end - start
 
     def _ranges(self, start: int, stop: int) -> Ranges:

@@ -18,6 +18,7 @@ from libcloud_aurora._retry import Retrier
 from libcloud_aurora._settings import Settings, warn_unknown
 from libcloud_aurora._signing import Signer
 from libcloud_aurora._target import Target
+from libcloud_aurora._transport import AuroraTransport
 from libcloud_aurora.config import MIN_PART_SIZE
 from libcloud_aurora.connection import AuroraObjectsConnection
 
@@ -211,6 +212,12 @@ class Foundation(BaseS3StorageDriver):
             "adapter": self._shared().adapter,
             "verify_ssl": self._settings.ex_verify_ssl,
         }
+
+    def _open_ahead(self, count: int) -> None:
+        """Open connections for requests that come at once, while the one before is under way."""
+        transport = self.connection.connection
+        if count > 1 and isinstance(transport, AuroraTransport):
+            transport.open_ahead(count - 1, self._shared().workers.submit)
 
     # Requests
 

@@ -55,6 +55,7 @@ class MultipartDriver(Foundation):
             obj = self._put_whole(only, carrier, wanted)
             return self._described(obj, wanted)
         wanted.refuse_conditions()
+        self._open_ahead(self._sent_at_once(parts))
         if isinstance(parts, FileParts) and resume:
             obj = self._put_rest(parts, carrier, wanted)
         else:
@@ -62,6 +63,13 @@ class MultipartDriver(Foundation):
                 stream=carrier, verify_hash=verify_hash, **wanted._asdict()
             )
         return self._described(obj, wanted)
+
+    def _sent_at_once(self, parts: FileParts | StreamParts) -> int:
+        """Return how many parts are sent at once."""
+        config = self._transfer
+        held = isinstance(parts, StreamParts)
+        limit = config.stream_concurrency if held else config.file_concurrency
+        return limit if parts.size is None else min(limit, -(-parts.size // config.part_size))
 
     @staticmethod
     def _described(obj: Object, wanted: Wanted) -> Object:

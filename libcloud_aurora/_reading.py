@@ -205,4 +205,5 @@ class Reading(Foundation):
             size_hint=obj.size if isinstance(obj.size, int) else None,
             span=span,
             progress=progress,
+            open_ahead=self._open_ahead,
         )

@@ -31,6 +31,7 @@ ORDER = [
     "_sources",
     "_file_parts",
     "_verify",
+    "_pools",
     "_transport",
     "_response",
     "connection",

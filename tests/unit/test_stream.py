@@ -297,6 +297,7 @@ def test_ranges_that_have_not_begun_are_never_fetched(s3, container, driver, laz
         size_hint=None,
         span=None,
         progress=None,
+        open_ahead=lambda count: None,
     ).chunks(MIB)
     assert b"".join(islice(stream, 2)) == LARGE[: 2 * MIB]
     stream.close()
