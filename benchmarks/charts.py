@@ -47,13 +47,15 @@ def _panel(axis, results, record, names, field, scale):
     axis.barh(names, widths, color=colours)
     axis.set_title(_short(record), fontsize=9)
     axis.set_xlim(0, (max(widths) or 1) * 1.28)
-    for position, (value, width) in enumerate(zip(values, widths, strict=True)):
-        text = "fails" if value is None else f"{width:.3g}"
+    for position, width in enumerate(widths):
+        text = results.excuse(record["name"], names[position]) or f"{width:.3g}"
         axis.text(width, position, f" {text}", va="center", fontsize=8)
 
 
 def _short(record):
-    words = [record["operation"].replace("_", " ")]
+    large = record["count"] == 1
+    amount = f"{record['size'] / MIB:g} MiB" if large else f"{record['count']:,}"
+    words = [f"{record['operation'].replace('_', ' ')}, {amount}"]
     if record["link"]["rate"]:
         words.append(f"{record['link']['delay'] * 1000:g} ms")
     if record["frontend"]:

@@ -34,7 +34,13 @@ def gaps(results):
     for name, record in results.records.items():
         best = results.best(name, "wall", NATIVE)
         ours = results.median(name, OURS, "wall")
-        if record["link"]["rate"] or best is None or ours is None or best[0] >= ours:
+        if (
+            record["link"]["rate"]
+            or record["group"] == "growth"
+            or best is None
+            or ours is None
+            or best[0] >= ours
+        ):
             continue
         found.append(gap(results, record, best[1]))
     return found

@@ -1,5 +1,7 @@
 """The page of results as reStructuredText, made from a file of results and from nothing else."""
 
+import re
+
 from benchmarks import charts
 from benchmarks.gap import gaps
 from benchmarks.goals import TIMES, verdicts
@@ -232,5 +234,6 @@ def table(titles, rows):
 
 
 def escape(text):
-    """Return text that may stand between double backquotes."""
-    return " ".join(text.replace("`", "'").split())[:160]
+    """Return text, without markup and addresses, that may stand between double backquotes."""
+    plain = re.sub(r"<[^<>]*>", " ", text.replace("`", "'"))
+    return " ".join(re.sub(r" at 0x[0-9a-f]+", "", plain).split())[:160]

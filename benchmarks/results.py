@@ -44,6 +44,11 @@ class Results:
         runs = self.records[scenario]["runs"][client]
         return next((run["fails"] for run in runs if "fails" in run), None)
 
+    def excuse(self, scenario, client):
+        """Return in a word why a client has no figure, or an empty text if it has one."""
+        reason = self.failure(scenario, client) or ""
+        return "cannot" if reason.startswith("has no ") else "fails" if reason else ""
+
     def median(self, scenario, client, field):
         """Return the median of a field, or ``None`` where there is none."""
         runs = self.records.get(scenario, {}).get("runs", {}).get(client, ())

@@ -214,10 +214,14 @@ class Foundation(BaseS3StorageDriver):
         }
 
     def _open_ahead(self, count: int) -> None:
-        """Open connections for requests that come at once, while the one before is under way."""
+        """
+        Open connections for requests that come at once, while the one before them is under way.
+
+        On a network that one has opened one of its own by then, which makes one too many.
+        """
         transport = self.connection.connection
         if count > 1 and isinstance(transport, AuroraTransport):
-            transport.open_ahead(count - 1, self._shared().workers.submit)
+            transport.open_ahead(count, self._shared().workers.submit)
 
     # Requests
 

@@ -96,6 +96,28 @@ def test_charts_take_the_colour_of_the_page(text):
     assert "#010203" not in text
 
 
+def test_charts_say_how_much_is_moved(text):
+    """A chart's titles have the size of the object or the number of objects."""
+    assert "upload file, 256 MiB" in text
+    assert "list keys, 5,000" in text
+
+
+def test_a_client_without_a_function_has_not_failed(benchmarks, document):
+    """A workload that a client has no function for is told from one in which it fails."""
+    _, results, _ = benchmarks
+    runs = {"a": [{"fails": "has no look_up"}], "b": [{"fails": "OSError"}], "c": [run(1)]}
+    found = results.Results({"results": [{"name": "one", "runs": runs}]})
+
+    assert [found.excuse("one", client) for client in "abc"] == ["cannot", "fails", ""]
+
+
+def test_reasons_are_readable(benchmarks):
+    """Markup and addresses are left out of the reason for a failure."""
+    page, _, _ = benchmarks
+
+    assert page.escape("E: <Code>`No`</Code> in <X object at 0x7f> at 0x1") == "E: 'No' in"
+
+
 def test_charts_are_the_same_every_time(benchmarks, document):
     """The same results make the same drawing, byte for byte."""
     page, results, _ = benchmarks
