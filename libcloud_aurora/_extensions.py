@@ -53,7 +53,7 @@ class Extensions(Browsing):
         seconds = round(ex_expiry * 3600) if number and abs(ex_expiry) < 1e6 else 0
         if not 1 <= seconds <= MAX_EXPIRY_SECONDS:
             raise ValueError(f"ex_expiry must be from 1 second to 168 hours, not {ex_expiry!r}")
-        path = self._get_object_path(obj.container, obj.name)
+        path = self._path_of(obj)
         host = self.connection.host_header
         query = self._signer.presigned_query(
             method=ex_method, path=path, host=host, expires_seconds=seconds, now=self._clock.now()
@@ -111,17 +111,18 @@ class Extensions(Browsing):
             keys; there is no copy then.
         :raises ValueError: if it would be copied onto itself without a change.
         """
+        source_path = self._path_of(obj)
         name = obj.name if object_name is None else object_name
         given = extra or {}
         headers, source_key = only_key(
             "ex_source_customer_key", ex_source_customer_key, headers or {}, SOURCE_PREFIX
         )
-        source_path = self._get_object_path(obj.container, obj.name)
         wanted = self._wanted(container, name, extra, headers, ex_storage_class, ex_customer_key)
         described = bool(given.get("content_type") or given.get("meta_data") is not None)
         replaces = described or bool(split(headers)[0])
         itself = (obj.container.name, obj.name) == (container.name, name)
-        if itself and not (replaces or ex_storage_class or wanted.key != source_key):
+        changes = replaces or ex_storage_class or given.get("acl") or wanted.key != source_key
+        if itself and not changes:
             raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
         source = Source.look(self._request, source_path, source_key)
         kept = _values.kept_headers(source.found.headers, given)

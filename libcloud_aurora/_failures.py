@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import requests
@@ -43,6 +44,9 @@ ADVICE = {
     "AccessDenied": "The container may belong to another account, or its policy forbids this.",
     "RequestTimeTooSkewed": "Set this machine's clock.",
     "InvalidRange": "The range starts at or after the end of the object.",
+    "NoSuchBucket": "Check its name, or make it with create_container().",
+    "InvalidBucketName": "Names are 3 to 63 lower case letters, digits, dots and hyphens.",
+    "InvalidArgument": "Check the values given, such as acl in extra and those in headers.",
     "BucketNotEmpty": "Delete its objects first.",
     "QuotaExceeded": "Ask the operator for more space, or delete objects.",
     "SlowDown": "The server limits the rate of requests.",
@@ -55,6 +59,16 @@ DAMAGED = (
     "The body was damaged on its way: its SHA-256 is not the one that was signed. "
     "If that goes on, something on the way alters bodies, or the secret key has been changed"
 )
+
+
+#: What a failure of TLS means; none of these passes. Fragments of OpenSSL's texts.
+TLS_ADVICE = {
+    "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, ex_verify_ssl takes the path of "
+    "its certificates",
+    "WRONG_VERSION_NUMBER": "Nothing speaks TLS there: check host and port, or use secure=False",
+}
+#: How urllib3 names a connection of this package, before 2.0 without its endpoint.
+_CONNECTION = re.compile(r"<libcloud_aurora[^>]*>: |(?:_\w+)\(host='([^']*)', port='?([0-9]+)'?\)")
 
 
 def describe(method: str, bucket: str | None, key: str | None) -> str:
@@ -130,11 +144,17 @@ def network_error(
     timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in str(exc)
     kind = NetworkTimeoutError if timed_out else NetworkError
     said = "the server did not answer in time" if timed_out else "the connection failed"
+    why = redact(_CONNECTION.sub(_endpoint, str(exc)))
+    advice = next((f". {text}." for part, text in TLS_ADVICE.items() if part in why), "")
     error = kind(
-        f"{describe(method, bucket, key)} failed: {said}: {redact(str(exc))}",
+        f"{describe(method, bucket, key)} failed: {said}: {why}{advice}",
         driver=driver,
         bucket=bucket,
         key=key,
     )
-    error.is_final = "CERTIFICATE_VERIFY_FAILED" in str(exc)
+    error.is_final = bool(advice)
     return error
+
+
+def _endpoint(match: re.Match[str]) -> str:
+    return f"{match[1]}:{match[2]}" if match[1] else ""

@@ -229,13 +229,21 @@ class Foundation(BaseS3StorageDriver):
         return self.connection.request(path, **arguments)
 
     def _get_container_path(self, container: Container) -> str:
-        if not hasattr(container, "name"):
-            raise TypeError(f"container must be a Container, not {type(container).__name__}")
-        return _paths.bucket_path(container.name, self)
+        return _paths.container_path(container, self)
 
     def _get_object_path(self, container: Container, object_name: str) -> str:
         bucket = self._get_container_path(container)
         return f"{bucket}/{_paths.quote_key(object_name, self, container.name)}"
+
+    def _path_of(self, obj: Object) -> str:
+        """
+        Return the path of a libcloud object.
+
+        :raises TypeError: if it is something else, such as a name.
+        """
+        if not hasattr(obj, "container"):
+            raise TypeError(f"obj must be an Object, not {type(obj).__name__}")
+        return self._get_object_path(obj.container, obj.name)
 
     def _clean_object_name(self, name: str) -> str:
         return _paths.quote_key(name, self)

@@ -13,7 +13,7 @@ from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import S3MultipartUpload
 
 from libcloud_aurora._parallel import Gate, Workers
-from libcloud_aurora._paths import bucket_path, unquote_keys
+from libcloud_aurora._paths import container_path, unquote_keys
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._target import read_uploads
 from libcloud_aurora._values import object_from_row
@@ -75,7 +75,7 @@ class Listing:
         """
         given = {"prefix": prefix, "delimiter": delimiter, "marker": start_after}
         params = {name: value for name, value in given.items() if value}
-        fetch = partial(self._object_page, bucket_path(container.name, self._driver), params)
+        fetch = partial(self._object_page, container_path(container, self._driver), params)
         page = fetch(limit) if limit else EMPTY_PAGE
         while page.rows or page.prefixes:
             names = unquote_keys([row["Key"] for row in page.rows])
@@ -118,7 +118,7 @@ class Listing:
         params.update(
             {name: value for name, value in (("prefix", prefix), ("delimiter", delimiter)) if value}
         )
-        path = bucket_path(container.name, self._driver)
+        path = container_path(container, self._driver)
         while True:
             page: Page = self._request(path, params=params, accept=read_uploads).accepted
             for row in page.rows:

@@ -32,6 +32,17 @@ def bucket_path(name: Any, driver: Any = None) -> str:
     return "/" + quote_path(name)
 
 
+def container_path(container: Any, driver: Any = None) -> str:
+    """
+    Return the path of a libcloud container.
+
+    :raises TypeError: if it is something else, such as a name.
+    """
+    if not hasattr(container, "name"):
+        raise TypeError(f"container must be a Container, not {type(container).__name__}")
+    return bucket_path(container.name, driver)
+
+
 def unquote_keys(quoted: list[str]) -> list[str]:
     """Decode the keys of a page, together because that takes a sixth of the time."""
     keys = unquote("\0".join(quoted)).split("\0")

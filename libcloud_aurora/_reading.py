@@ -65,8 +65,8 @@ class Reading(Foundation):
         :raises ObjectChangedError: if the object is replaced meanwhile.
         :raises EncryptionKeyError: if it is encrypted with another key, or without one.
         """
-        target = _files.destination(destination_path, obj.name, overwrite=overwrite_existing)
         download = self._download(Download, obj, ex_progress, ex_customer_key)
+        target = _files.destination(destination_path, obj.name, overwrite=overwrite_existing)
         (download.to_file_resuming if ex_resume else download.to_file)(target)
         return True
 
@@ -143,9 +143,10 @@ class Reading(Foundation):
         :raises ValueError: if the bytes are no range.
         """
         self._validate_start_and_end_bytes(start_bytes, end_bytes)
-        target = _files.destination(destination_path, obj.name, overwrite=overwrite_existing)
         span = (start_bytes, end_bytes)
-        self._download(Download, obj, None, ex_customer_key, span).to_file(target)
+        download = self._download(Download, obj, None, ex_customer_key, span)
+        target = _files.destination(destination_path, obj.name, overwrite=overwrite_existing)
+        download.to_file(target)
         return True
 
     def download_object_range_as_stream(
@@ -193,14 +194,13 @@ class Reading(Foundation):
         key: bytes | None,
         span: tuple[int, int | None] | None = None,
     ) -> D:
-        if not hasattr(obj, "container"):
-            raise TypeError(f"obj must be an Object, not {type(obj).__name__}")
+        path = self._path_of(obj)
         return kind(
             request=keyed(self._request, customer_key("ex_customer_key", key)),
             retrier=self._retrier,
             workers=self._shared().workers,
             config=self._transfer,
-            path=self._get_object_path(obj.container, obj.name),
+            path=path,
             context={"bucket": obj.container.name, "key": obj.name, "driver": self},
             size_hint=obj.size if isinstance(obj.size, int) else None,
             span=span,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 #: A name or an address of IPv4, or an address of IPv6.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
+#: Of what goes into headers consists, and what is only signed with. No message shows any of it.
+_SENT = re.compile(r"[!-~]*")
+_SIGNED_WITH = re.compile(r"(?! )[^\x00-\x1f\x7f]*(?<! )")
 
 
 class _Arguments(NamedTuple):
@@ -64,6 +67,9 @@ class Settings(_Arguments):
             value = getattr(self, name)
             if not isinstance(value, str) or not value:
                 raise ValueError(f"{name} must be a text that is not empty")
+        for name, form in (("key", _SENT), ("token", _SENT), ("secret", _SIGNED_WITH)):
+            if not form.fullmatch(getattr(self, name) or "-"):
+                raise ValueError(f"{name} holds what cannot be sent: is there a line end after it?")
         self._check_endpoint()
         if self.timeout is not None:
             check_number("timeout", self.timeout, low=0.001, high=86_400)

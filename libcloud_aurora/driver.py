@@ -72,7 +72,7 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions, Reading):
 
         :raises BucketNotFoundError: if its container does not exist.
         """
-        self._request(self._get_object_path(obj.container, obj.name), method="DELETE")
+        self._request(self._path_of(obj), method="DELETE")
         return True
 
     # Uploads

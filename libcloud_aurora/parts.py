@@ -77,14 +77,14 @@ def _even_sizes(object_size: int, part_size: int) -> Iterator[int]:
 def _growing_sizes(part_size: int) -> Iterator[int]:
     step = _growth_step(part_size)
     for number in range(MAX_PARTS):
-        steps = max(0, number - EVEN_PARTS) // GROWTH_STEP
+        steps = max(0, 1 + (number - EVEN_PARTS) // GROWTH_STEP)
         yield min(part_size + steps * step, MAX_PART_SIZE)
 
 
 def _growth_step(part_size: int) -> int:
     """Return the fewest whole MiB a step with which 10,000 growing parts hold 5 TiB."""
     groups = (MAX_PARTS - EVEN_PARTS) // GROWTH_STEP
-    steps = GROWTH_STEP * groups * (groups - 1) // 2
+    steps = GROWTH_STEP * groups * (groups + 1) // 2
     missing = max(0, MAX_OBJECT_SIZE - MAX_PARTS * part_size)
     return -(-missing // (steps * MIB)) * MIB
 

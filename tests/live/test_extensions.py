@@ -44,6 +44,18 @@ def test_copy_with_new_metadata(driver, s3, bucket):
     assert stored_body(s3, bucket, "key") == noise(6 * MIB)
 
 
+def test_copy_with_new_access_only(driver, s3, bucket):
+    """A copy onto itself may change nothing but who can read the object."""
+    item = driver.upload_object_via_stream(
+        iter([b"data"]), bucket, "key", extra={"meta_data": {"a": "b"}, "content_type": "text/x-a"}
+    )
+    driver.ex_copy_object(item, bucket, "key", extra={"acl": "public-read"})
+    head = stored_head(s3, bucket, "key")
+    assert (head["ContentType"], head["Metadata"]) == ("text/x-a", {"a": "b"})
+    grants = s3.get_object_acl(Bucket=bucket.name, Key="key")["Grants"]
+    assert "READ" in [grant["Permission"] for grant in grants]
+
+
 def test_deleting_every_kind_of_key(driver, s3, bucket):
     """Keys that XML can carry and keys that it cannot go together, and neighbours stay."""
     for key in (*KEYS.values(), "stays"):

@@ -86,6 +86,8 @@ def test_an_object_may_be_copied_onto_itself_with_a_change(s3, driver, container
     copy = driver.ex_copy_object(source, container, ex_storage_class="cold")
     assert s3.sent("PUT")[-1].headers["x-amz-metadata-directive"] == "REPLACE"
     assert copy.meta_data == {"b": "2"}
+    driver.ex_copy_object(source, container, extra={"acl": "public-read"})
+    assert s3.sent("PUT")[-1].headers["x-amz-acl"] == "public-read"
     s3.requests.clear()
     with pytest.raises(ValueError, match="onto itself"):
         driver.ex_copy_object(source, container)

@@ -253,10 +253,23 @@ def test_impossible_containers_send_nothing(s3, driver, name):
 def test_names_are_no_containers_and_objects(s3, driver, container):
     """A name where an instance belongs is a TypeError that says what belongs there."""
     s3.requests.clear()
-    with pytest.raises(TypeError, match="container must be a Container, not str"):
-        driver.upload_object_via_stream(b"", "photos", "k")
-    with pytest.raises(TypeError, match="obj must be an Object, not str"):
-        driver.download_object_as_stream("k")
+    for call in (
+        lambda: driver.upload_object_via_stream(b"", "photos", "k"),
+        lambda: driver.list_container_objects("photos"),
+        lambda: list(driver.ex_iterate_multipart_uploads("photos")),
+        lambda: driver.delete_container("photos"),
+    ):
+        with pytest.raises(TypeError, match="container must be a Container, not str"):
+            call()
+    for call in (
+        lambda: driver.download_object_as_stream("k"),
+        lambda: driver.download_object("k", "file"),
+        lambda: driver.delete_object("k"),
+        lambda: driver.ex_get_object_presigned_url("k"),
+        lambda: driver.ex_copy_object("k", container),
+    ):
+        with pytest.raises(TypeError, match="obj must be an Object, not str"):
+            call()
     assert s3.requests == []
 
 

@@ -318,11 +318,34 @@ def test_network_failures_have_what_requests_promises():
     assert error.request is None
 
 
-def test_a_wrong_certificate_is_final():
-    """A certificate that does not verify will not do so at the next attempt."""
-    cause = requests.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "ex_verify_ssl takes the path"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "use secure=False"),
+    ],
+)
+def test_tls_that_cannot_work_is_final(text, advice):
+    """What does not verify, or is no TLS, will not be at the next attempt: the error says so."""
+    cause = requests.ConnectionError(text)
     error = _failures.network_error(cause, method="GET", bucket="b", key=None, driver=None)
     assert error.is_final
+    assert advice in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("_Connection(host='h', port=1): refused", "failed: h:1: refused"),
+        ("_Pool(host='::1', port='80'): refused", "failed: ::1:80: refused"),
+        ("<libcloud_aurora._pools._Connection object at 0x7f>: refused", "failed: refused"),
+    ],
+)
+def test_network_failures_name_the_endpoint(text, said):
+    """An error names the endpoint, and no class of this package."""
+    cause = requests.ConnectionError(text)
+    error = _failures.network_error(cause, method="GET", bucket="b", key=None, driver=None)
+    assert str(error).endswith(said)
 
 
 def test_all_errors_are_exported():

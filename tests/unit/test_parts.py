@@ -92,6 +92,7 @@ def test_parts_of_an_unknown_size_begin_with_5_mib():
     """The first 1,000 parts of a stream are 5 MiB, and parts never shrink after that."""
     plan = list(parts.plan_part_sizes())
     assert plan[:1_000] == [5 * MIB] * 1_000
+    assert plan[1_000] > 5 * MIB
     assert all(one <= two for one, two in pairwise(plan))
 
 

@@ -56,6 +56,23 @@ def test_given_numbers_reach_the_policies():
     assert made.transfer.verify is False
 
 
+@pytest.mark.parametrize("name", ["key", "secret", "token"])
+@pytest.mark.parametrize("value", ["hidden\n", " hidden", "hid\tden", "hidden\r\n", "hidden\x7f"])
+def test_a_line_end_in_a_credential_is_found_at_once(name, value):
+    """A key read with its line end is refused where it is given, and is not shown."""
+    with pytest.raises(ValueError, match=f"{name} holds what cannot be sent") as caught:
+        settings(**{name: value})
+    assert "hid" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["key", "token"])
+def test_what_is_sent_is_ascii(name):
+    """What goes into a header is ASCII; a secret, which is only signed with, may be any text."""
+    with pytest.raises(ValueError, match=name):
+        settings(**{name: "żółw"})
+    assert settings(secret="żółw and more").credentials.secret_key == "żółw and more"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
