@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: A name or an address of IPv4, or an address of IPv6.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
 #: Of what goes into headers consists, and what is only signed with. No message shows any of it.
-_SENT = re.compile(r"[!-~]*")
+_SENT = re.compile(r"(?! )[ -~]*(?<! )")
 _SIGNED_WITH = re.compile(r"(?! )[^\x00-\x1f\x7f]*(?<! )")
 
 

@@ -71,6 +71,7 @@ def test_what_is_sent_is_ascii(name):
     with pytest.raises(ValueError, match=name):
         settings(**{name: "żółw"})
     assert settings(secret="żółw and more").credentials.secret_key == "żółw and more"
+    assert settings(key="api key").credentials.access_key == "api key"
 
 
 @pytest.mark.parametrize(
