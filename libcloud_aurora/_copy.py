@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -18,6 +18,9 @@ from libcloud_aurora._values import strip_etag
 from libcloud_aurora.config import MAX_PART_SIZE, MIB
 from libcloud_aurora.errors import EncryptionKeyError, ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
+
+#: Starts an upload with headers, notes its id in a list at once, and returns it.
+Begin = Callable[[Mapping[str, str], list[str]], str]
 
 #: Bytes of one part of a large copy: the server moves them, so few and large ones are best.
 COPY_PART_SIZE = 512 * MIB
@@ -92,6 +95,7 @@ def copy(
     key: CustomerKey | None,
     *,
     replace: bool,
+    begin: Begin,
     window: Window,
     retrier: Retrier,
 ) -> None:
@@ -104,6 +108,7 @@ def copy(
     :param headers: What the copy is to have.
     :param key: The key of the copy.
     :param replace: Whether metadata is the headers' instead of the source's.
+    :param begin: Starts the upload of a copy by parts.
     :raises EncryptionKeyError: if the server cannot copy between these keys.
     """
     if not source.goes_by_parts(key):
@@ -113,7 +118,7 @@ def copy(
         target.put(memoryview(b""), headers)  # no part can be a copy of nothing
     else:
         try:
-            copy_by_parts(target, source, headers, window, retrier)
+            copy_by_parts(target, source, headers, begin, window, retrier)
         except EncryptionKeyError as error:
             if source.key is None or source.key == key:
                 raise
@@ -148,6 +153,7 @@ def copy_by_parts(
     target: Target,
     source: Source,
     headers: Mapping[str, str],
+    begin: Begin,
     window: Window,
     retrier: Retrier,
     *,
@@ -159,8 +165,9 @@ def copy_by_parts(
     :param headers: What the copy is to have.
     :raises AuroraObjectsError: after the parts have been removed.
     """
-    upload_id = target.initiate(headers)
+    begun: list[str] = []
     try:
+        upload_id = begin(headers, begun)
         etags: dict[int, str] = {}
         tasks, position = [], 0
         for number, length in enumerate(plan_part_sizes(source.size, part_size), 1):
@@ -173,7 +180,8 @@ def copy_by_parts(
             raise source.changed(target)
         Upload(target, upload_id).complete(sorted(etags.items()), retrier=retrier)
     except BaseException:
-        target.abort_quietly(upload_id)
+        for each in begun:
+            target.abort_quietly(each)
         raise
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from libcloud_aurora._files import appearing, read_pieces, write_all
-from libcloud_aurora._parallel import Task, Window, Workers
+from libcloud_aurora._parallel import Task, Window
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._resume import Partial
 from libcloud_aurora._retry import Retrier, logger
+from libcloud_aurora._threads import Workers
 from libcloud_aurora._verify import PartHashes
 from libcloud_aurora._version import BUFFER_SIZE, Version
 from libcloud_aurora.config import MIB, TransferConfig
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
-from libcloud_aurora.parts import other_layouts, own_layouts, plan_ranges
+from libcloud_aurora.parts import other_layouts, own_layouts, part_count, plan_ranges
 
 #: Fewest bytes worth a request of their own when a file is fetched in ranges.
 SMALLEST_RANGE = 4 * MIB
@@ -171,18 +172,14 @@ class Download:
         layout = next(chain(own, other_layouts(version.size, version.etag)), None)
         return PartHashes(layout) if layout else None
 
-    def _may_be_unequal(self, version: Version) -> bool:
-        """Tell whether an ETag that does not match may be due to parts of unequal sizes."""
-        return not own_layouts(version.size, version.etag, self._config.part_size)
-
     def _fetch_verified(
         self, version: Version, descriptor: int, ranges: Ranges, record: Recorder = no_record
     ) -> None:
         """
         Fetch until the bytes have the object's ETag.
 
-        Each attempt cuts the object in another way. Where the ETag cannot be recomputed because
-        the parts may be unequal, two downloads that agree are right.
+        Each attempt cuts the object in another way. Where an ETag of parts cannot be recomputed,
+        because they may have any sizes, two downloads that agree are right.
         """
         seen: list[list[str]] = []
         for attempt in range(1, self._retrier.policy.max_attempts + 1):
@@ -190,7 +187,7 @@ class Download:
             self._fetch(version, descriptor, hashes, ranges, record)
             if hashes is None or self._matches(version, descriptor, hashes):
                 return
-            if self._may_be_unequal(version) and hashes.part_etags() in seen:
+            if may_be_unequal(version.etag) and hashes.part_etags() in seen:
                 return
             seen.append(hashes.part_etags())
             logger.info("GET of %s: attempt %d does not match its ETag", self._path, attempt)
@@ -266,6 +263,11 @@ class Download:
             if other.match(version.etag):
                 return True
         return False
+
+
+def may_be_unequal(etag: str) -> bool:
+    """Tell whether an ETag that does not match may be due to parts of other sizes."""
+    return part_count(etag) != 1
 
 
 def catch_up(hashes: PartHashes, descriptor: int) -> None:

@@ -12,10 +12,11 @@ from urllib.parse import unquote
 from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import S3MultipartUpload
 
-from libcloud_aurora._parallel import Gate, Workers
+from libcloud_aurora._parallel import Gate
 from libcloud_aurora._paths import container_path, unquote_keys
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._target import read_uploads
+from libcloud_aurora._threads import Workers
 from libcloud_aurora._values import object_from_row
 from libcloud_aurora._xml import Page
 from libcloud_aurora.errors import MalformedAnswerError
@@ -98,11 +99,10 @@ class Listing:
             yield fetch or (lambda: EMPTY_PAGE)
             return
         gate = Gate()
-        future = self._workers.submit(gate.guard(fetch))
+        outcome = self._workers.submit(gate.guard(fetch))
         try:
-            yield partial(gate.result, future)
+            yield partial(gate.result, outcome)
         finally:
-            future.cancel()
             gate.close()
 
     def _object_page(self, path: str, params: dict[str, str], limit: int) -> Page:

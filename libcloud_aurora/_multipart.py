@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from libcloud.storage.base import Container, Object
@@ -16,8 +16,9 @@ from libcloud_aurora._file_parts import FileParts
 from libcloud_aurora._foundation import Foundation
 from libcloud_aurora._parallel import Window
 from libcloud_aurora._sources import Part, StreamParts
-from libcloud_aurora._upload import Upload, unfinished
-from libcloud_aurora._wanted import PartsWithProgress, SentParts, Wanted
+from libcloud_aurora._target import Target
+from libcloud_aurora._upload import Upload, begin, unfinished
+from libcloud_aurora._wanted import PartsWithProgress, SentParts, UploadHeaders, Wanted
 from libcloud_aurora.config import MAX_OBJECT_SIZE, check_number
 from libcloud_aurora.errors import ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
@@ -59,9 +60,7 @@ class MultipartDriver(Foundation):
         if isinstance(parts, FileParts) and resume:
             obj = self._put_rest(parts, carrier, wanted)
         else:
-            obj = self._put_object_multipart(  # type: ignore[no-untyped-call]
-                stream=carrier, verify_hash=verify_hash, **wanted._asdict()
-            )
+            obj = self._put_parts(carrier, wanted, verify_hash=verify_hash)
         return self._described(obj, wanted)
 
     def _sent_at_once(self, parts: FileParts | StreamParts) -> int:
@@ -114,11 +113,33 @@ class MultipartDriver(Foundation):
         carrier.moved(part.size)
         return wanted.object(part.size, _values.strip_etag(response.headers.get("etag")), self)
 
+    def _put_parts(
+        self, carrier: PartsWithProgress, wanted: Wanted, *, verify_hash: bool
+    ) -> Object:
+        """Send an object by the inherited method, which aborts after exceptions, but not Ctrl-C."""
+        headers = UploadHeaders(wanted.headers)
+        given = {**wanted._asdict(), "headers": headers}
+        try:
+            obj: Object = self._put_object_multipart(  # type: ignore[no-untyped-call]
+                stream=carrier, verify_hash=verify_hash, **given
+            )
+            return obj
+        except Exception:
+            raise
+        except BaseException:
+            for upload_id in headers.begun:
+                self._abort_multipart(wanted.container, wanted.object_name, upload_id)
+            raise
+
+    def _begin(self, target: Target, headers: Mapping[str, str], begun: list[str]) -> str:
+        window = self._window(lambda count: None)
+        return begin(target, headers, window, self._retrier.stopping_with(window.stop), begun)
+
     def _put_rest(self, parts: FileParts, carrier: PartsWithProgress, wanted: Wanted) -> Object:
         """Go on with an unfinished upload, or begin one that a later call can go on with."""
         target = self._target(wanted.container, wanted.object_name, wanted.key)
         found = unfinished(target, parts.sizes)
-        upload_id, held = found or (target.initiate(wanted.all_headers()), {})
+        upload_id, held = found or (self._begin(target, wanted.all_headers(), []), {})
         if held and (wanted.key or len(held) == len(parts.sizes)):
             held.pop(max(held))  # sent again: only its answer says whether the parts have this key
         upload = Upload(target, upload_id)
@@ -160,7 +181,16 @@ class MultipartDriver(Foundation):
         headers.update((name, value) for name, value in kept.items() if name not in given)
         window = self._window(lambda count: None)
         retrier = self._retrier.stopping_with(window.stop)
-        copy(target, source, headers, wanted.key, replace=replace, window=window, retrier=retrier)
+        copy(
+            target,
+            source,
+            headers,
+            wanted.key,
+            replace=replace,
+            begin=partial(self._begin, target),
+            window=window,
+            retrier=retrier,
+        )
 
     def _window(self, on_bytes: Callable[[int], None]) -> Window:
         return Window(
@@ -188,7 +218,8 @@ class MultipartDriver(Foundation):
         self, container: Container, object_name: str, headers: dict[str, str] | None = None
     ) -> str:
         rest, key = split(headers or {})
-        return self._target(container, object_name, key).initiate(rest)
+        begun = headers.begun if isinstance(headers, UploadHeaders) else []
+        return self._begin(self._target(container, object_name, key), rest, begun)
 
     def _upload_multipart_chunks(
         self,
@@ -201,8 +232,7 @@ class MultipartDriver(Foundation):
         if not isinstance(stream, PartsWithProgress):
             stream = PartsWithProgress(StreamParts(stream, self._plan(None)))
         upload = Upload(self._target(container, object_name, stream.key), upload_id)
-        with self._aborting_on_interrupt(container, object_name, upload_id):
-            etags, size = self._send(upload, stream, {})
+        etags, size = self._send(upload, stream, {})
         sent = SentParts(etags)
         sent.verify, sent.key = calculate_hash, stream.key
         return sent, None, size
@@ -211,25 +241,11 @@ class MultipartDriver(Foundation):
         self, container: Container, object_name: str, upload_id: str, chunks: list[tuple[int, str]]
     ) -> str:
         target = self._target(container, object_name, getattr(chunks, "key", None))
-        with self._aborting_on_interrupt(container, object_name, upload_id):
-            return Upload(target, upload_id).complete(
-                [(number, _values.strip_etag(etag)) for number, etag in chunks],
-                retrier=self._retrier,
-                verify=getattr(chunks, "verify", True),
-            )
+        return Upload(target, upload_id).complete(
+            [(number, _values.strip_etag(etag)) for number, etag in chunks],
+            retrier=self._retrier,
+            verify=getattr(chunks, "verify", True),
+        )
 
     def _abort_multipart(self, container: Container, object_name: str, upload_id: str) -> None:
         self._target(container, object_name).abort_quietly(upload_id)
-
-    @contextlib.contextmanager
-    def _aborting_on_interrupt(
-        self, container: Container, object_name: str, upload_id: str
-    ) -> Iterator[None]:
-        """Abort on Ctrl-C; the inherited method aborts on exceptions, but not on that."""
-        try:
-            yield
-        except Exception:
-            raise
-        except BaseException:
-            self._abort_multipart(container, object_name, upload_id)
-            raise

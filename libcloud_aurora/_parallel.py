@@ -5,51 +5,25 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
+from libcloud_aurora._threads import Outcome, Stop, Workers, is_worker
 from libcloud_aurora.errors import AuroraObjectsError
 
 T = TypeVar("T")
 
-#: What the names of worker threads begin with.
-THREAD_NAME = "libcloud-aurora"
 
-
-class Workers:
-    """The threads of one driver: started when first needed, reused, ended by :meth:`close`."""
-
-    def __init__(self, max_workers: int) -> None:
-        self.max_workers = max_workers
-        self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
-
-    def submit(self, task: Callable[[], T]) -> Future[T]:
-        with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(
-                    self.max_workers, thread_name_prefix=THREAD_NAME
-                )
-            return self._executor.submit(task)
-
-    def close(self) -> None:
-        """End the threads once their work is done."""
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True)
+class CancelledError(Exception):
+    """A call was not made, because what it was for has ended."""
 
 
 class Gate:
-    """
-    Counts the tasks of one transfer that run, and lets none begin once it is closed.
-
-    Futures cannot do that: Ctrl-C inside ``submit`` loses one whose task runs all the same.
-    """
+    """Counts the calls of one transfer that run, and lets none begin once it is closed."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._ended: SimpleQueue[None] = SimpleQueue()
         self._pid = os.getpid()
         self._active = 0
         self._closed = False
@@ -58,18 +32,22 @@ class Gate:
         """Return the call, to be counted while it runs, and cancelled if the gate is closed."""
 
         def guarded() -> T:
-            with self._changed:
+            with self._lock:
                 if self._closed:
                     raise CancelledError
                 self._active += 1
             try:
                 return call()
             finally:
-                with self._changed:
-                    self._active -= 1
-                    self._changed.notify_all()
+                self._leave()
 
         return guarded
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._active -= 1
+            if self._closed:
+                self._ended.put(None)
 
     def close(self) -> None:
         """
@@ -78,33 +56,35 @@ class Gate:
         A forked child has nothing to wait for. Nor must a worker wait, for itself in the end, when
         the garbage collector closes an abandoned stream in it.
         """
-        if self._is_foreign() or threading.current_thread().name.startswith(THREAD_NAME):
+        if self._is_foreign() or is_worker():
             self._closed = True
             return
         interrupt: KeyboardInterrupt | None = None
         while True:
             try:
-                with self._changed:
+                with self._lock:
                     self._closed = True
-                    self._changed.wait_for(lambda: self._active == 0)
-                break
+                    active = self._active
+                if not active:
+                    break
+                self._ended.get()
             except KeyboardInterrupt as exc:
                 interrupt = exc
         if interrupt is not None:
             raise interrupt
 
-    def result(self, future: Future[T]) -> T:
+    def result(self, outcome: Outcome[T]) -> T:
         """
         Return what a guarded call has returned.
 
-        :raises AuroraObjectsError: in a forked child, where nobody runs the call.
+        :raises AuroraObjectsError: in a forked child, where nobody makes the call.
         """
         if self._is_foreign():
             raise AuroraObjectsError(
                 "an iterator of AuroraObjects that was begun before a fork cannot go on in the "
                 "child; begin it again."
             )
-        return future.result()
+        return outcome.result()
 
     def _is_foreign(self) -> bool:
         return self._pid != os.getpid()
@@ -138,14 +118,14 @@ class Window:
         budget: int = 0,
         on_bytes: Callable[[int], None] = lambda count: None,
     ) -> None:
-        self.stop = threading.Event()
+        self.stop = Stop()
         self._gate = Gate()
         self._workers = workers
         self._limit = limit
         self._budget = budget
         self._on_bytes = on_bytes
-        self._running: dict[Future[object], int] = {}
-        self._events: SimpleQueue[int | Future[object]] = SimpleQueue()
+        self._running: dict[Outcome[object], int] = {}
+        self._events: SimpleQueue[int | Outcome[object]] = SimpleQueue()
 
     def moved(self, count: int) -> None:
         """Report bytes moved, from any thread."""
@@ -169,17 +149,14 @@ class Window:
             for task in tasks:
                 while self._is_full(task):
                     self._collect(on_result)
-                future = self._workers.submit(self._gate.guard(task.call))
-                self._running[future] = task.size
-                future.add_done_callback(self._events.put)
+                guarded = self._gate.guard(task.call)
+                self._running[self._workers.submit(guarded, self._events.put)] = task.size
             while self._running:
                 self._collect(on_result)
             while not self._events.empty():
                 self._collect(on_result)
         finally:
             self.stop.set()
-            for future in self._running:
-                future.cancel()
             self._gate.close()
 
     def _is_full(self, task: Task) -> bool:

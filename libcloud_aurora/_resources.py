@@ -7,8 +7,8 @@ import threading
 import weakref
 from collections.abc import Callable
 
-from libcloud_aurora._parallel import Workers
 from libcloud_aurora._pools import PooledAdapter
+from libcloud_aurora._threads import Workers
 from libcloud_aurora.connection import AuroraObjectsConnection
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from libcloud_aurora._threads import Stop
 from libcloud_aurora.config import RetryPolicy
 from libcloud_aurora.errors import AuroraObjectsError, MalformedAnswerError, NetworkError
 
@@ -70,8 +70,8 @@ class Retrier:
         self._sleep = sleep
         self._fraction = fraction
 
-    def stopping_with(self, stop: threading.Event) -> Retrier:
-        """Return a retrier whose pauses end, with the failure that caused them, at the event."""
+    def stopping_with(self, stop: Stop) -> Retrier:
+        """Return a retrier whose pauses end, with the failure that caused them, at the sign."""
         return Retrier(
             self.policy, sleep=lambda seconds: _wait(stop, seconds), fraction=self._fraction
         )
@@ -127,6 +127,6 @@ class _StoppedError(Exception):
     pass
 
 
-def _wait(stop: threading.Event, seconds: float) -> None:
+def _wait(stop: Stop, seconds: float) -> None:
     if stop.wait(seconds):
         raise _StoppedError

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from libcloud_aurora._buffers import Buffers
-from libcloud_aurora._download import Download
+from libcloud_aurora._download import Download, may_be_unequal
 from libcloud_aurora._parallel import Gate
+from libcloud_aurora._threads import Outcome, Stop
 from libcloud_aurora._verify import PartHashes
 from libcloud_aurora._version import Version
 from libcloud_aurora.config import MIB, check_number
@@ -75,7 +74,7 @@ class Stream(Download):
     def _at_once(self, version: Version, stop: int) -> memoryview:
         """Return a small object, read again while it differs from its ETag."""
         for _ in range(self._retrier.policy.max_attempts):
-            content = self._collect(version, self._start, stop, threading.Event())
+            content = self._collect(version, self._start, stop, Stop())
             hashes = self._hashes(version)
             if hashes is None:
                 return content
@@ -88,14 +87,14 @@ class Stream(Download):
         """
         Compare what was handed out with the ETag.
 
-        A composite ETag that does not match may be due to unequal parts. Then the object is read
-        once more: two downloads that agree are right.
+        An ETag of parts that does not match may be due to parts of other sizes. Then the object is
+        read once more: two downloads that agree are right.
         """
         if hashes.match(version.etag):
             return
-        if self._may_be_unequal(version):
+        if may_be_unequal(version.etag):
             again = PartHashes(hashes.ends)
-            version.read(0, version.size, again.update, stop_event=threading.Event())
+            version.read(0, version.size, again.update, stop_event=Stop())
             if again.part_etags() == hashes.part_etags():
                 return
         raise self._mismatch(version, hashes)
@@ -103,43 +102,45 @@ class Stream(Download):
     def _ranges_in_order(self, version: Version, stop: int) -> Iterator[memoryview]:
         start = self._start
         if version.first_stop - start <= FIRST_RANGE:
-            yield self._collect(version, start, version.first_stop, threading.Event())
+            yield self._collect(version, start, version.first_stop, Stop())
             start = version.first_stop
         if self._config.stream_concurrency > 1:
             yield from self._read_ahead(version, start, stop)
             return
         for position in range(start, stop, NEXT_RANGE):
             end = min(position + NEXT_RANGE, stop)
-            yield self._collect(version, position, end, threading.Event())
+            yield self._collect(version, position, end, Stop())
 
-    def _collect(
-        self, version: Version, start: int, stop: int, stop_event: threading.Event
-    ) -> memoryview:
+    def _collect(self, version: Version, start: int, stop: int, stop_event: Stop) -> memoryview:
         space = memoryview(self._buffers.take(stop - start))[: stop - start]
         version.read_into(space, start, stop_event=stop_event)
         return space
 
     def _read_ahead(self, version: Version, start: int, stop: int) -> Iterator[memoryview]:
-        """Fetch ranges ahead of the consumer: two at first, twice as many while it has to wait."""
-        halt, gate = threading.Event(), Gate()
-        ahead: deque[Future[memoryview]] = deque()
-        width, position = 2, start
+        """Fetch ranges ahead of the consumer: two at first, twice as many when it has to wait."""
+        halt, gate = Stop(), Gate()
+        ahead: deque[Outcome[memoryview]] = deque()
+        position, width = start, 2
+
+        def extend() -> None:
+            nonlocal position
+            while position < stop and len(ahead) < width:
+                end = min(position + NEXT_RANGE, stop)
+                fetch = partial(self._collect, version, position, end, halt)
+                ahead.append(self._workers.submit(gate.guard(fetch)))
+                position = end
+
         try:
             while position < stop or ahead:
-                while position < stop and len(ahead) < width:
-                    end = min(position + NEXT_RANGE, stop)
-                    fetch = partial(self._collect, version, position, end, halt)
-                    ahead.append(self._workers.submit(gate.guard(fetch)))
-                    position = end
+                extend()
                 if not ahead[0].done():
                     width = min(2 * width, self._config.stream_concurrency)
+                    extend()
                 space = gate.result(ahead.popleft())
                 yield space
                 self._buffers.give(space.obj)
         finally:
             halt.set()
-            for future in ahead:
-                future.cancel()
             gate.close()
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from libcloud_aurora._bodies import Body, md5
 from libcloud_aurora._clock import http_time, moment
 from libcloud_aurora._response import AuroraResponse
-from libcloud_aurora._retry import is_transient, logger
+from libcloud_aurora._retry import Retrier, is_transient, logger
 from libcloud_aurora._values import strip_etag
 from libcloud_aurora._xml import Page
 from libcloud_aurora.errors import (
@@ -81,7 +81,7 @@ class Target:
                 raise
             return stored
 
-    def initiate(self, headers: Mapping[str, str]) -> str:
+    def initiate(self, headers: Mapping[str, str], retrier: Retrier) -> str:
         """
         Start a multipart upload and return its id.
 
@@ -90,12 +90,16 @@ class Target:
         """
         began = time.monotonic()
         try:
-            response = self.request(
-                self.path,
+            response, history = retrier.run(
+                lambda: self.request(
+                    self.path,
+                    method="POST",
+                    params={"uploads": ""},
+                    headers=headers,
+                    retry_failed=False,
+                    accept=read_upload_id,
+                ),
                 method="POST",
-                params={"uploads": ""},
-                headers=headers,
-                accept=read_upload_id,
             )
             upload_id: str = response.accepted
         except BaseException as error:
@@ -105,7 +109,7 @@ class Target:
             if lost or not isinstance(error, Exception):
                 self._abort_orphans(began)
             raise
-        if response.history:
+        if history:
             self._abort_orphans(began, keep=upload_id)
         return upload_id
 

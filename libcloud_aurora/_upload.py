@@ -167,6 +167,20 @@ class Upload:
         )
 
 
+def begin(
+    target: Target, headers: Mapping[str, str], window: Window, retrier: Retrier, begun: list[str]
+) -> str:
+    """
+    Start a multipart upload and return its id.
+
+    A worker does it: Ctrl-C waits for the answer, so that the upload is known and can be aborted.
+
+    :param begun: Gets the id as soon as it is known.
+    """
+    window.run([Task(lambda: begun.append(target.initiate(headers, retrier)))], lambda result: None)
+    return begun[-1]
+
+
 def unfinished(
     target: Target, sizes: Mapping[int, int]
 ) -> tuple[str, dict[int, tuple[int, str]]] | None:

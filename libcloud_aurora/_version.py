@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.client
 import re
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from libcloud_aurora._failures import network_error
 from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora._retry import Retrier
+from libcloud_aurora._threads import Stop
 from libcloud_aurora._values import strip_etag
 from libcloud_aurora._xml import whole_number
 from libcloud_aurora.connection import NETWORK_FAILURES
@@ -111,7 +111,7 @@ class Version:
             self._first.raw.close()
             self._first = None
 
-    def read(self, start: int, stop: int, deliver: Deliver, *, stop_event: threading.Event) -> None:
+    def read(self, start: int, stop: int, deliver: Deliver, *, stop_event: Stop) -> None:
         """
         Read a range into buffers that are used again, resuming where the connection broke.
 
@@ -120,7 +120,7 @@ class Version:
         buffer = memoryview(bytearray(min(BUFFER_SIZE, max(1, stop - start))))
         self._read(start, stop, lambda offset: buffer, deliver, stop_event)
 
-    def read_into(self, space: memoryview, start: int, *, stop_event: threading.Event) -> None:
+    def read_into(self, space: memoryview, start: int, *, stop_event: Stop) -> None:
         """Read a range into memory of its size, resuming where the connection broke."""
 
         def space_at(offset: int) -> memoryview:
@@ -134,7 +134,7 @@ class Version:
         stop: int,
         space_at: Callable[[int], memoryview],
         deliver: Deliver,
-        stop_event: threading.Event,
+        stop_event: Stop,
     ) -> None:
         position = start
 
@@ -153,7 +153,7 @@ class Version:
         start: int,
         stop: int,
         space_at: Callable[[int], memoryview],
-        stop_event: threading.Event,
+        stop_event: Stop,
     ) -> Iterator[memoryview]:
         """Yield the bytes of one answer, each time in the memory given for their offset."""
         answer = self._answer(start, stop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from libcloud.storage.base import Container, Object
@@ -88,6 +88,21 @@ class Wanted(NamedTuple):
             container=self.container,
             driver=driver,
         )
+
+
+class UploadHeaders(dict[str, str]):
+    """
+    Headers of one upload, which the inherited method hands from the driver to the hook.
+
+    :ivar begun: Gets the id of the upload that is begun with them.
+    """
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__(headers)
+        self.begun: list[str] = []
+
+    def __bool__(self) -> bool:
+        return True  # the inherited method replaces what is false
 
 
 class SentParts(list[tuple[int, str]]):

@@ -1,7 +1,6 @@
 """Drivers over an S3 in memory: requests-mock answers at the transport, and no socket is opened."""
 
 import os
-from concurrent.futures import Future
 
 import pytest
 import requests
@@ -9,6 +8,8 @@ import requests_mock
 from unit.memory_s3 import MemoryS3
 
 import libcloud_aurora
+from libcloud_aurora._parallel import CancelledError
+from libcloud_aurora._threads import Outcome
 
 ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -69,15 +70,13 @@ def container(s3, driver):
     return driver.get_container("photos")
 
 
-class LazyFuture(Future):
-    """Work that is done when its result is asked for, and can be cancelled until then."""
+class LazyOutcome(Outcome):
+    """Work that is done when its result is asked for."""
 
-    def __init__(self, call):
-        super().__init__()
-        self._call = call
-
-    def result(self, timeout=None):
-        return self._call()
+    def result(self):
+        if not self.done():
+            self.settle()
+        return super().result()
 
 
 @pytest.fixture
@@ -88,7 +87,15 @@ def lazy_workers():
         submitted = []  # noqa: RUF012 - one class for each test
 
         def submit(self, call):
-            self.submitted.append(LazyFuture(call))
+            self.submitted.append(LazyOutcome(call))
             return self.submitted[-1]
+
+        def begin_at_last(self):
+            """Begin what was submitted and not needed, and count what is cancelled then."""
+            late = [outcome for outcome in self.submitted if not outcome.done()]
+            for outcome in late:
+                with pytest.raises(CancelledError):
+                    outcome.result()
+            return len(late)
 
     return LazyWorkers()

@@ -68,6 +68,23 @@ def test_an_abandoned_iterator_may_be_collected_in_a_worker(s3, driver, iterator
     assert len(driver.list_containers()) == 1
 
 
+def test_an_iterator_made_before_a_fork_works_in_the_child(s3, iterator):
+    """An iterator that was made, but not begun, before a fork gives all there is in the child."""
+    list(iterator())  # the parent's threads are running
+    made = iterator()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, str(sum(1 for _ in made)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        assert pipe.read().decode() in ("9", "2500")
+    os.waitpid(child, 0)
+
+
 @pytest.mark.parametrize("end", ["close", "go on"])
 def test_an_iterator_in_a_forked_child_ends(s3, iterator, end):
     """In a forked child an iterator begun before can be closed, and says why it cannot go on."""

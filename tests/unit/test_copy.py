@@ -1,5 +1,7 @@
 """_copy: copies that the server makes."""
 
+from functools import partial
+
 import pytest
 import requests
 from libcloud.storage.base import Container, Object
@@ -167,6 +169,7 @@ def copy(request, new_driver, container, large):
             driver._target(container, "new"),
             large,
             {"x-amz-acl": "private"},
+            partial(driver._begin, driver._target(container, "new")),
             window,
             driver._retrier.stopping_with(window.stop),
             part_size=5 * MIB,

@@ -24,6 +24,7 @@ ORDER = [
     "_bodies",
     "_paths",
     "_values",
+    "_threads",
     "_retry",
     "_parallel",
     "_buffers",

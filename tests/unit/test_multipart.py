@@ -3,14 +3,18 @@
 import errno
 import io
 import os
+import signal
 import threading
 
 import pytest
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import errors
+from libcloud_aurora._retry import Retrier
+from libcloud_aurora.config import RetryPolicy
 
 MIB = 1_048_576
+RETRIER = Retrier(RetryPolicy(delay_seconds=0))
 PART = 5 * MIB
 DATA = os.urandom(2 * PART + 777)
 
@@ -278,6 +282,46 @@ def test_ctrl_c_leaves_nothing(s3, new_driver, container, kind, place):
     assert s3.uploads == {}
 
 
+@pytest.mark.parametrize("concurrency", [1, 10])
+def test_ctrl_c_between_the_steps_leaves_nothing(
+    s3, new_driver, container, concurrency, monkeypatch
+):
+    """Ctrl-C just after the upload is begun, before its first part, aborts it."""
+    driver = new_driver(ex_max_concurrency=concurrency)
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "_upload_multipart_chunks", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object_via_stream(io.BytesIO(DATA), container, "k")
+    assert s3.sent("DELETE")
+    assert s3.uploads == {}
+
+
+def test_ctrl_c_while_an_upload_is_begun_waits_for_its_id(s3, driver, container):
+    """Ctrl-C before the answer to Initiate is waited out, so that the upload can be aborted."""
+
+    def interrupt(request):
+        if request.method == "POST" and "uploads" in request.params:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    s3.faults.append(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object_via_stream(io.BytesIO(DATA), container, "k")
+    assert s3.uploads == {}
+    assert s3.buckets["photos"] == {}
+
+
+def test_hooks_may_be_called_by_others(s3, driver, container):
+    """Programs that call libcloud's hooks themselves begin, send and complete an upload."""
+    upload_id = driver._initiate_multipart(container, "k", {"x-amz-acl": "private"})
+    chunks, _, size = driver._upload_multipart_chunks(container, "k", upload_id, [DATA])
+    etag = driver._commit_multipart(container, "k", upload_id, chunks)
+    assert (s3.buckets["photos"]["k"].data, size) == (DATA, len(DATA))
+    assert etag == expected_etag(DATA)
+
+
 def test_a_file_that_changes_leaves_nothing(s3, any_driver, container, tmp_path):
     """A file that changes while it is sent is an error, and no object is stored."""
     source = tmp_path / "source"
@@ -366,7 +410,7 @@ def test_an_interrupted_upload_is_resumed(s3, any_driver, container, tmp_path):
 def test_one_part_of_an_upload_that_is_all_there_is_sent_again(s3, driver, container, tmp_path):
     """Its answer says whether the parts are what they seem; then the upload is completed."""
     (tmp_path / "f").write_bytes(DATA)
-    upload_id = driver._target(container, "k").initiate({})
+    upload_id = driver._target(container, "k").initiate({}, RETRIER)
     cut = [DATA[at : at + PART] for at in range(0, len(DATA), PART)]
     s3.uploads[upload_id]["parts"] = dict(enumerate(cut, 1))
     s3.requests.clear()
@@ -380,7 +424,7 @@ def test_a_resumed_upload_has_what_this_call_asks_for(s3, any_driver, container,
     """Type, access and metadata are this call's, not those the upload was once begun with."""
     (tmp_path / "f").write_bytes(DATA)
     old = {"Content-Type": "text/old", "x-amz-meta-v": "old", "x-amz-acl": "public-read"}
-    any_driver._target(container, "k").initiate(old)
+    any_driver._target(container, "k").initiate(old, RETRIER)
     extra = {"content_type": "text/new", "acl": "private", "meta_data": {"w": "new"}}
     obj = any_driver.upload_object(str(tmp_path / "f"), container, "k", extra, ex_resume=True)
     stored = s3.buckets["photos"]["k"]
@@ -399,7 +443,7 @@ def test_a_resumed_upload_has_what_this_call_asks_for(s3, any_driver, container,
 def test_a_resumed_upload_never_passes_for_anothers(s3, driver, container, tmp_path):
     """An object written by somebody else as soon as ours was complete is an error, and stays."""
     (tmp_path / "f").write_bytes(DATA)
-    driver._target(container, "k").initiate({})
+    driver._target(container, "k").initiate({}, RETRIER)
 
     def replace(request):
         if request.method == "HEAD":
@@ -453,7 +497,7 @@ def test_a_stream_may_use_its_memory_again(s3, driver, container, step):
 def test_a_changed_part_is_sent_again(s3, driver, container, tmp_path):
     """A part on the server that is not the file's is replaced."""
     (tmp_path / "f").write_bytes(DATA)
-    upload_id = driver._target(container, "k").initiate({})
+    upload_id = driver._target(container, "k").initiate({}, RETRIER)
     s3.uploads[upload_id]["parts"][1] = bytes(PART)
     driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
     assert s3.buckets["photos"]["k"].data == DATA

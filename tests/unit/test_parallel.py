@@ -3,11 +3,11 @@
 import os
 import signal
 import threading
-from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from libcloud_aurora._parallel import Gate, Task, Window, Workers
+from libcloud_aurora._parallel import CancelledError, Gate, Task, Window
+from libcloud_aurora._threads import Outcome, Workers
 from libcloud_aurora.errors import AuroraObjectsError
 
 
@@ -256,7 +256,7 @@ def test_close_ends_the_threads_and_work_may_go_on():
     workers = Workers(2)
     workers.close()
     for _ in range(2):
-        assert workers.submit(lambda: 5).result(10) == 5
+        assert workers.submit(lambda: 5).result() == 5
         assert any(name.startswith("libcloud-aurora") for name in names())
         workers.close()
         assert not any(name.startswith("libcloud-aurora") for name in names())
@@ -315,7 +315,7 @@ def test_ctrl_c_while_closing_waits_all_the_same():
 def test_a_worker_never_waits_for_itself(workers):
     """A gate that is closed in a worker, as the garbage collector may, is closed at once."""
     gate, ran = Gate(), []
-    assert workers.submit(gate.guard(gate.close)).result(10) is None
+    assert workers.submit(gate.guard(gate.close)).result() is None
     with pytest.raises(CancelledError):
         gate.guard(lambda: ran.append(1))()
     assert ran == []
@@ -331,7 +331,7 @@ def test_a_forked_child_waits_for_nobody():
     child = os.fork()
     if child == 0:
         try:
-            gate.result(Future())
+            gate.result(Outcome(list))
         except AuroraObjectsError as error:
             gate.close()
             os.write(writing, str(error).encode())
@@ -350,5 +350,5 @@ def test_a_gate_of_another_process_says_so():
     gate = Gate()
     gate._pid += 1
     with pytest.raises(AuroraObjectsError, match="begun before a fork"):
-        gate.result(Future())
+        gate.result(Outcome(list))
     gate.guard(gate.close)()

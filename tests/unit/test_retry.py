@@ -1,11 +1,11 @@
 """_retry: which failures pass, how long to wait, and the one loop that tries again."""
 
 import logging
-import threading
 
 import pytest
 
 from libcloud_aurora._retry import PROGRESS_SIZE, Retrier, is_transient
+from libcloud_aurora._threads import Stop
 from libcloud_aurora.config import RetryPolicy
 from libcloud_aurora.errors import (
     AuroraObjectsError,
@@ -197,7 +197,7 @@ def test_each_retry_is_a_line_of_the_log(retrier, caplog):
 
 def test_a_pause_ends_with_the_transfer(retrier):
     """Once a transfer is stopped, its retries end with the failure they were about."""
-    stop = threading.Event()
+    stop = Stop()
     stop.set()
     operation = Operation(failure("SlowDown", 503, retry_after=20.0))
     with pytest.raises(AuroraObjectsError, match="SlowDown"):
@@ -208,6 +208,6 @@ def test_a_pause_ends_with_the_transfer(retrier):
 def test_a_pause_of_a_running_transfer_is_waited_for(pauses):
     """While a transfer runs, its retries go on."""
     policy = RetryPolicy(delay_seconds=0)
-    retrier = Retrier(policy).stopping_with(threading.Event())
+    retrier = Retrier(policy).stopping_with(Stop())
     assert retrier.run(Operation(failure("SlowDown", 503)))[0] == 2
     assert retrier.policy is policy

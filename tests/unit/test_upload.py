@@ -8,9 +8,12 @@ from libcloud.storage.base import Container
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import errors
+from libcloud_aurora._retry import Retrier
 from libcloud_aurora._target import Target
 from libcloud_aurora._upload import Upload, unfinished
+from libcloud_aurora.config import RetryPolicy
 
+RETRIER = Retrier(RetryPolicy(delay_seconds=0))
 PARTS = [b"a" * 10, b"b" * 10, b"c"]
 NO_BODY = Answer(
     200, b"<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>"
@@ -27,7 +30,7 @@ def target(s3, driver):
 @pytest.fixture
 def upload(s3, target):
     """An upload with three parts on the server."""
-    upload_id = target.initiate({})
+    upload_id = target.initiate({}, RETRIER)
     for number, part in enumerate(PARTS, 1):
         s3.uploads[upload_id]["parts"][number] = part
     s3.requests.clear()
@@ -89,7 +92,7 @@ def test_a_conditional_put_that_is_refused_is_an_error(s3, target):
 
 def test_an_upload_begins_with_one_request(s3, target):
     """Initiate is one POST with an empty body."""
-    assert target.initiate({"x-amz-acl": "private"}) == "2~upload1"
+    assert target.initiate({"x-amz-acl": "private"}, RETRIER) == "2~upload1"
     (sent,) = s3.requests
     assert (sent.query, sent.body, sent.headers["content-length"]) == ("uploads=", b"", "0")
 
@@ -98,7 +101,7 @@ def test_an_upload_whose_answer_was_lost_is_aborted(s3, target, caplog):
     """When the answer to Initiate is lost, the upload nobody knows of is aborted."""
     caplog.set_level(logging.INFO, "libcloud_aurora")
     after(s3, LOST, method="POST")
-    assert target.initiate({}) == "2~upload2"
+    assert target.initiate({}, RETRIER) == "2~upload2"
     assert list(s3.uploads) == ["2~upload2"]
     assert "aborting upload 2~upload1" in caplog.text
 
@@ -122,7 +125,7 @@ def test_other_uploads_are_left_alone(s3, target):
             "initiated": initiated,
         }
     s3.fail(1, error(503, "SlowDown"))
-    assert target.initiate({}) == "2~upload1"
+    assert target.initiate({}, RETRIER) == "2~upload1"
     assert len(s3.uploads) == 6
 
 
@@ -132,7 +135,7 @@ def test_looking_for_orphans_never_fails_an_upload(s3, target, caplog):
     s3.faults.append(
         lambda request: error(403, "AccessDenied") if request.method == "GET" else None
     )
-    assert target.initiate({}) == "2~upload2"
+    assert target.initiate({}, RETRIER) == "2~upload2"
     assert "may remain unfinished" in caplog.text
 
 
@@ -153,7 +156,7 @@ def test_an_upload_that_cannot_begin_leaves_nothing(s3, target):
 
     s3.faults.append(fault)
     with pytest.raises(errors.NetworkError):
-        target.initiate({})
+        target.initiate({}, RETRIER)
     recent = {
         name for name, upload in s3.uploads.items() if upload["initiated"] > "2026-07-01T12:00:09"
     }
@@ -164,7 +167,7 @@ def test_a_final_refusal_to_begin_looks_for_nothing(s3, target):
     """When Initiate is refused for good, nothing was begun and nothing is looked for."""
     s3.fail(1, error(403, "AccessDenied"))
     with pytest.raises(errors.AccessDeniedError):
-        target.initiate({})
+        target.initiate({}, RETRIER)
     assert len(s3.requests) == 1
 
 
@@ -173,12 +176,12 @@ def test_an_answer_without_an_id_is_an_error(s3, target, body):
     """An answer to Initiate without an upload id is an error, not an upload called None."""
     s3.faults.append(lambda request: Answer(200, body) if request.method == "POST" else None)
     with pytest.raises(errors.AuroraObjectsError):
-        target.initiate({})
+        target.initiate({}, RETRIER)
 
 
 def test_parts_are_listed_over_pages(s3, target):
     """All parts the server holds are listed, over several pages."""
-    upload_id = target.initiate({})
+    upload_id = target.initiate({}, RETRIER)
     for number in range(1, 2302):
         s3.uploads[upload_id]["parts"][number] = b"x"
     held = target.listed_parts(upload_id)
@@ -377,10 +380,10 @@ def test_an_upload_without_an_id_is_no_upload(s3, target):
         200, b"<InitiateMultipartUploadResult><UploadId/></InitiateMultipartUploadResult>"
     )
     s3.fail(1, empty, method="POST")
-    assert target.initiate({}) == "2~upload1"
+    assert target.initiate({}, RETRIER) == "2~upload1"
     s3.fail(9, empty, method="POST")
     with pytest.raises(errors.MalformedAnswerError, match="without an id"):
-        target.initiate({})
+        target.initiate({}, RETRIER)
 
 
 def test_nothing_unfinished_is_found(s3, target):
@@ -390,8 +393,8 @@ def test_nothing_unfinished_is_found(s3, target):
 
 def test_the_newest_unfinished_upload_is_found(s3, target):
     """Of several uploads of the key the newest is gone on with."""
-    target.initiate({})
-    newest = target.initiate({})
+    target.initiate({}, RETRIER)
+    newest = target.initiate({}, RETRIER)
     s3.uploads[newest]["parts"][1] = PARTS[0]
     assert unfinished(target, {1: 10, 2: 10, 3: 1}) == (newest, {1: (10, md5(PARTS[0]))})
 
@@ -399,7 +402,7 @@ def test_the_newest_unfinished_upload_is_found(s3, target):
 @pytest.mark.parametrize("sizes", [{1: 9}, {2: 10}, {}])
 def test_an_upload_with_a_part_of_another_plan_is_aborted(s3, target, sizes):
     """An upload that can never become this object is aborted."""
-    upload_id = target.initiate({})
+    upload_id = target.initiate({}, RETRIER)
     s3.uploads[upload_id]["parts"][1] = PARTS[0]
     assert unfinished(target, sizes) is None
     assert s3.uploads == {}

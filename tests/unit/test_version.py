@@ -2,13 +2,13 @@
 
 import http.client
 import io
-import threading
 from types import SimpleNamespace
 
 import pytest
 from unit.memory_s3 import Answer, md5
 
 from libcloud_aurora import errors
+from libcloud_aurora._threads import Stop
 from libcloud_aurora._version import Version, reader
 
 DATA = bytes(range(256)) * 100
@@ -41,7 +41,7 @@ def read(version, start, stop):
         offsets.append(offset)
         found[offset - start : offset - start + len(view)] = view
 
-    version.read(start, stop, deliver, stop_event=threading.Event())
+    version.read(start, stop, deliver, stop_event=Stop())
     return bytes(found)
 
 
@@ -183,7 +183,7 @@ def test_reading_into_memory_resumes_too(s3, open_version):
     cut = {"content-range": "bytes 100-199/25600", "content-length": "100"}
     s3.fail(1, Answer(206, DATA[100:130], cut))
     space = memoryview(bytearray(100))
-    version.read_into(space, 100, stop_event=threading.Event())
+    version.read_into(space, 100, stop_event=Stop())
     assert bytes(space) == DATA[100:200]
 
 
@@ -201,7 +201,7 @@ def test_a_range_that_never_comes_ends(s3, open_version):
 def test_reading_ends_with_the_transfer(s3, open_version):
     """Once the transfer is stopped, no more bytes are delivered, and the answer is closed."""
     version = open_version(0, 100)
-    stop = threading.Event()
+    stop = Stop()
     stop.set()
     delivered = []
     version.read(0, 100, lambda *piece: delivered.append(piece), stop_event=stop)
