@@ -141,18 +141,20 @@ class Extensions(Browsing):
 
         :return: Nothing. Objects that do not exist count as deleted.
 
-        :raises DeleteFailedError: listing what is left and why, after all others are deleted.
+        :raises DeleteFailedError: listing what is left and why, after all others are deleted; or,
+            when a request fails for good, what was left before and the objects of that request.
         :raises InvalidKeyError: at a name no object can have, before its 1,000 are sent; those of
             earlier requests are deleted.
+        :raises ValueError: in the same way, at an object of another container.
         """
-        failures = _delete.delete_keys(
+        failures, cause = _delete.delete_keys(
             self._request,
             self._get_container_path(container),
-            _delete.names_of(objects),
+            _delete.names_of(objects, container.name),
             self._clean_object_name,
         )
         if failures:
-            raise _delete.failed(failures, container.name, self)
+            raise _delete.failed(failures, container.name, self) from cause
 
     def ex_empty_container(self, container: Container, prefix: str | None = None) -> None:
         """

@@ -62,7 +62,7 @@ def appearing(target: Path, size: int | None) -> Iterator[int]:
 
     Nothing is left of it if the block fails, directories made for it included.
     """
-    made = _make_parents(target.parent)
+    made = make_parents(target.parent)
     temporary = hidden(target, f"{os.urandom(8).hex()}.part")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -88,17 +88,17 @@ def hidden(target: Path, suffix: str) -> Path:
     return target.with_name(f".{stem}.{suffix}")
 
 
-def _make_parents(directory: Path) -> list[Path]:
+def make_parents(directory: Path) -> list[Path]:
     """Make missing directories, and return them, the innermost first."""
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     return missing
 
 
-def keep_mode(target: Path, descriptor: int) -> None:
-    """Give a new file the permissions of the one it replaces."""
+def keep_mode(target: Path, descriptor: int, *, more: int = 0) -> None:
+    """Give a new file the permissions of the one it replaces, and perhaps more."""
     if target.exists():
-        os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+        os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode) | more)
 
 
 def reserve(descriptor: int, size: int) -> None:

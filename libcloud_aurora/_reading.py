@@ -12,6 +12,7 @@ from libcloud_aurora._download import Download, Progress
 from libcloud_aurora._encryption import customer_key
 from libcloud_aurora._foundation import Foundation
 from libcloud_aurora._keyed import keyed
+from libcloud_aurora._resume import remove_partial
 from libcloud_aurora._stream import Stream, chunk_size_of
 
 D = TypeVar("D", bound=Download)
@@ -51,7 +52,8 @@ class Reading(Foundation):
         :type ex_progress: ``Callable[[int, int], object]``
 
         :param ex_resume: Go on where an earlier call was cut off, if the object is still the same.
-            A failure leaves what has arrived in two hidden files beside the destination.
+            A failure leaves what has arrived in two hidden files beside the destination, until a
+            later call completes it, with ``ex_resume`` or without.
         :type ex_resume: ``bool``
 
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
@@ -67,7 +69,11 @@ class Reading(Foundation):
         """
         download = self._download(Download, obj, ex_progress, ex_customer_key)
         target = _files.destination(destination_path, obj.name, overwrite=overwrite_existing)
-        (download.to_file_resuming if ex_resume else download.to_file)(target)
+        if ex_resume:
+            download.to_file_resuming(target)
+        else:
+            download.to_file(target)
+            remove_partial(target)
         return True
 
     def download_object_as_stream(

@@ -7,12 +7,13 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import threading
 import zlib
 from pathlib import Path
 from typing import Any
 
-from libcloud_aurora._files import hidden, keep_mode, read_pieces, reserve
+from libcloud_aurora._files import hidden, keep_mode, make_parents, read_pieces, reserve
 from libcloud_aurora._version import BUFFER_SIZE
 from libcloud_aurora.errors import AuroraObjectsError
 
@@ -38,17 +39,17 @@ class Partial:
     def __init__(self, target: Path, path: str) -> None:
         self._target = target
         self._path = path
-        mark = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
-        self._data_path = hidden(target, f"{mark}.resume.part")
-        self._journal_path = hidden(target, f"{mark}.resume.journal")
+        self._data_path, self._journal_path = _paths(target)
         self._lock = threading.Lock()
         self._open = contextlib.ExitStack()
         try:
+            self._made = make_parents(target.parent)
             self._journal = _locked(self._journal_path)
             self._open.callback(os.close, self._journal)
             self.descriptor = os.open(self._data_path, _FLAGS, 0o666)
             self._open.callback(os.close, self.descriptor)
-            keep_mode(target, self.descriptor)
+            # As private as the target, but writable: the next call has to open it again.
+            keep_mode(target, self.descriptor, more=stat.S_IRUSR | stat.S_IWUSR)
             self.identity, self._spans = self._load()
         except OSError as exc:
             self._open.close()
@@ -116,14 +117,40 @@ class Partial:
     def finish(self) -> None:
         """Let the file appear, and remove the journal."""
         os.ftruncate(self.descriptor, self.identity[2])
+        keep_mode(self._target, self.descriptor)
         os.replace(self._data_path, self._target)
         os.unlink(self._journal_path)
 
     def discard(self) -> None:
-        """Remove both files."""
-        for path in (self._data_path, self._journal_path):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        """Remove both files, and the directories that were made for them."""
+        _unlink(self._data_path, self._journal_path)
+        for directory in self._made:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+
+
+def remove_partial(target: Path) -> None:
+    """Remove partial file and journal beside a file that is complete, if nobody is at them."""
+    data_path, journal_path = _paths(target)
+    if journal_path.exists():
+        with contextlib.suppress(OSError):
+            journal = _locked(journal_path)
+            try:
+                _unlink(data_path, journal_path)
+            finally:
+                os.close(journal)
+
+
+def _paths(target: Path) -> tuple[Path, Path]:
+    """Return the paths of a target's partial file and journal."""
+    mark = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
+    return hidden(target, f"{mark}.resume.part"), hidden(target, f"{mark}.resume.journal")
+
+
+def _unlink(*paths: Path) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def _locked(path: Path) -> int:

@@ -128,7 +128,7 @@ class FileChangedError(AuroraObjectsError):
 
 class DeleteFailedError(AuroraObjectsError):
     """
-    Some of many objects could not be deleted; the others are.
+    Some of many objects could not be deleted; the others are, unless a whole request failed.
 
     :ivar failures: Name of each object that is left, and what the server said about it.
     """

@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+from libcloud.storage.base import Container, Object
 from unit.memory_s3 import Answer, error
 
 from libcloud_aurora import errors
@@ -130,3 +131,55 @@ def test_what_is_no_list_of_names_deletes_nothing(s3, driver, container, objects
     with pytest.raises(TypeError, match="objects must"):
         driver.ex_delete_objects(container, objects)
     assert len(s3.buckets["photos"]) == 4
+
+
+@pytest.mark.parametrize("key", ["A", "\x01"])
+def test_a_request_names_each_key_once(s3, driver, container, key):
+    """A key given many times is sent once with a request, in the place where it came first."""
+    driver.ex_delete_objects(container, ["first", *[key] * 50, "first", "last"])
+    (together,) = s3.sent("POST")
+    sent = [each for each in ("first", "A", "last") if f"<Key>{each}<".encode() in together.body]
+    assert together.body.count(b"<Key>") == len(sent)
+    assert sent == ["first", *[key] * (key == "A"), "last"]
+    assert len(s3.sent("DELETE")) == (key != "A")
+
+
+def test_keys_given_again_do_not_fill_a_request(s3, driver, container):
+    """A request carries 1,000 different keys, however often each is given."""
+    driver.ex_delete_objects(container, [f"k{number % 1000}" for number in range(5000)])
+    assert [sent.body.count(b"<Key>") for sent in s3.sent("POST")] == [1000]
+
+
+def test_an_object_of_another_container_deletes_nothing_of_its_batch(s3, driver, container):
+    """An object of another container is refused by name, before its namesake here is deleted."""
+    s3.put("a", b"")
+    elsewhere = Object("a", 0, None, {}, {}, Container("other", {}, driver), driver)
+    with pytest.raises(ValueError, match="'a' is in container 'other', not in 'photos'"):
+        driver.ex_delete_objects(container, ["a", elsewhere])
+    assert list(s3.buckets["photos"]) == ["a"]
+    homeless = Object("a", 0, None, {}, {}, None, driver)
+    same = Object("a", 0, None, {}, {}, Container("photos", {}, None), None)
+    driver.ex_delete_objects(container, [homeless, same])
+    assert s3.buckets["photos"] == {}
+
+
+def test_a_request_that_fails_for_good_hides_no_earlier_failure(s3, driver, container):
+    """What was left before a request failed for good is listed with that request's keys."""
+    rows = "<Error><Key>k7</Key><Code>AccessDenied</Code></Error>"
+    s3.fail(1, Answer(200, f"<DeleteResult>{rows}</DeleteResult>".encode()), method="POST")
+    s3.faults.append(
+        lambda request: (
+            error(403, "QuotaExceeded")
+            if request.method == "POST" and b"<Key>k1000<" in request.body
+            else None
+        )
+    )
+    keys = [*(f"k{number}" for number in range(1002)), "\x01"]
+    with pytest.raises(errors.DeleteFailedError, match="4 objects") as caught:
+        driver.ex_delete_objects(container, keys)
+    assert list(caught.value.failures) == ["k7", "k1000", "k1001", "\x01"]
+    assert "QuotaExceeded" in caught.value.failures["\x01"]
+    assert caught.value.__cause__.code == "QuotaExceeded"
+    with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded") as caught:
+        driver.ex_delete_objects(container, keys)
+    assert not isinstance(caught.value, errors.DeleteFailedError)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import stat
 import zlib
 
 import pytest
@@ -251,3 +252,64 @@ def test_damage_that_stays_leaves_nothing_to_resume(s3, container, driver, targe
     with pytest.raises(errors.HashMismatchError):
         driver.download_object(handle(container, driver), str(target), ex_resume=True)
     assert names(target) == []
+
+
+def test_an_object_with_slashes_gets_its_directories(s3, container, driver, tmp_path):
+    """With ex_resume too, an object in a directory gets the directories of its name."""
+    s3.put("sub/dir/f", DATA)
+    (obj,) = container.list_objects()
+    s3.fail(1, error(403, "AccessDenied"), method="GET")
+    with pytest.raises(errors.AccessDeniedError):
+        driver.download_object(obj, str(tmp_path), ex_resume=True)
+    driver.download_object(obj, str(tmp_path), ex_resume=True)
+    assert (tmp_path / "sub" / "dir" / "f").read_bytes() == DATA
+    assert [path.name for path in (tmp_path / "sub" / "dir").iterdir()] == ["f"]
+
+
+def test_discarding_leaves_no_directories(s3, container, driver, tmp_path):
+    """What is not kept takes the directories with it that were made for it, if they are empty."""
+    s3.put("sub/f", DATA, "0" * 32)
+    (obj,) = container.list_objects()
+    with pytest.raises(errors.HashMismatchError):
+        driver.download_object(obj, str(tmp_path), ex_resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path):
+    """A file in the place of a directory is an error of the family."""
+    (tmp_path / "sub").write_bytes(b"")
+    with pytest.raises(errors.AuroraObjectsError, match="cannot be resumed"):
+        Partial(tmp_path / "sub" / "f", "/b/k")
+
+
+@pytest.mark.parametrize(("mode", "meanwhile"), [(0o444, 0o644), (0o400, 0o600), (0o640, 0o640)])
+def test_a_read_only_file_is_replaced_by_a_resumed_one(target, mode, meanwhile):
+    """The partial file stays writable, and no more readable; permissions come at the end."""
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    for _ in range(2):
+        with Partial(target, "/b/k") as partial:
+            partial.begin("etag", 100)
+            assert stat.S_IMODE(os.fstat(partial.descriptor).st_mode) == meanwhile
+    with Partial(target, "/b/k") as partial:
+        partial.finish()
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+    assert names(target) == ["file"]
+
+
+def test_a_whole_download_removes_what_was_to_be_resumed(s3, container, driver, target):
+    """Once the file is there without ex_resume, nothing is left to go on with."""
+    s3.put("k", DATA)
+    with Partial(target, "/photos/k") as partial:
+        partial.begin(md5(DATA), len(DATA))
+    driver.download_object(handle(container, driver), str(target))
+    assert names(target) == ["file"]
+
+
+def test_a_whole_download_leaves_alone_what_another_resumes(s3, container, driver, target):
+    """The files of a download that is under way are not taken away from it."""
+    s3.put("k", DATA)
+    with Partial(target, "/photos/k") as partial:
+        partial.begin(md5(DATA), len(DATA))
+        driver.download_object(handle(container, driver), str(target))
+        assert names(target) == [JOURNAL, PART, "file"]
