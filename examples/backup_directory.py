@@ -15,7 +15,7 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from connect import connect
+from connect import connect, run
 from tqdm import tqdm
 
 CHUNK_SIZE = 1024**2
@@ -224,4 +224,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,8 +1,10 @@
-"""Connect to AuroraObjects with the keys found in the environment."""
+"""Connect to AuroraObjects with the keys found in the environment, and end in one line."""
 
 import os
+import sys
 from urllib.parse import urlsplit
 
+from libcloud.common.types import LibcloudError
 from libcloud.storage.providers import get_driver
 
 import libcloud_aurora  # registers the driver
@@ -32,3 +34,18 @@ def address(endpoint):
     if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/"):
         raise SystemExit(f"AURORA_ENDPOINT must look like http://127.0.0.1:9000, not {endpoint!r}.")
     return {"secure": url.scheme == "https", "host": url.hostname, "port": url.port}
+
+
+def run(main, *, interrupted="interrupted"):
+    """
+    Call a program's ``main`` and exit with what it returns.
+
+    An error of the driver or of the disk is one line on standard error, and so is a Ctrl-C; then
+    the exit code is 1.
+    """
+    try:
+        sys.exit(main())
+    except (LibcloudError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(interrupted)

@@ -11,12 +11,11 @@ Every worker needs ``libcloud_aurora``; this program needs the extras ``examples
 """
 
 import argparse
-import contextlib
 import hashlib
 import signal
 import sys
 
-from connect import connect
+from connect import connect, run
 from dask.distributed import Client, as_completed
 from libcloud.storage.base import Container, Object
 from tqdm import tqdm
@@ -91,6 +90,4 @@ def main():
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
-    sys.exit("interrupted: the tasks are cancelled, and no list is written")
+    run(main, interrupted="interrupted: the tasks are cancelled, and no list is written")

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from backup_directory import Packer, back_up, copy, verify
-from connect import connect
+from connect import connect, run
 from libcloud.common.types import LibcloudError
 from libcloud.storage.types import ContainerDoesNotExistError
 from list_objects import list_objects
@@ -87,7 +87,7 @@ def timed(what, size):
     )
 
 
-def run(driver, container, source, restored):
+def demonstrate(driver, container, source, restored):
     """Back up, verify, restore, list, and show what a CDN call says."""
     packer = Packer(source)
     name = f"backups/{time.strftime('%Y-%m-%d %H:%M')} żółw.tar.gz"
@@ -141,9 +141,9 @@ def main():
         with connect() as driver:
             print(f"driver     {type(driver).__module__}.{type(driver).__name__}")
             with demo_container(driver) as container:
-                run(driver, container, source, restored)
+                demonstrate(driver, container, source, restored)
     print("cleaned up: nothing of the demonstration is left")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

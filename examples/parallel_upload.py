@@ -13,14 +13,13 @@ named at the end, when all else is done, and the exit code is 1.
 """
 
 import argparse
-import contextlib
 import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from connect import connect
+from connect import connect, run
 from tqdm import tqdm
 
 
@@ -128,6 +127,4 @@ def main():
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
-    sys.exit("interrupted: files that were done stay, none is half done")
+    run(main, interrupted="interrupted: files that were done stay, none is half done")

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import parallel_upload
@@ -179,7 +180,7 @@ def test_ctrl_c_ends_the_workers(environment, container, tmp_path):
 
     with running("dask_checksums.py", container.name, environment=environment) as process:
         process.stderr.read(1)  # the progress bar: work has begun
-        assert press_ctrl_c(process).startswith("interrupted: ")
+        assert press_ctrl_c(process)[-1].startswith("interrupted: ")
 
 
 def test_demo_cleans_up(environment, driver):
@@ -222,6 +223,64 @@ def test_bad_environment_is_explained(environment, change, says):
     given = {name: value for name, value in environment.items() if value is not None}
 
     assert says in run("list_objects.py", environment=given, expect=1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"backup_directory.py {EXAMPLES} no-such-container",
+        "dask_checksums.py no-such-container",
+        "download_and_verify.py no-such-container name file",
+        "list_objects.py no-such-container",
+        f"parallel_upload.py {EXAMPLES} no-such-container",
+        "stream_upload.py no-such-container name",
+        f"upload_file.py {__file__} no-such-container",
+    ],
+    ids=lambda command: command.split()[0],
+)
+def test_error_of_the_driver_is_one_line(environment, command):
+    """A container that does not exist is one line on standard error, and the exit code is 1."""
+    says = run(*command.split(), environment=environment, expect=1)
+
+    assert re.fullmatch(r"BucketNotFoundError: .*no-such-container.*\n", says)
+
+
+def test_error_of_the_demonstration_is_one_line(environment):
+    """What ends the demonstration is its last line, without a traceback."""
+    environment["AURORA_CONTAINER"] = "a/b"
+
+    says = run("demo.py", environment=environment, expect=1)
+
+    assert says.splitlines()[-1].startswith("InvalidBucketNameError: ")
+    assert "Traceback" not in says
+
+
+def test_error_of_the_disk_is_one_line(environment, container, tmp_path):
+    """A file that is not there is one line, too."""
+    missing = tmp_path / "missing"
+
+    says = run("upload_file.py", missing, container.name, environment=environment, expect=1)
+
+    assert re.fullmatch(r"FileNotFoundError: .*missing'\n", says)
+
+
+def test_directory_is_no_file_to_upload(environment, container, tmp_path):
+    """A directory in place of a file is refused, and the examples that take one are named."""
+    says = run("upload_file.py", tmp_path, container.name, environment=environment, expect=2)
+
+    assert f"{tmp_path} is a directory: parallel_upload.py and backup_directory.py" in says
+
+
+def test_ctrl_c_is_one_line(environment, container):
+    """A Ctrl-C in the middle of an upload is one line, and nothing is left of the object."""
+    command = ("stream_upload.py", container.name, "piped")
+
+    with running(*command, environment=environment, stdin=subprocess.PIPE) as process:
+        process.stdin.write(bytes(6 * 1024**2))  # more than a pipe holds: it is being read
+        process.stdin.flush()
+        assert press_ctrl_c(process) == ["interrupted"]
+
+    assert container.list_objects() == []
 
 
 @pytest.mark.parametrize("tier", ["docs", "live"])

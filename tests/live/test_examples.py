@@ -1,6 +1,7 @@
 """Every file of examples/, run as a user runs it, against a real radosgw."""
 
 import os
+import re
 import time
 
 import pytest
@@ -60,6 +61,15 @@ def test_backup_and_restore(environment, bucket, tmp_path):
     assert tree(restored) == tree(source)
 
 
+def test_wrong_credentials_are_one_line(environment):
+    """A secret key that is wrong is one line on standard error, and the exit code is 1."""
+    environment["AURORA_SECRET_KEY"] = "wrong"
+
+    says = run("list_objects.py", environment=environment, expect=1)
+
+    assert re.fullmatch(r"InvalidCredentialsError: .*\n", says)
+
+
 def test_demo(environment, driver):
     """The demonstration ends well on a radosgw and leaves nothing behind."""
     output = run("demo.py", environment=environment)
@@ -96,6 +106,6 @@ def test_ctrl_c_leaves_nothing_half_done(environment, driver, bucket, tmp_path):
     with running("parallel_upload.py", tmp_path, bucket.name, environment=environment) as process:
         while not list(driver.ex_iterate_multipart_uploads(bucket)):
             assert process.poll() is None
-        assert press_ctrl_c(process).startswith("interrupted: ")
+        assert press_ctrl_c(process)[-1].startswith("interrupted: ")
 
     assert bucket.list_objects() == []
