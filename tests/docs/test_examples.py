@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -72,15 +73,56 @@ def test_listing_shows_names_and_sums(environment, container, driver):
 
 
 def test_directory_is_backed_up_and_restored(environment, container, tmp_path):
-    """A backup that is restored is the source: every file, every directory, every byte."""
-    source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
+    """A backup is restored when the source is gone: every file, every directory, every byte."""
+    source, restored = make_tree(tmp_path / "source"), tmp_path / "new" / "restored"
+    wanted = tree(source)
 
-    output = run(
-        *("backup_directory.py", source, container.name, "--restore-to", restored),
+    saved = run("backup_directory.py", source, container.name, environment=environment)
+    shutil.rmtree(source)
+    back = run(
+        *("backup_directory.py", "--restore", restored, container.name, "source.tar.gz"),
         environment=environment,
     )
 
-    assert "3 files" in output
+    assert re.search(r"source.tar.gz: 3 files of [0-9,]+ bytes backed up and verified", saved)
+    assert f"{restored}: 3 files restored" in back
+    assert tree(restored) == wanted
+
+
+def stored(container):
+    """Return what is stored: name, ETag and time of each object."""
+    return [(obj.name, obj.hash, obj.extra["last_modified"]) for obj in container.list_objects()]
+
+
+def test_restoring_uploads_nothing(environment, container, tmp_path):
+    """Restoring leaves the backup as it is, and refuses a directory that is there."""
+    source = make_tree(tmp_path / "source")
+    run("backup_directory.py", source, container.name, "backup", environment=environment)
+    before = stored(container)
+    shutil.rmtree(source / "a")
+    command = ("backup_directory.py", "--restore", source, container.name)
+
+    there = run(*command, "backup", environment=environment, expect=2)
+    unnamed = run(*command, environment=environment, expect=2)
+
+    assert f"{source} is there already" in there
+    assert "name of the backup" in unnamed
+    assert stored(container) == before
+
+
+def test_failed_restore_can_be_repeated(environment, container, tmp_path):
+    """A restore that fails is one line and leaves no directory, so the right command works."""
+    source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
+    run("backup_directory.py", source, container.name, environment=environment)
+    container.upload_object_via_stream([b"no archive"], "text")
+    command = ("backup_directory.py", "--restore", restored, container.name)
+
+    missing = run(*command, "source.tgz", environment=environment, expect=1)
+    damaged = run(*command, "text", environment=environment, expect=1)
+    run(*command, "source.tar.gz", environment=environment)
+
+    assert re.fullmatch(r"KeyNotFoundError: .*source.tgz.*\n", missing)
+    assert "BackupError: 'text' is no whole archive" in damaged.splitlines()[-1]
     assert tree(restored) == tree(source)
 
 

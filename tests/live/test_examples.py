@@ -53,8 +53,9 @@ def test_backup_and_restore(environment, bucket, tmp_path):
     """A backup that is restored is the source: every file, every directory, every byte."""
     source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
 
+    run("backup_directory.py", source, bucket.name, "żółw", environment=environment)
     run(
-        *("backup_directory.py", source, bucket.name, "--restore-to", restored),
+        *("backup_directory.py", "--restore", restored, bucket.name, "żółw"),
         environment=environment,
     )
 
