@@ -39,6 +39,8 @@ def checksums(client, driver, container_name, prefix=None):
     """
     container = driver.get_container(container_name)
     objects = driver.list_container_objects(container, prefix=prefix)
+    if prefix and not objects:
+        raise SystemExit(f"no object in {container_name!r} begins with {prefix!r}")
     names, sizes = [obj.name for obj in objects], [obj.size for obj in objects]
     [everywhere] = client.scatter([driver], broadcast=True, hash=False)
     common = {"driver": everywhere, "container_name": container_name}

@@ -87,6 +87,8 @@ def upload_directory(driver, directory, container, threads=16):
 def restore_directory(driver, container, name, destination, threads=16):
     """Fetch all objects below a directory's name; return how many are done, and what failed."""
     objects = driver.list_container_objects(container, prefix=f"{name}/")
+    if not objects:
+        raise SystemExit(f"no object in {container.name!r} begins with {f'{name}/'!r}")
 
     def fetch(obj, progress):
         driver.download_object(obj, str(destination), ex_progress=progress)

@@ -181,6 +181,30 @@ def test_restoring_replaces_nothing(environment, container, tmp_path):
     assert tree(back / "source") == tree(source) | {"3 żółw/3.txt": b"precious"}
 
 
+def test_name_without_objects_is_an_error(environment, container, tmp_path):
+    """To restore a name that no object begins with is an error, and makes no directory."""
+    container.upload_object_via_stream([b"x"], "photos2/a.jpg")
+    back = tmp_path / "back"
+
+    says = run(
+        *("parallel_upload.py", "photos", container.name, "--restore-to", back),
+        environment=environment,
+        expect=1,
+    )
+
+    assert says == f"no object in {container.name!r} begins with 'photos/'\n"
+    assert not back.exists()
+
+
+def test_prefix_without_objects_is_an_error(environment, container):
+    """A prefix that no object begins with is an error, and there is no list."""
+    container.upload_object_via_stream([b"x"], "source/a")
+
+    says = run("dask_checksums.py", container.name, "sauce/", environment=environment, expect=1)
+
+    assert says.splitlines()[-1] == f"no object in {container.name!r} begins with 'sauce/'"
+
+
 def test_unreadable_directory_is_a_failure(tmp_path):
     """A directory that cannot be read is not passed over in silence."""
     files, left_out, [(name, error)] = parallel_upload.find_files(tmp_path / "vanished")
