@@ -14,7 +14,8 @@ def connect(**settings):
     """
     Return a driver for ``AURORA_ACCESS_KEY`` and ``AURORA_SECRET_KEY``.
 
-    ``AURORA_ENDPOINT`` names another radosgw, such as ``http://127.0.0.1:9000``.
+    ``AURORA_ENDPOINT`` names another radosgw, such as ``http://127.0.0.1:9000``, and
+    ``AURORA_CA_BUNDLE`` a file with the certificates of the authorities to trust.
     """
     try:
         keys = os.environ["AURORA_ACCESS_KEY"], os.environ["AURORA_SECRET_KEY"]
@@ -25,7 +26,13 @@ def connect(**settings):
     endpoint = os.environ.get("AURORA_ENDPOINT")
     if endpoint:
         settings.update(address(endpoint))
-    return get_driver("auroraobjects")(*keys, **settings)
+    bundle = os.environ.get("AURORA_CA_BUNDLE")
+    if bundle:
+        settings["ex_verify_ssl"] = bundle
+    try:
+        return get_driver("auroraobjects")(*keys, **settings)
+    except ValueError as error:
+        raise SystemExit(f"The driver cannot be made: {error}.") from None
 
 
 def address(endpoint):

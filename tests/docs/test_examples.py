@@ -281,6 +281,7 @@ def test_demo_needs_no_account(environment):
     [
         ({"AURORA_SECRET_KEY": None}, "'AURORA_SECRET_KEY' is not set"),
         ({"AURORA_ENDPOINT": "127.0.0.1:9000"}, "must look like http://127.0.0.1:9000"),
+        ({"AURORA_CA_BUNDLE": "/nowhere"}, "the path of a CA bundle, not '/nowhere'"),
     ],
 )
 def test_bad_environment_is_explained(environment, change, says):
@@ -288,7 +289,10 @@ def test_bad_environment_is_explained(environment, change, says):
     environment.update(change)
     given = {name: value for name, value in environment.items() if value is not None}
 
-    assert says in run("list_objects.py", environment=given, expect=1)
+    output = run("list_objects.py", environment=given, expect=1)
+
+    assert says in output
+    assert len(output.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

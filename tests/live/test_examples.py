@@ -71,6 +71,21 @@ def test_wrong_credentials_are_one_line(environment):
     assert re.fullmatch(r"InvalidCredentialsError: .*\n", says)
 
 
+@pytest.mark.parametrize(
+    ("variable", "code"), [("AURORA_CA_BUNDLE", 0), ("SSL_CERT_FILE", 0), ("REQUESTS_CA_BUNDLE", 1)]
+)
+def test_authority_comes_from_the_environment(environment, cluster, bucket, variable, code):
+    """The examples and libcloud have a variable for an authority each; that of requests is idle."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        environment.pop(name, None)
+    environment["AURORA_ENDPOINT"] = f"https://localhost:{cluster.tls_port}"
+    environment[variable] = str(cluster.ca_file)
+
+    says = run("list_objects.py", environment=environment, expect=code)
+
+    assert (bucket.name if code == 0 else "CERTIFICATE_VERIFY_FAILED") in says
+
+
 def test_demo(environment, driver):
     """The demonstration ends well on a radosgw and leaves nothing behind."""
     output = run("demo.py", environment=environment)
