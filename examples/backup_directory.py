@@ -1,8 +1,13 @@
 """Back up a directory as one compressed tar, packed *while* it is streamed up: no temporary file.
 
-    python examples/backup_directory.py DIRECTORY CONTAINER [NAME] [--restore-to DIRECTORY]
+    python examples/backup_directory.py DIRECTORY CONTAINER [NAME]
+    python examples/backup_directory.py --restore DIRECTORY CONTAINER NAME
 
-Then the archive is streamed down and every file compared with the SHA-256 of what was packed.
+The first backs up, then streams the archive down and compares every file with the SHA-256 of what
+was packed. It replaces a backup of the same name; without one that is the directory's and .tar.gz.
+
+The second sends nothing: it fetches a backup into a new directory, which must not exist. The
+directory appears when all of it is there and verified, or not at all.
 """
 
 import argparse
@@ -11,18 +16,21 @@ import gzip
 import hashlib
 import io
 import os
+import secrets
+import shutil
 import tarfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from connect import connect
+from connect import connect, run
 from tqdm import tqdm
 
 CHUNK_SIZE = 1024**2
 
 
 class BackupError(Exception):
-    """The archive is not what was packed."""
+    """The archive is damaged, or is not what was packed."""
 
 
 class Packer:
@@ -137,28 +145,55 @@ class ChunkReader(io.RawIOBase):
         return count
 
 
-def verify(driver, obj, checksums, restore_to=None):
+def verify(driver, obj, checksums):
     """
-    Stream an archive down, compare every file in it, and restore it if a directory is given.
+    Stream an archive down and compare every file in it.
 
     :raises BackupError: naming the first file that is missing, strange or different.
     """
     missing = dict(checksums)
-    with tqdm(
-        total=obj.size, unit="B", unit_scale=True, unit_divisor=1024, desc="fetching and verifying"
-    ) as bar:
-        chunks = driver.download_object_as_stream(
-            obj, ex_progress=lambda done, total: bar.update(done - bar.n)
-        )
-        for name, sha256 in unpacked(chunks, restore_to):
-            if missing.pop(name, None) != sha256:
-                raise BackupError(f"{name!r} is not what was packed")
+    for name, sha256 in fetched(driver, obj, None, "fetching and verifying"):
+        if missing.pop(name, None) != sha256:
+            raise BackupError(f"{name!r} is not what was packed")
     if missing:
         raise BackupError(f"{len(missing)} files are missing, the first is {min(missing)!r}")
 
 
+def restore(driver, obj, directory):
+    """
+    Stream an archive down into a new directory, which appears when all is there and verified.
+
+    :return: How many files there are.
+    :raises BackupError: if it is no archive, or is damaged; nothing is left of the directory then.
+    """
+    directory = Path(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
+    unfinished.mkdir()
+    try:
+        count = len(list(fetched(driver, obj, unfinished, "fetching and restoring")))
+        unfinished.rename(directory)
+    except BaseException:
+        shutil.rmtree(unfinished)
+        raise
+    return count
+
+
+def fetched(driver, obj, restore_to, title):
+    """Yield name and SHA-256 of every file in an archive that is streamed down under a bar."""
+    with tqdm(total=obj.size, unit="B", unit_scale=True, unit_divisor=1024, desc=title) as bar:
+        chunks = driver.download_object_as_stream(
+            obj, ex_progress=lambda done, total: bar.update(done - bar.n)
+        )
+        try:
+            yield from unpacked(chunks, restore_to)
+        except (EOFError, gzip.BadGzipFile, tarfile.TarError, zlib.error) as error:
+            raise BackupError(f"{obj.name!r} is no whole archive: {error}") from error
+
+
 def unpacked(chunks, restore_to):
     """Yield name and SHA-256 of every file in an archive, restoring it on the way if asked."""
+    directories = []
     with (
         gzip.GzipFile(fileobj=io.BufferedReader(ChunkReader(chunks), CHUNK_SIZE)) as zipped,
         tarfile.open(fileobj=zipped, mode="r|") as archive,
@@ -167,14 +202,29 @@ def unpacked(chunks, restore_to):
             target = None if restore_to is None else safe_path(restore_to, member.name)
             if member.isfile():
                 yield member.name, copy(archive.extractfile(member), target)
-            elif target is not None:
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            if target is not None:
-                os.chmod(target, member.mode & 0o777)
-                os.utime(target, (member.mtime, member.mtime))
+                settle(target, member)
+            elif member.isdir():
+                make_directory(target)
+                directories.append((target, member))
+            else:
+                raise BackupError(f"{member.name!r} is neither a file nor a directory")
         while zipped.read(CHUNK_SIZE):
             pass  # to the end: the driver compares the ETag with the last byte, gzip its checksum
+    for target, member in reversed(directories):  # last: each file in it has changed its time
+        settle(target, member)
+
+
+def make_directory(target):
+    """Make a directory and what is above it, if there is one to make."""
+    if target is not None:
+        target.mkdir(parents=True, exist_ok=True)
+
+
+def settle(target, member):
+    """Give what was restored, if it was, the permissions and time it had."""
+    if target is not None:
+        os.chmod(target, member.mode & 0o777)
+        os.utime(target, (member.mtime, member.mtime))
 
 
 def copy(source, target):
@@ -183,7 +233,7 @@ def copy(source, target):
     with contextlib.ExitStack() as stack:
         sink = None
         if target is not None:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(target.parent)
             sink = stack.enter_context(open(target, "xb"))
         while data := source.read(CHUNK_SIZE):
             sha256.update(data)
@@ -201,27 +251,47 @@ def safe_path(directory, name):
 
 
 def main():
-    """Read the command line, back up and verify."""
+    """Back up a directory and verify it, or restore one."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("container")
     parser.add_argument("name", nargs="?", help="default: the directory's name and .tar.gz")
-    parser.add_argument("--restore-to", type=Path, metavar="DIRECTORY", help="must not exist")
+    parser.add_argument(
+        "--restore", action="store_true", help="fetch NAME into DIRECTORY, which must not exist"
+    )
     given = parser.parse_args()
-    if not given.directory.is_dir():
-        parser.error(f"{given.directory} is not a directory")
-    if given.restore_to is not None:
-        given.restore_to.mkdir(parents=True)
-    packer = Packer(given.directory)
-    with connect() as driver:
-        container = driver.get_container(given.container)
-        name = given.name or f"{given.directory.resolve().name}.tar.gz"
-        obj = back_up(driver, packer, container, name)
-        verify(driver, obj, packer.checksums, given.restore_to)
-    print(f"{obj.name}: {len(packer.checksums):,} files of {packer.size:,} bytes verified")
+    directory = given.directory
+    if given.restore and given.name is None:
+        parser.error("--restore needs the name of the backup")
+    if given.restore and os.path.lexists(directory):
+        parser.error(f"{directory} is there already: restore into a new directory")
+    if not given.restore and not directory.is_dir():
+        parser.error(f"{directory} is not a directory")
+    work = restore_from if given.restore else save_to
+    try:
+        with connect() as driver:
+            work(driver, directory, given.container, given.name)
+    except BackupError as error:
+        raise SystemExit(f"BackupError: {error}") from error
+
+
+def save_to(driver, directory, container_name, name):
+    """Back up, verify and say what was done."""
+    packer = Packer(directory)
+    container = driver.get_container(container_name)
+    obj = back_up(driver, packer, container, name or f"{directory.resolve().name}.tar.gz")
+    verify(driver, obj, packer.checksums)
+    files = f"{len(packer.checksums):,} files of {packer.size:,} bytes"
+    print(f"{obj.name}: {files} backed up and verified")
     for path in packer.skipped:
         print(f"not packed: {path} is no file or directory")
 
 
+def restore_from(driver, directory, container_name, name):
+    """Restore and say what was done."""
+    count = restore(driver, driver.get_object(container_name, name), directory)
+    print(f"{directory}: {count:,} files restored")
+
+
 if __name__ == "__main__":
-    main()
+    run(main)

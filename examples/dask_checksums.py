@@ -11,12 +11,11 @@ Every worker needs ``libcloud_aurora``; this program needs the extras ``examples
 """
 
 import argparse
-import contextlib
 import hashlib
 import signal
 import sys
 
-from connect import connect
+from connect import connect, run
 from dask.distributed import Client, as_completed
 from libcloud.storage.base import Container, Object
 from tqdm import tqdm
@@ -40,6 +39,8 @@ def checksums(client, driver, container_name, prefix=None):
     """
     container = driver.get_container(container_name)
     objects = driver.list_container_objects(container, prefix=prefix)
+    if prefix and not objects:
+        raise SystemExit(f"no object in {container_name!r} begins with {prefix!r}")
     names, sizes = [obj.name for obj in objects], [obj.size for obj in objects]
     [everywhere] = client.scatter([driver], broadcast=True, hash=False)
     common = {"driver": everywhere, "container_name": container_name}
@@ -91,6 +92,4 @@ def main():
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
-    sys.exit("interrupted: the tasks are cancelled, and no list is written")
+    run(main, interrupted="interrupted: the tasks are cancelled, and no list is written")

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from backup_directory import Packer, back_up, copy, verify
-from connect import connect
+from backup_directory import Packer, back_up, copy, restore
+from connect import connect, run
 from libcloud.common.types import LibcloudError
 from libcloud.storage.types import ContainerDoesNotExistError
 from list_objects import list_objects
@@ -87,8 +87,8 @@ def timed(what, size):
     )
 
 
-def run(driver, container, source, restored):
-    """Back up, verify, restore, list, and show what a CDN call says."""
+def demonstrate(driver, container, source, restored):
+    """Back up, restore, verify, list, and show what a CDN call says."""
     packer = Packer(source)
     name = f"backups/{time.strftime('%Y-%m-%d %H:%M')} żółw.tar.gz"
     print(f"source     {len(packer.paths):,} files and directories, {packer.size / MIB:.1f} MiB")
@@ -97,7 +97,7 @@ def run(driver, container, source, restored):
     try:
         print(f"stored     {obj.size / MIB:.1f} MiB as {obj.name!r}, ETag {obj.hash}")
         with timed("restored", lambda: packer.size):
-            verify(driver, obj, packer.checksums, restored)
+            restore(driver, obj, restored)
         compare(packer, restored)
         print(f"verified   {len(packer.checksums):,} files, SHA-256 of each is the source's")
         print(f"listing    of container {container.name!r}:")
@@ -136,14 +136,13 @@ def main():
     with server(), tempfile.TemporaryDirectory(prefix="aurora-demo-") as directory:
         source, restored = Path(directory, "source"), Path(directory, "restored")
         source.mkdir()
-        restored.mkdir()
         make_source(source)
         with connect() as driver:
             print(f"driver     {type(driver).__module__}.{type(driver).__name__}")
             with demo_container(driver) as container:
-                run(driver, container, source, restored)
+                demonstrate(driver, container, source, restored)
     print("cleaned up: nothing of the demonstration is left")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

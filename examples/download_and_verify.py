@@ -5,7 +5,7 @@ python examples/download_and_verify.py CONTAINER NAME FILE
 
 import argparse
 
-from connect import connect
+from connect import connect, run
 from libcloud.storage.types import ObjectHashMismatchError
 from tqdm import tqdm
 
@@ -41,4 +41,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,7 +5,7 @@ python examples/list_objects.py [CONTAINER [PREFIX]]
 
 import argparse
 
-from connect import connect
+from connect import connect, run
 
 
 def list_objects(driver, container_name, prefix=None):
@@ -35,4 +35,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

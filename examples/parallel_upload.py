@@ -13,14 +13,13 @@ named at the end, when all else is done, and the exit code is 1.
 """
 
 import argparse
-import contextlib
 import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from connect import connect
+from connect import connect, run
 from tqdm import tqdm
 
 
@@ -88,6 +87,8 @@ def upload_directory(driver, directory, container, threads=16):
 def restore_directory(driver, container, name, destination, threads=16):
     """Fetch all objects below a directory's name; return how many are done, and what failed."""
     objects = driver.list_container_objects(container, prefix=f"{name}/")
+    if not objects:
+        raise SystemExit(f"no object in {container.name!r} begins with {f'{name}/'!r}")
 
     def fetch(obj, progress):
         driver.download_object(obj, str(destination), ex_progress=progress)
@@ -128,6 +129,4 @@ def main():
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
-    sys.exit("interrupted: files that were done stay, none is half done")
+    run(main, interrupted="interrupted: files that were done stay, none is half done")

@@ -6,7 +6,7 @@ journalctl --output=export | gzip | python examples/stream_upload.py CONTAINER N
 import argparse
 import sys
 
-from connect import connect
+from connect import connect, run
 
 
 def stream_upload(driver, stream, container_name, object_name):
@@ -27,4 +27,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

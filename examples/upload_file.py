@@ -6,7 +6,7 @@ python examples/upload_file.py FILE CONTAINER [NAME]
 import argparse
 from pathlib import Path
 
-from connect import connect
+from connect import connect, run
 from tqdm import tqdm
 
 
@@ -31,10 +31,14 @@ def main():
     parser.add_argument("container")
     parser.add_argument("name", nargs="?")
     given = parser.parse_args()
+    if given.file.is_dir():
+        parser.error(
+            f"{given.file} is a directory: parallel_upload.py and backup_directory.py take one"
+        )
     with connect() as driver:
         obj = upload_file(driver, given.file, given.container, given.name or given.file.name)
     print(f"{obj.name}: {obj.size:,} bytes, ETag {obj.hash}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -47,11 +47,12 @@ def run(name, *arguments, environment, stdin=b"", expect=0):
 
 
 @contextlib.contextmanager
-def running(name, *arguments, environment):
+def running(name, *arguments, environment, stdin=None):
     """Start one example in a process group of its own, and yield the process."""
     with subprocess.Popen(
         [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
         env=environment,
+        stdin=stdin,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -63,11 +64,11 @@ def running(name, *arguments, environment):
 
 
 def press_ctrl_c(process):
-    """Interrupt a program and its children as a terminal does; return the end of what it says."""
+    """Interrupt a program and its children as a terminal does; return the lines it says."""
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)  # to the end: the last child has closed it, too
     assert process.returncode == 1
-    return errors.decode().splitlines()[-1]
+    return errors.decode().splitlines()
 
 
 def tree(directory):

@@ -3,6 +3,8 @@
 import ast
 import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import parallel_upload
@@ -71,15 +73,56 @@ def test_listing_shows_names_and_sums(environment, container, driver):
 
 
 def test_directory_is_backed_up_and_restored(environment, container, tmp_path):
-    """A backup that is restored is the source: every file, every directory, every byte."""
-    source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
+    """A backup is restored when the source is gone: every file, every directory, every byte."""
+    source, restored = make_tree(tmp_path / "source"), tmp_path / "new" / "restored"
+    wanted = tree(source)
 
-    output = run(
-        *("backup_directory.py", source, container.name, "--restore-to", restored),
+    saved = run("backup_directory.py", source, container.name, environment=environment)
+    shutil.rmtree(source)
+    back = run(
+        *("backup_directory.py", "--restore", restored, container.name, "source.tar.gz"),
         environment=environment,
     )
 
-    assert "3 files" in output
+    assert re.search(r"source.tar.gz: 3 files of [0-9,]+ bytes backed up and verified", saved)
+    assert f"{restored}: 3 files restored" in back
+    assert tree(restored) == wanted
+
+
+def stored(container):
+    """Return what is stored: name, ETag and time of each object."""
+    return [(obj.name, obj.hash, obj.extra["last_modified"]) for obj in container.list_objects()]
+
+
+def test_restoring_uploads_nothing(environment, container, tmp_path):
+    """Restoring leaves the backup as it is, and refuses a directory that is there."""
+    source = make_tree(tmp_path / "source")
+    run("backup_directory.py", source, container.name, "backup", environment=environment)
+    before = stored(container)
+    shutil.rmtree(source / "a")
+    command = ("backup_directory.py", "--restore", source, container.name)
+
+    there = run(*command, "backup", environment=environment, expect=2)
+    unnamed = run(*command, environment=environment, expect=2)
+
+    assert f"{source} is there already" in there
+    assert "name of the backup" in unnamed
+    assert stored(container) == before
+
+
+def test_failed_restore_can_be_repeated(environment, container, tmp_path):
+    """A restore that fails is one line and leaves no directory, so the right command works."""
+    source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
+    run("backup_directory.py", source, container.name, environment=environment)
+    container.upload_object_via_stream([b"no archive"], "text")
+    command = ("backup_directory.py", "--restore", restored, container.name)
+
+    missing = run(*command, "source.tgz", environment=environment, expect=1)
+    damaged = run(*command, "text", environment=environment, expect=1)
+    run(*command, "source.tar.gz", environment=environment)
+
+    assert re.fullmatch(r"KeyNotFoundError: .*source.tgz.*\n", missing)
+    assert "BackupError: 'text' is no whole archive" in damaged.splitlines()[-1]
     assert tree(restored) == tree(source)
 
 
@@ -138,6 +181,30 @@ def test_restoring_replaces_nothing(environment, container, tmp_path):
     assert tree(back / "source") == tree(source) | {"3 żółw/3.txt": b"precious"}
 
 
+def test_name_without_objects_is_an_error(environment, container, tmp_path):
+    """To restore a name that no object begins with is an error, and makes no directory."""
+    container.upload_object_via_stream([b"x"], "photos2/a.jpg")
+    back = tmp_path / "back"
+
+    says = run(
+        *("parallel_upload.py", "photos", container.name, "--restore-to", back),
+        environment=environment,
+        expect=1,
+    )
+
+    assert says == f"no object in {container.name!r} begins with 'photos/'\n"
+    assert not back.exists()
+
+
+def test_prefix_without_objects_is_an_error(environment, container):
+    """A prefix that no object begins with is an error, and there is no list."""
+    container.upload_object_via_stream([b"x"], "source/a")
+
+    says = run("dask_checksums.py", container.name, "sauce/", environment=environment, expect=1)
+
+    assert says.splitlines()[-1] == f"no object in {container.name!r} begins with 'sauce/'"
+
+
 def test_unreadable_directory_is_a_failure(tmp_path):
     """A directory that cannot be read is not passed over in silence."""
     files, left_out, [(name, error)] = parallel_upload.find_files(tmp_path / "vanished")
@@ -179,7 +246,7 @@ def test_ctrl_c_ends_the_workers(environment, container, tmp_path):
 
     with running("dask_checksums.py", container.name, environment=environment) as process:
         process.stderr.read(1)  # the progress bar: work has begun
-        assert press_ctrl_c(process).startswith("interrupted: ")
+        assert press_ctrl_c(process)[-1].startswith("interrupted: ")
 
 
 def test_demo_cleans_up(environment, driver):
@@ -214,6 +281,7 @@ def test_demo_needs_no_account(environment):
     [
         ({"AURORA_SECRET_KEY": None}, "'AURORA_SECRET_KEY' is not set"),
         ({"AURORA_ENDPOINT": "127.0.0.1:9000"}, "must look like http://127.0.0.1:9000"),
+        ({"AURORA_CA_BUNDLE": "/nowhere"}, "the path of a CA bundle, not '/nowhere'"),
     ],
 )
 def test_bad_environment_is_explained(environment, change, says):
@@ -221,7 +289,68 @@ def test_bad_environment_is_explained(environment, change, says):
     environment.update(change)
     given = {name: value for name, value in environment.items() if value is not None}
 
-    assert says in run("list_objects.py", environment=given, expect=1)
+    output = run("list_objects.py", environment=given, expect=1)
+
+    assert says in output
+    assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"backup_directory.py {EXAMPLES} no-such-container",
+        "dask_checksums.py no-such-container",
+        "download_and_verify.py no-such-container name file",
+        "list_objects.py no-such-container",
+        f"parallel_upload.py {EXAMPLES} no-such-container",
+        "stream_upload.py no-such-container name",
+        f"upload_file.py {__file__} no-such-container",
+    ],
+    ids=lambda command: command.split()[0],
+)
+def test_error_of_the_driver_is_one_line(environment, command):
+    """A container that does not exist is one line on standard error, and the exit code is 1."""
+    says = run(*command.split(), environment=environment, expect=1)
+
+    assert re.fullmatch(r"BucketNotFoundError: .*no-such-container.*\n", says)
+
+
+def test_error_of_the_demonstration_is_one_line(environment):
+    """What ends the demonstration is its last line, without a traceback."""
+    environment["AURORA_CONTAINER"] = "a/b"
+
+    says = run("demo.py", environment=environment, expect=1)
+
+    assert says.splitlines()[-1].startswith("InvalidBucketNameError: ")
+    assert "Traceback" not in says
+
+
+def test_error_of_the_disk_is_one_line(environment, container, tmp_path):
+    """A file that is not there is one line, too."""
+    missing = tmp_path / "missing"
+
+    says = run("upload_file.py", missing, container.name, environment=environment, expect=1)
+
+    assert re.fullmatch(r"FileNotFoundError: .*missing'\n", says)
+
+
+def test_directory_is_no_file_to_upload(environment, container, tmp_path):
+    """A directory in place of a file is refused, and the examples that take one are named."""
+    says = run("upload_file.py", tmp_path, container.name, environment=environment, expect=2)
+
+    assert f"{tmp_path} is a directory: parallel_upload.py and backup_directory.py" in says
+
+
+def test_ctrl_c_is_one_line(environment, container):
+    """A Ctrl-C in the middle of an upload is one line, and nothing is left of the object."""
+    command = ("stream_upload.py", container.name, "piped")
+
+    with running(*command, environment=environment, stdin=subprocess.PIPE) as process:
+        process.stdin.write(bytes(6 * 1024**2))  # more than a pipe holds: it is being read
+        process.stdin.flush()
+        assert press_ctrl_c(process) == ["interrupted"]
+
+    assert container.list_objects() == []
 
 
 @pytest.mark.parametrize("tier", ["docs", "live"])

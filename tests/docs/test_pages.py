@@ -44,6 +44,33 @@ def test_every_program_is_run_by_its_own_tier():
     assert "code-block:: python" not in text[: text.index(f"\n{sections[0]}\n")]
 
 
+def test_every_program_says_what_it_needs():
+    """Each section installs what its tests install, and its container is named as one to make."""
+    before, *sections = re.split(r"^\S.*\n-+\n", PROGRAMS.read_text(), flags=re.MULTILINE)
+    installed = [
+        re.search(r"^    \$ pip install \. (.*)$", each, re.MULTILINE)[1] for each in sections
+    ]
+    modules = [path.read_text() for path in (ROOT / "tests" / "clients").glob("test_*.py")]
+    containers = [re.search(r'^CONTAINER = "(.*)"$', each, re.MULTILINE)[1] for each in modules]
+    tox = (ROOT / "pyproject.toml").read_text()
+    tox = tox.partition("[tool.tox.env.clients]")[2].partition("[tool.tox.env.lint]")[0]
+
+    assert set(" ".join(installed).replace("'", "").split()) == set(
+        re.findall(r'"([\w-]+(?:\[libcloud\])?)>=', tox)
+    )
+    assert set(containers) == set(re.findall(r"``(\w+)``", before))
+
+
+def test_every_extra_that_is_named_exists():
+    """Whatever a page installs of this project, the project has."""
+    named = re.findall(r"'\.\[(.*?)\]'", " ".join(path.read_text() for path in PAGES))
+    extras = (ROOT / "pyproject.toml").read_text().partition("optional-dependencies]")[2]
+
+    assert named
+    for name in {name for names in named for name in names.split(",")}:
+        assert re.search(rf"^{name} = \[$", extras, re.MULTILINE), name
+
+
 def test_every_block_says_its_language():
     """No block of code escapes the tests because it names no language, or an unknown one."""
     blocks = [re.findall(r"\.\. code(?:-block)?::(.*)", path.read_text()) for path in PAGES]

@@ -249,15 +249,19 @@ def main():
     """Run a cluster until Ctrl-C and print what a client needs to know."""
     parser = argparse.ArgumentParser(prog="python -m live.ceph", description=main.__doc__)
     parser.add_argument("--frontend", default="", help="more words for the beast frontend")
-    parser.add_argument("--tls", action="store_true", help="serve https too")
+    parser.add_argument("--tls", action="store_true", help="over https")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Cluster(frontend=arguments.frontend, tls=arguments.tls) as cluster:
-        lines = [f"AURORA_ENDPOINT={cluster.endpoint}"]
-        lines += [f"AURORA_ACCESS_KEY={cluster.owner.access_key}"]
-        lines += [f"AURORA_SECRET_KEY={cluster.owner.secret_key}"]
+        variables = {
+            "AURORA_ENDPOINT": cluster.endpoint,
+            "AURORA_ACCESS_KEY": cluster.owner.access_key,
+            "AURORA_SECRET_KEY": cluster.owner.secret_key,
+        }
         if arguments.tls:
-            lines += [f"# https://localhost:{cluster.tls_port} signed by {cluster.ca_file}"]
+            variables["AURORA_ENDPOINT"] = f"https://{cluster.host}:{cluster.tls_port}"
+            variables["AURORA_CA_BUNDLE"] = cluster.ca_file
+        lines = [f"export {name}={value}" for name, value in variables.items()]
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
         with contextlib.suppress(KeyboardInterrupt):

@@ -1,6 +1,7 @@
 """Every file of examples/, run as a user runs it, against a real radosgw."""
 
 import os
+import re
 import time
 
 import pytest
@@ -52,12 +53,37 @@ def test_backup_and_restore(environment, bucket, tmp_path):
     """A backup that is restored is the source: every file, every directory, every byte."""
     source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
 
+    run("backup_directory.py", source, bucket.name, "żółw", environment=environment)
     run(
-        *("backup_directory.py", source, bucket.name, "--restore-to", restored),
+        *("backup_directory.py", "--restore", restored, bucket.name, "żółw"),
         environment=environment,
     )
 
     assert tree(restored) == tree(source)
+
+
+def test_wrong_credentials_are_one_line(environment):
+    """A secret key that is wrong is one line on standard error, and the exit code is 1."""
+    environment["AURORA_SECRET_KEY"] = "wrong"
+
+    says = run("list_objects.py", environment=environment, expect=1)
+
+    assert re.fullmatch(r"InvalidCredentialsError: .*\n", says)
+
+
+@pytest.mark.parametrize(
+    ("variable", "code"), [("AURORA_CA_BUNDLE", 0), ("SSL_CERT_FILE", 0), ("REQUESTS_CA_BUNDLE", 1)]
+)
+def test_authority_comes_from_the_environment(environment, cluster, bucket, variable, code):
+    """The examples and libcloud have a variable for an authority each; that of requests is idle."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        environment.pop(name, None)
+    environment["AURORA_ENDPOINT"] = f"https://localhost:{cluster.tls_port}"
+    environment[variable] = str(cluster.ca_file)
+
+    says = run("list_objects.py", environment=environment, expect=code)
+
+    assert (bucket.name if code == 0 else "CERTIFICATE_VERIFY_FAILED") in says
 
 
 def test_demo(environment, driver):
@@ -96,6 +122,6 @@ def test_ctrl_c_leaves_nothing_half_done(environment, driver, bucket, tmp_path):
     with running("parallel_upload.py", tmp_path, bucket.name, environment=environment) as process:
         while not list(driver.ex_iterate_multipart_uploads(bucket)):
             assert process.poll() is None
-        assert press_ctrl_c(process).startswith("interrupted: ")
+        assert press_ctrl_c(process)[-1].startswith("interrupted: ")
 
     assert bucket.list_objects() == []
