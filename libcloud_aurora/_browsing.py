@@ -106,7 +106,11 @@ class Browsing(Containers, MultipartDriver):
 
         :return: The part of objects' names up to the first delimiter after the prefix, each once.
         :rtype: ``Iterator[str]``
+
+        :raises ValueError: if the delimiter is empty.
         """
+        if not ex_delimiter:
+            raise ValueError("ex_delimiter must not be empty")
         entries = self._listing().entries(container, prefix=prefix, delimiter=ex_delimiter)
         return (entry for entry in entries if isinstance(entry, str))
 

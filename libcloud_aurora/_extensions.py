@@ -86,7 +86,8 @@ class Extensions(Browsing):
         :type object_name: ``str``
 
         :param extra: ``content_type``, ``acl`` and ``meta_data`` of the copy; a type or metadata
-            that is not given is the original's.
+            that is not given is the original's. Access is not: without ``acl`` only you may read
+            the copy, as S3 has it, also where it replaces the original.
         :type extra: ``dict``
 
         :param headers: Further headers of the copy, such as ``Cache-Control``, instead of the
@@ -113,11 +114,11 @@ class Extensions(Browsing):
         """
         source_path = self._path_of(obj)
         name = obj.name if object_name is None else object_name
-        given = extra or {}
+        given, headers = _values.lift_content_type(extra, headers)
         headers, source_key = only_key(
-            "ex_source_customer_key", ex_source_customer_key, headers or {}, SOURCE_PREFIX
+            "ex_source_customer_key", ex_source_customer_key, headers, SOURCE_PREFIX
         )
-        wanted = self._wanted(container, name, extra, headers, ex_storage_class, ex_customer_key)
+        wanted = self._wanted(container, name, given, headers, ex_storage_class, ex_customer_key)
         described = bool(given.get("content_type") or given.get("meta_data") is not None)
         replaces = described or bool(split(headers)[0])
         itself = (obj.container.name, obj.name) == (container.name, name)
@@ -191,6 +192,8 @@ class Extensions(Browsing):
 
         :raises AuroraObjectsError: at the first upload that cannot be aborted.
         """
+        if not isinstance(older_than, (timedelta, type(None))):
+            raise TypeError(f"older_than must be a timedelta, not {type(older_than).__name__}")
         limit = None if older_than is None else self._clock.now() - older_than
         for upload in self.ex_iterate_multipart_uploads(container, prefix):
             if limit is None or _began_before(upload, limit):

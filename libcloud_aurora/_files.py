@@ -23,6 +23,8 @@ def destination(path: str | os.PathLike[str], key: str, *, overwrite: bool) -> P
         or lies in a directory that does not exist.
     """
     text = os.fsdecode(path)
+    if not text:
+        raise ValueError("destination_path must not be empty")
     if "\0" in text:
         raise ValueError(f"destination_path must not hold a NUL character: {text!r}")
     if not os.path.basename(text) or os.path.isdir(text):

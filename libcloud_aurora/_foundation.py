@@ -220,6 +220,7 @@ class Foundation(BaseS3StorageDriver):
         On a network that one has opened one of its own by then, which makes one too many.
         """
         transport = self.connection.connection
+        count = min(count, self._transfer.file_concurrency)
         if count > 1 and isinstance(transport, AuroraTransport):
             transport.open_ahead(count, self._shared().workers.submit)
 
@@ -253,7 +254,7 @@ class Foundation(BaseS3StorageDriver):
 
     def _listing(self) -> Listing:
         ahead = self._shared().workers if self._transfer.file_concurrency > 1 else None
-        return Listing(self._request, ahead, self)
+        return Listing(self._request, self._retrier, ahead, self)
 
     def _target(
         self, container: Container, object_name: str, key: CustomerKey | None = None

@@ -15,8 +15,9 @@ from libcloud.storage.drivers.s3 import S3MultipartUpload
 from libcloud_aurora._parallel import Gate
 from libcloud_aurora._paths import container_path, unquote_keys
 from libcloud_aurora._response import AuroraResponse
+from libcloud_aurora._retry import Retrier
 from libcloud_aurora._target import read_uploads
-from libcloud_aurora._threads import Workers
+from libcloud_aurora._threads import Stop, Workers
 from libcloud_aurora._values import object_from_row
 from libcloud_aurora._xml import Page
 from libcloud_aurora.errors import MalformedAnswerError
@@ -38,6 +39,20 @@ def read_objects(response: AuroraResponse) -> Page:
     return response.page(root="ListBucketResult", row="Contents", needs=("Key", "Size"))
 
 
+def _text(name: str, value: str) -> str:
+    """
+    Return a text that can be asked for.
+
+    :raises ValueError: naming it, if it has no UTF-8 form.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        shown = {"marker": "ex_start_after", "delimiter": "ex_delimiter"}.get(name, name)
+        raise ValueError(f"{shown} is not valid Unicode: {value!a}") from None
+    return value
+
+
 class Listing:
     """
     Fetches pages.
@@ -46,8 +61,11 @@ class Listing:
     :param workers: Threads that fetch the next page ahead, or ``None`` for none.
     """
 
-    def __init__(self, request: Request, workers: Workers | None, driver: Any) -> None:
+    def __init__(
+        self, request: Request, retrier: Retrier, workers: Workers | None, driver: Any
+    ) -> None:
         self._request = request
+        self._retrier = retrier
         self._workers = workers
         self._driver = driver
 
@@ -75,11 +93,11 @@ class Listing:
         :param limit: Objects at most.
         """
         given = {"prefix": prefix, "delimiter": delimiter, "marker": start_after}
-        params = {name: value for name, value in given.items() if value}
+        params = {name: _text(name, value) for name, value in given.items() if value}
         fetch = partial(self._object_page, container_path(container, self._driver), params)
-        page = fetch(limit) if limit else EMPTY_PAGE
+        page = fetch(limit, Stop()) if limit else EMPTY_PAGE
         while page.rows or page.prefixes:
-            names = unquote_keys([row["Key"] for row in page.rows])
+            names = unquote_keys([row["Key"] for row in page.rows[:limit]])
             limit -= len(names)
             last = max([*names[-1:], *page.prefixes[-1:]])
             if page.is_truncated and last <= params.get("marker", ""):
@@ -87,27 +105,33 @@ class Listing:
             more = page.is_truncated and limit > 0
             params["marker"] = last
             with self._ahead(partial(fetch, limit) if more else None) as following:
-                for name, row in zip(names, page.rows, strict=True):
+                for name, row in zip(names, page.rows, strict=False):  # as many as the limit
                     yield object_from_row(row, name, container, self._driver)
                 yield from page.prefixes
                 page = following()
 
     @contextlib.contextmanager
-    def _ahead(self, fetch: Callable[[], Page] | None) -> Iterator[Callable[[], Page]]:
+    def _ahead(self, fetch: Callable[[Stop], Page] | None) -> Iterator[Callable[[], Page]]:
         """Give what returns a page that a worker fetches meanwhile; nothing of it outlasts this."""
+        stop, gate = Stop(), Gate()
         if fetch is None or self._workers is None:
-            yield fetch or (lambda: EMPTY_PAGE)
+            yield partial(fetch, stop) if fetch else (lambda: EMPTY_PAGE)
             return
-        gate = Gate()
-        outcome = self._workers.submit(gate.guard(fetch))
+        outcome = self._workers.submit(gate.guard(partial(fetch, stop)))
         try:
             yield partial(gate.result, outcome)
         finally:
+            stop.set()  # who leaves waits for one attempt at most
             gate.close()
 
-    def _object_page(self, path: str, params: dict[str, str], limit: int) -> Page:
-        asked = {**params, "encoding-type": "url", "max-keys": min(limit, PAGE_SIZE)}
-        page: Page = self._request(path, params=asked, accept=read_objects).accepted
+    def _object_page(self, path: str, params: dict[str, str], limit: int, stop: Stop) -> Page:
+        """Fetch one page; a limit counts objects only, so with a delimiter a page is whole."""
+        rows = PAGE_SIZE if "delimiter" in params else min(limit, PAGE_SIZE)
+        asked = {**params, "encoding-type": "url", "max-keys": rows}
+        response, _ = self._retrier.stopping_with(stop).run(
+            lambda: self._request(path, params=asked, retry_failed=False, accept=read_objects)
+        )
+        page: Page = response.accepted
         return page
 
     def uploads(

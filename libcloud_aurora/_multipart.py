@@ -72,8 +72,15 @@ class MultipartDriver(Foundation):
 
     @staticmethod
     def _described(obj: Object, wanted: Wanted) -> Object:
-        """Add to an object's ``extra`` what is known of it without another request."""
-        obj.extra.update(content_type=wanted.extra["content_type"], etag=f'"{obj.hash}"')
+        """Put into an object's ``extra`` what is known of it without another request."""
+        asked = _values.storage_class_headers(wanted.storage_class)
+        obj.extra = {
+            **_values.UNKNOWN,
+            "storage_class": asked.get("x-amz-storage-class", "STANDARD"),
+            **obj.extra,
+            "content_type": wanted.extra["content_type"],
+            "etag": f'"{obj.hash}"',
+        }
         return obj
 
     def _wanted(
@@ -92,11 +99,12 @@ class MultipartDriver(Foundation):
         :raises ValueError: naming what cannot be sent.
         """
         self._get_object_path(container, object_name)
-        cleaned = _values.clean_extra(extra)
+        given, headers = _values.lift_content_type(extra, headers)
+        cleaned = _values.clean_extra(given)
         cleaned["content_type"] = self._determine_content_type(  # type: ignore[no-untyped-call]
             cleaned.get("content_type"), object_name, file_path=file_path
         )
-        plain, key = only_key("ex_customer_key", customer_key, headers or {})
+        plain, key = only_key("ex_customer_key", customer_key, headers)
         sent = {**plain, **(key.headers() if key else {})}
         wanted = Wanted(container, object_name, cleaned, sent, storage_class)
         for name, value in wanted.all_headers().items():
@@ -111,7 +119,9 @@ class MultipartDriver(Foundation):
         target = self._target(wanted.container, wanted.object_name, wanted.key)
         response = target.put(data, wanted.all_headers())
         carrier.moved(part.size)
-        return wanted.object(part.size, _values.strip_etag(response.headers.get("etag")), self)
+        obj = wanted.object(part.size, _values.strip_etag(response.headers.get("etag")), self)
+        obj.extra["version_id"] = response.headers.get("x-amz-version-id")
+        return obj
 
     def _put_parts(
         self, carrier: PartsWithProgress, wanted: Wanted, *, verify_hash: bool

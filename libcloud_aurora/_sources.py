@@ -45,7 +45,8 @@ def as_bytes(chunk: Any) -> Any:
     if isinstance(chunk, str):
         return chunk.encode()
     try:
-        return memoryview(chunk).cast("B")
+        view = memoryview(chunk)
+        return view.cast("B") if view.c_contiguous else view.tobytes()
     except TypeError:
         kind = type(chunk).__name__
         raise TypeError(f"iterator must give bytes or text, not {kind}") from None

@@ -12,6 +12,10 @@ from libcloud_aurora._secrets import Hidden
 
 META_PREFIX = "x-amz-meta-"
 
+#: What every object's ``extra`` says, from wherever it comes; ``None`` where that is not known.
+UNKNOWN: dict[str, Any] = dict.fromkeys(
+    ("last_modified", "etag", "content_type", "storage_class", "version_id")
+)
 #: Headers that describe an object's content.
 _DESCRIBING = frozenset(
     {
@@ -56,9 +60,28 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     cleaned["meta_data"] = {
         _meta_name(name): _meta_text(name, meta_data[name]) for name in meta_data
     }
-    if len({name.lower() for name in meta_data}) < len(meta_data):
-        raise ValueError(f"meta_data names must differ in more than case: {sorted(meta_data)}")
+    if len({name.lower().replace("_", "-") for name in meta_data}) < len(meta_data):
+        raise ValueError(
+            f"meta_data names must differ in more than case, '_' and '-': {sorted(meta_data)}"
+        )
     return cleaned
+
+
+def lift_content_type(
+    extra: Mapping[str, Any] | None, headers: Mapping[str, str] | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return copies of both, where a ``Content-Type`` counts as what ``extra`` does not say."""
+    _check_mapping("extra", extra)
+    given = dict(extra or {})
+    rest = {name: value for name, value in (headers or {}).items() if not _is_type(name)}
+    for name, value in (headers or {}).items():
+        if _is_type(name) and not given.get("content_type"):
+            given["content_type"] = value
+    return given, rest
+
+
+def _is_type(name: Any) -> bool:
+    return str(name).lower() == "content-type"
 
 
 def _check_mapping(name: str, value: Any) -> None:
@@ -141,7 +164,7 @@ def object_from_headers(
     name: str, container: Container, headers: Mapping[str, str], driver: Any
 ) -> Object:
     """Return the object that the headers of a HEAD describe."""
-    extra = {
+    extra = {**UNKNOWN, "storage_class": "STANDARD"} | {
         field.replace("-", "_").removeprefix("x_amz_"): headers[field]
         for field in (
             "content-type",
@@ -171,7 +194,7 @@ def object_from_headers(
 def object_from_row(row: Mapping[str, str], name: str, container: Container, driver: Any) -> Object:
     """Return the object that one row of a listing describes."""
     etag = row.get("ETag")
-    extra: dict[str, Any] = {"last_modified": row.get("LastModified"), "etag": etag}
+    extra = {**UNKNOWN, "last_modified": row.get("LastModified"), "etag": etag}
     if "StorageClass" in row:
         extra["storage_class"] = row["StorageClass"]
     if "Owner/ID" in row:

@@ -134,7 +134,7 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions, Reading):
         :raises FileChangedError: if it changes while it is sent; no object is stored.
         :raises EncryptionKeyError: if the server does not take the key.
         """
-        path = os.fspath(file_path)
+        path = os.fsdecode(file_path)
         wanted = self._wanted(
             container, object_name, extra, headers, ex_storage_class, ex_customer_key, path
         )

@@ -250,3 +250,14 @@ def test_objects_over_5_gib_are_copied_by_parts(s3, driver, container, source):
         driver.ex_copy_object(source, container, "new")
     assert len(spans) == 11
     assert f"bytes={10 * 512 * MIB}-{size - 1}" in spans
+
+
+def test_other_headers_keep_the_type(s3, driver, container, source):
+    """New headers of a copy leave the original's type; a Content-Type among them replaces it."""
+    before = driver.get_object("photos", source.name).extra["content_type"]
+    copy = driver.ex_copy_object(
+        source, container, "new.html", headers={"Cache-Control": "no-store"}
+    )
+    assert copy.extra["content_type"] == before
+    copy = driver.ex_copy_object(source, container, "new", headers={"Content-Type": "x/y"})
+    assert copy.extra["content_type"] == "x/y"

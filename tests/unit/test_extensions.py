@@ -151,3 +151,11 @@ def test_a_time_without_a_zone_is_utc(driver, container, uploads):
     uploads["new"]["initiated"] = "2020-01-01T00:00:00"
     driver.ex_cleanup_all_multipart_uploads(container, older_than=timedelta(days=2))
     assert set(uploads) == {"dateless"}
+
+
+def test_an_age_is_a_timedelta(s3, driver, container):
+    """A number where a timedelta belongs is a TypeError that names the argument."""
+    s3.requests.clear()
+    with pytest.raises(TypeError, match="older_than must be a timedelta, not int"):
+        driver.ex_cleanup_all_multipart_uploads(container, older_than=5)
+    assert s3.requests == []

@@ -233,3 +233,9 @@ def test_a_span_is_read_in_pieces(tmp_path):
         assert pieces == [(3, b"3456"), (7, b"78")]
         assert list(_files.read_pieces(file.fileno(), 8, 99, 4)) == [(8, b"89")]
         assert list(_files.read_pieces(file.fileno(), 5, 5, 4)) == []
+
+
+def test_a_destination_needs_a_name():
+    """An empty path is no destination: ValueError names the argument."""
+    with pytest.raises(ValueError, match="destination_path must not be empty"):
+        _files.destination("", "k", overwrite=True)

@@ -1,6 +1,7 @@
 """_listing: pages of containers, objects and uploads, in constant memory."""
 
 import random
+import threading
 import tracemalloc
 from itertools import islice
 
@@ -255,7 +256,7 @@ def test_a_page_that_has_not_begun_is_never_fetched(s3, driver, container, lazy_
     for number in range(1500):
         s3.put(f"k{number:04d}", b"")
     s3.requests.clear()
-    objects = Listing(driver._request, lazy_workers, driver).entries(container)
+    objects = Listing(driver._request, driver._retrier, lazy_workers, driver).entries(container)
     assert next(objects).name == "k0000"
     objects.close()
     assert lazy_workers.begin_at_last() == 1
@@ -354,3 +355,60 @@ def test_an_upload_without_owner_is_listed(s3, photos):
     uploads(s3, "k")
     (upload,) = photos.driver.ex_iterate_multipart_uploads(photos)
     assert (upload.initiator, upload.owner) == (None, None)
+
+
+def test_a_limit_counts_objects_and_pages_are_whole_with_a_delimiter(s3, photos):
+    """With a delimiter a limit costs no request per common prefix, and gives no object too many."""
+    for number in range(60):
+        s3.put(f"d{number:02d}/x", b"")
+    for name in ("z1", "z2", "z3"):
+        s3.put(name, b"")
+    s3.requests.clear()
+    assert names(photos.driver.iterate_container_objects(photos, ex_delimiter="/", ex_limit=2)) == [
+        "z1",
+        "z2",
+    ]
+    assert len(s3.requests) == 1
+
+
+def test_a_listing_that_is_left_does_not_try_again(s3, container, new_driver):
+    """Who leaves waits for one attempt to fetch the page ahead, not for all its retries."""
+    for number in range(1500):
+        s3.put(f"k{number:04d}", b"")
+    driver = new_driver(retry_delay=3600)
+    failed = threading.Event()
+
+    def fail(request):
+        if "marker" in request.params:
+            failed.set()
+            return error(503, "SlowDown")
+        return None
+
+    s3.faults.append(fail)
+    objects = driver.iterate_container_objects(driver.get_container("photos"))
+    next(objects)
+    assert failed.wait(10)
+    objects.close()
+    assert len([sent for sent in s3.sent("GET") if "marker" in sent.params]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"prefix": "\ud800"}, "prefix"),
+        ({"ex_delimiter": "\ud800"}, "ex_delimiter"),
+        ({"ex_start_after": "\ud800"}, "ex_start_after"),
+    ],
+)
+def test_text_without_utf_8_is_refused(s3, driver, container, arguments, name):
+    """What has no UTF-8 form cannot be asked for: ValueError names the argument."""
+    s3.requests.clear()
+    with pytest.raises(ValueError, match=f"{name} is not valid Unicode"):
+        driver.list_container_objects(container, **arguments)
+    assert s3.requests == []
+
+
+def test_common_prefixes_need_a_delimiter(s3, driver, container):
+    """Without a delimiter there are no common prefixes: ValueError says so."""
+    with pytest.raises(ValueError, match="ex_delimiter must not be empty"):
+        driver.ex_iterate_common_prefixes(container, ex_delimiter="")

@@ -9,7 +9,7 @@ import threading
 import pytest
 from unit.memory_s3 import Answer, composite, error, md5
 
-from libcloud_aurora import errors
+from libcloud_aurora import _values, errors
 from libcloud_aurora._retry import Retrier
 from libcloud_aurora.config import RetryPolicy
 
@@ -521,3 +521,32 @@ def test_the_inherited_hooks_take_a_plain_stream(s3, driver, container):
     assert (size, [number for number, _ in parts]) == (len(DATA), [1, 2, 3])
     quoted = [(number, f'"{etag}"') for number, etag in parts]
     assert driver._commit_multipart(container, "k", upload_id, quoted) == expected_etag(DATA)
+
+
+def test_uploads_say_what_is_known_of_them(s3, upload):
+    """An uploaded object's extra has the fields of a listing and of HEAD."""
+    extra = {"content_type": "a/b", "acl": "private"}
+    assert upload(b"x", extra=extra, ex_storage_class="cold").extra == {
+        "acl": "private",
+        "content_type": "a/b",
+        "etag": f'"{md5(b"x")}"',
+        "last_modified": None,
+        "storage_class": "cold",
+        "version_id": None,
+    }
+    assert set(upload(DATA).extra) == {*_values.UNKNOWN, "acl"}
+    assert upload(DATA).extra["storage_class"] == "STANDARD"
+
+
+def test_a_content_type_among_the_headers_is_sent_once(s3, upload):
+    """Content-Type among the headers of an upload is the object's type."""
+    upload(b"x", headers={"content-Type": "a/b"})
+    (sent,) = s3.sent("PUT")
+    assert sent.headers["content-type"] == "a/b"
+
+
+def test_a_path_may_be_bytes(s3, driver, container, tmp_path):
+    """Any path of a file is taken, bytes and path objects too."""
+    (tmp_path / "f").write_bytes(b"x")
+    for path in (tmp_path / "f", os.fsencode(tmp_path / "f")):
+        assert driver.upload_object(path, container, "k").size == 1

@@ -7,10 +7,11 @@ import threading
 import weakref
 
 import pytest
-from libcloud.storage.base import Container
+from libcloud.storage.base import Container, Object
 
 import libcloud_aurora
 from libcloud_aurora._resources import Resources
+from libcloud_aurora._transport import AuroraTransport
 
 MIB = 1_048_576
 
@@ -178,3 +179,21 @@ def test_many_threads_share_a_driver(s3, container, driver):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "size", "opened"), [(None, 400, 16), (4, 400, 4), (None, 10, 2), (1, 400, 0)]
+)
+def test_no_more_connections_are_opened_ahead_than_used(
+    s3, container, new_driver, tmp_path, monkeypatch, concurrency, size, opened
+):
+    """Connections are opened for the ranges fetched at once, however many there are in all."""
+    counts = []
+    monkeypatch.setattr(
+        AuroraTransport, "open_ahead", lambda self, count, submit: counts.append(count)
+    )
+    driver = new_driver(ex_max_concurrency=concurrency)
+    obj = Object("missing", size * MIB, None, {}, {}, container, driver)
+    with pytest.raises(libcloud_aurora.KeyNotFoundError):
+        driver.download_object(obj, str(tmp_path / "file"))
+    assert sum(counts) == opened

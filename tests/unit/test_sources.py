@@ -167,6 +167,11 @@ def test_chunks_become_bytes_like_without_a_copy():
     assert (view.format, len(view), view.obj) == ("B", 8, numbers)
 
 
+def test_a_view_with_gaps_is_sent_as_its_bytes():
+    """A view of every second byte is a chunk of these bytes."""
+    assert cut(iter([memoryview(b"abcdef")[::2]]), forever(5)) == [b"ace"]
+
+
 def test_a_failure_of_the_stream_passes_through():
     """An exception of the caller's iterator is what the caller gets."""
 

@@ -168,6 +168,8 @@ def test_a_row_of_a_listing_makes_an_object():
         "etag": '"abc"',
         "storage_class": "STANDARD",
         "owner": {"id": "me", "display_name": "Me"},
+        "content_type": None,
+        "version_id": None,
     }
 
 
@@ -175,10 +177,35 @@ def test_a_row_may_hold_the_size_only():
     """A row without ETag, time, class and owner is an object all the same."""
     obj = _values.object_from_row({"Size": "0"}, "k", CONTAINER, DRIVER)
     assert (obj.size, obj.hash) == (0, "")
-    assert obj.extra == {"last_modified": None, "etag": None}
+    assert obj.extra == dict.fromkeys(_values.UNKNOWN)
 
 
 def test_an_owner_may_have_no_name():
     """An owner without a display name has an empty one."""
     obj = _values.object_from_row({"Size": "0", "Owner/ID": "me"}, "k", CONTAINER, DRIVER)
     assert obj.extra["owner"] == {"id": "me", "display_name": ""}
+
+
+@pytest.mark.parametrize(
+    ("extra", "headers", "content_type"),
+    [
+        (None, {"Content-Type": "a/b"}, "a/b"),
+        ({}, {"content-type": "a/b", "X": "1"}, "a/b"),
+        ({"content_type": "c/d"}, {"CONTENT-TYPE": "a/b"}, "c/d"),
+        ({"content_type": "c/d"}, None, "c/d"),
+    ],
+)
+def test_a_content_type_among_the_headers_counts(extra, headers, content_type):
+    """A Content-Type among the headers, in any case, counts where extra says none."""
+    before = dict(headers or {})
+    given, rest = _values.lift_content_type(extra, headers)
+    assert given["content_type"] == content_type
+    assert not [name for name in rest if name.lower() == "content-type"]
+    assert (headers or {}) == before
+
+
+@pytest.mark.parametrize("names", [("a-b", "a_b"), ("A-b", "a_B"), ("x", "X")])
+def test_metadata_names_that_become_one_are_refused(names):
+    """Names that are the same header are a ValueError that shows both."""
+    with pytest.raises(ValueError, match="must differ in more than case"):
+        _values.clean_extra({"meta_data": dict.fromkeys(names, "1")})
