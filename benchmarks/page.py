@@ -29,7 +29,7 @@ CHARTS = {
 PANELS = 4
 STYLE = """\
 <style>
-table.benchmark { font-size: 80%; }
+table.benchmark { font-size: 75%; }
 .benchmark-chart svg { max-width: 100%; height: auto; }
 </style>"""
 TITLES = (

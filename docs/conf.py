@@ -31,6 +31,8 @@ autodoc_member_order = "groupwise"
 html_theme = "furo"
 html_title = f"libcloud-aurora {release}"
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 # The same pages work from a directory, without a server and without the network.
 html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 

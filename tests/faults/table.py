@@ -49,6 +49,9 @@ SHARES = {
     EVERY: "Every request is broken\n-----------------------",
 }
 
+#: Columns of one table: as many as a page is wide.
+GROUPS = [list(OPERATIONS)[start : start + 5] for start in range(0, len(OPERATIONS), 5)]
+
 
 def writing() -> bool:
     """Whether this run records the table."""
@@ -79,17 +82,24 @@ def render(outcomes: dict[str, str]) -> str:
     """Return the page of the docs."""
     sections = [INTRODUCTION.format(write=WRITE)]
     for share, title in SHARES.items():
-        sections += [title, list_table(share, outcomes)]
+        sections += [title]
+        sections += [list_table(share, group, outcomes) for group in GROUPS]
     return "\n".join(sections)
 
 
-def list_table(share: str, outcomes: dict[str, str]) -> str:
-    """Return one share's table: a row for each fault, a column for each operation."""
-    rows = [["fault", *OPERATIONS]]
+def list_table(share: str, operations: list[str], outcomes: dict[str, str]) -> str:
+    """Return a table of one share: a row for each fault, a column for each operation."""
+    rows = [["fault", *operations]]
     for fault in FAULTS:
-        found = [outcomes.get(entry(Cell(share, fault, each)), "") for each in OPERATIONS]
+        found = [outcomes.get(entry(Cell(share, fault, each)), "") for each in operations]
         rows.append([fault.name, *found])
-    lines = [".. list-table::", "   :header-rows: 1", "   :stub-columns: 1", ""]
+    lines = [
+        ".. list-table::",
+        "   :class: narrow",
+        "   :header-rows: 1",
+        "   :stub-columns: 1",
+        "",
+    ]
     for row in rows:
         lines += [f"   {'* ' if n == 0 else '  '}- {text}" for n, text in enumerate(row)]
     return "\n".join(["", *lines, ""])
