@@ -1,6 +1,7 @@
 """What is downloaded is what the server stores; the destination is the old file or the new one."""
 
 import gzip
+import io
 
 import pytest
 from libcloud.common.types import LibcloudError
@@ -187,3 +188,27 @@ def test_objects_built_wrongly(driver, stored, bucket, size, hash_, tmp_path):
     assert driver.download_object(item, str(tmp_path / "copy")) is True
     assert (tmp_path / "copy").read_bytes() == noise(2 * MIB)
     assert b"".join(driver.download_object_as_stream(item)) == noise(2 * MIB)
+
+
+@pytest.mark.parametrize("size", [9 * MIB, 14 * MIB])
+def test_large_objects_of_boto3_are_read(driver, s3, bucket, tmp_path, size):
+    """What boto3 uploads in parts of 8 MiB, even if ours were as many, is read in each way."""
+    body = noise(size)
+    s3.upload_fileobj(io.BytesIO(body), bucket.name, "key")
+    item = driver.get_object(bucket.name, "key")
+    assert item.hash.endswith("-2")
+    assert b"".join(driver.download_object_as_stream(item)) == body
+    assert next(driver.download_object_as_stream(item, item.size)) == body
+    driver.download_object(item, str(tmp_path / "copy"))
+    assert (tmp_path / "copy").read_bytes() == body
+
+
+def test_versions_are_named(driver, s3, bucket):
+    """In a versioned container an upload of one request and HEAD say which version it is."""
+    s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    stored = driver.upload_object_via_stream([b"1"], bucket, "key")
+    found = driver.get_object(bucket.name, "key")
+    version = s3.head_object(Bucket=bucket.name, Key="key")["VersionId"]
+    assert stored.extra["version_id"] == found.extra["version_id"] == version
+    assert found.extra.keys() >= stored.extra.keys() - {"acl"}
+    s3.delete_object(Bucket=bucket.name, Key="key", VersionId=version)

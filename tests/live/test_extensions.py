@@ -109,3 +109,11 @@ def test_deleting_long_keys(driver, s3, bucket, letter):
     s3.put_object(Bucket=bucket.name, Key="stays", Body=b"-")
     driver.ex_delete_objects(bucket, keys)
     assert stored_keys(s3, bucket.name) == ["stays"]
+
+
+def test_a_key_named_many_times_is_deleted_once(driver, s3, bucket):
+    """A name that comes 50 times goes once: radosgw 16 crashes when one request repeats a key."""
+    s3.put_object(Bucket=bucket.name, Key="key")
+    for _ in range(5):
+        driver.ex_delete_objects(bucket, ["key"] * 50)
+    assert stored_keys(s3, bucket.name) == []
