@@ -31,6 +31,9 @@ autodoc_member_order = "groupwise"
 html_theme = "furo"
 html_title = f"libcloud-aurora {release}"
 html_show_sphinx = False
+pygments_dark_style = (
+    "one-dark"  # furo's own underlines the names of modules, as if they were links
+)
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 # The same pages work from a directory, without a server and without the network.

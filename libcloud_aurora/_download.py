@@ -178,10 +178,12 @@ class Download:
         """
         Fetch until the bytes have the object's ETag.
 
-        Each attempt cuts the object in another way. Where an ETag of parts cannot be recomputed,
-        because they may have any sizes, two downloads that agree are right.
+        Each attempt cuts the object into another number of ranges, so that what is damaged at the
+        same place of each answer is not damaged at the same bytes. Where an ETag of parts cannot
+        be recomputed, because they may have any sizes, two downloads that agree are right.
         """
         seen: list[list[str]] = []
+        begun_with = len(ranges)
         for attempt in range(1, self._retrier.policy.max_attempts + 1):
             hashes = self._hashes(version)
             self._fetch(version, descriptor, hashes, ranges, record)
@@ -191,7 +193,8 @@ class Download:
                 return
             seen.append(hashes.part_etags())
             logger.info("GET of %s: attempt %d does not match its ETag", self._path, attempt)
-            edges = [version.size * index // attempt for index in range(attempt + 1)]
+            count = begun_with + attempt
+            edges = [version.size * index // count for index in range(count + 1)]
             ranges = list(pairwise(edges))
         raise self._mismatch(version, hashes)
 
