@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -39,18 +39,21 @@ def read_objects(response: AuroraResponse) -> Page:
     return response.page(root="ListBucketResult", row="Contents", needs=("Key", "Size"))
 
 
-def _text(name: str, value: str) -> str:
+def _selecting(given: Mapping[str, str | None], **names: str) -> dict[str, str]:
     """
-    Return a text that can be asked for.
+    Return the parameters that are given.
 
-    :raises ValueError: naming it, if it has no UTF-8 form.
+    :param names: What callers know a parameter as, where that is another name.
+    :raises ValueError: naming one that has no UTF-8 form.
     """
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        shown = {"marker": "ex_start_after", "delimiter": "ex_delimiter"}.get(name, name)
-        raise ValueError(f"{shown} is not valid Unicode: {value!a}") from None
-    return value
+    params = {name: value for name, value in given.items() if value}
+    for name, value in params.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            shown = names.get(name, name)
+            raise ValueError(f"{shown} is not valid Unicode: {value!a}") from None
+    return params
 
 
 class Listing:
@@ -93,7 +96,7 @@ class Listing:
         :param limit: Objects at most.
         """
         given = {"prefix": prefix, "delimiter": delimiter, "marker": start_after}
-        params = {name: _text(name, value) for name, value in given.items() if value}
+        params = _selecting(given, marker="ex_start_after", delimiter="ex_delimiter")
         fetch = partial(self._object_page, container_path(container, self._driver), params)
         page = fetch(limit, Stop()) if limit else EMPTY_PAGE
         while page.rows or page.prefixes:
@@ -139,9 +142,7 @@ class Listing:
     ) -> Iterator[S3MultipartUpload]:
         """Yield the multipart uploads in progress."""
         params: dict[str, Any] = {"uploads": "", "max-uploads": PAGE_SIZE, "encoding-type": "url"}
-        params.update(
-            {name: value for name, value in (("prefix", prefix), ("delimiter", delimiter)) if value}
-        )
+        params.update(_selecting({"prefix": prefix, "delimiter": delimiter}))
         path = container_path(container, self._driver)
         while True:
             page: Page = self._request(path, params=params, accept=read_uploads).accepted

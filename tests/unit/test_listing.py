@@ -408,6 +408,17 @@ def test_text_without_utf_8_is_refused(s3, driver, container, arguments, name):
     assert s3.requests == []
 
 
+@pytest.mark.parametrize("name", ["prefix", "delimiter"])
+def test_uploads_are_not_asked_for_by_what_is_no_text(s3, driver, container, name):
+    """What selects uploads needs a UTF-8 form as well: ValueError names the argument."""
+    s3.requests.clear()
+    with pytest.raises(ValueError, match=f"^{name} is not valid Unicode"):
+        list(driver.ex_iterate_multipart_uploads(container, **{name: "\ud800"}))
+    with pytest.raises(ValueError, match=r"^prefix is not valid Unicode"):
+        driver.ex_cleanup_all_multipart_uploads(container, "\ud800")
+    assert s3.requests == []
+
+
 def test_common_prefixes_need_a_delimiter(s3, driver, container):
     """Without a delimiter there are no common prefixes: ValueError says so."""
     with pytest.raises(ValueError, match="ex_delimiter must not be empty"):
