@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import NamedTuple, TypeVar
 
-from libcloud_aurora._threads import Outcome, Stop, Workers, is_worker
+from libcloud_aurora._threads import Outcome, Stop, Workers, may_wait
 from libcloud_aurora.errors import AuroraObjectsError
 
 T = TypeVar("T")
@@ -53,10 +53,10 @@ class Gate:
         """
         Wait until nothing runs any more; a Ctrl-C meanwhile is raised afterwards.
 
-        A forked child has nothing to wait for. Nor must a worker wait, for itself in the end, when
-        the garbage collector closes an abandoned stream in it.
+        A forked child has nothing to wait for. Nor may a worker wait, when the garbage collector
+        closes an abandoned stream in it, nor a program that ends with a stream half read.
         """
-        if self._is_foreign() or is_worker():
+        if self._is_foreign() or not may_wait():
             self._closed = True
             return
         interrupt: KeyboardInterrupt | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -20,6 +21,16 @@ T = TypeVar("T")
 
 #: What the names of worker threads begin with.
 THREAD_NAME = "libcloud-aurora"
+
+
+def may_wait() -> bool:
+    """
+    Tell whether these threads may be waited for here.
+
+    Not by one of them, which might wait for itself; nor once Python ends, when they stand still:
+    what was left open is closed then.
+    """
+    return not (sys.is_finalizing() or is_worker())
 
 
 def is_worker() -> bool:
@@ -101,8 +112,8 @@ class _Crew:
             self._tasks.put(None)
 
     def join(self) -> None:
-        for thread in self._threads:
-            with contextlib.suppress(RuntimeError):  # this very thread, or one not yet started
+        for thread in self._threads if may_wait() else ():
+            with contextlib.suppress(RuntimeError):  # one that was not started
                 thread.join()
 
 

@@ -3,10 +3,13 @@
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
+from libcloud_aurora._parallel import Gate
 from libcloud_aurora._threads import THREAD_NAME, Outcome, Stop, Workers, _Crew, is_worker
 
 
@@ -148,6 +151,49 @@ def test_a_stop_ends_pauses():
     assert stop.wait(10)
     assert stop.wait(10)
     assert stop.is_set()
+
+
+ENDING = """
+import threading
+from libcloud_aurora._parallel import Gate
+from libcloud_aurora._threads import Workers
+
+class HalfRead:
+    def __init__(self):
+        self.gate = Gate()
+
+    def __del__(self):
+        self.gate.close()
+
+workers, half_read = Workers(1), HalfRead()
+workers.submit(half_read.gate.guard(threading.Event().wait))
+while not half_read.gate._active:
+    pass
+print("end")
+"""
+
+
+def test_a_program_ends_while_something_is_fetched_ahead():
+    """A program with a half-read stream ends at once, though a worker is still at it."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING], capture_output=True, timeout=30, text=True
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("end\n", "", 0)
+
+
+def test_nobody_waits_once_python_ends(workers, monkeypatch):
+    """At the end of a program, when threads stand still, nothing waits for them."""
+    go, begun = threading.Event(), threading.Event()
+    gate = Gate()
+    outcome = workers.submit(gate.guard(lambda: begun.set() or go.wait(10)))
+    assert begun.wait(10)
+    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+    gate.close()
+    workers.close()
+    assert not outcome.done()
+    monkeypatch.undo()
+    go.set()
+    assert outcome.result()
 
 
 def test_an_outcome_keeps_nothing_of_its_call():
