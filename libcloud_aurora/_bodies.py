@@ -1,9 +1,15 @@
-"""Pure: what the body of a request is, before it is signed."""
+"""Pure: what the body of a request is, before it is signed.
+
+A part is signed chunk by chunk: its first byte need not wait for the hash of its last. The server
+checks each chunk, and stores nothing if one is not what was signed. A whole object has one hash,
+since a refused signature of chunks would not say whether the secret key or a byte is wrong.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from libcloud_aurora._signing import EMPTY_SHA256, STREAMING_SHA256
@@ -16,15 +22,15 @@ _FRAME_SIZE = len(";chunk-signature=\r\n\r\n") + 64
 
 class ChunkedBody(NamedTuple):
     """
-    A body that is never held as a whole, but read again for each attempt.
+    A body that is signed chunk by chunk, and read again for each attempt.
 
     :ivar size: Bytes of the body.
-    :ivar chunks: Returns it in chunks of :data:`CHUNK_SIZE`, the last one excepted; each is valid
-        until the next is asked for.
+    :ivar chunks: Returns it in chunks of :data:`CHUNK_SIZE`, the last one excepted, each in pieces;
+        they are valid until the next is asked for.
     """
 
     size: int
-    chunks: Callable[[], Iterator[memoryview]]
+    chunks: Callable[[], Iterator[Sequence[memoryview]]]
 
     def wire_size(self) -> int:
         """Return its bytes on the wire, where each chunk has a signature and an empty one ends."""
@@ -51,8 +57,30 @@ Body = memoryview | Pieces | ChunkedBody
 def views_of(body: Any) -> Iterable[Any]:
     """Return the bytes of a body, piece by piece."""
     if isinstance(body, ChunkedBody):
-        return body.chunks()
+        return chain.from_iterable(body.chunks())
     return body.views if isinstance(body, Pieces) else (body,)
+
+
+def in_chunks(body: Body, size: int) -> Body:
+    """Return a body of some bytes as one that is signed chunk by chunk, if it is more than one."""
+    if isinstance(body, ChunkedBody) or size <= CHUNK_SIZE:
+        return body
+    return ChunkedBody(size, lambda: _regrouped(views_of(body)))
+
+
+def _regrouped(views: Iterable[memoryview]) -> Iterator[Sequence[memoryview]]:
+    chunk: list[memoryview] = []
+    room = CHUNK_SIZE
+    for view in views:
+        while view:
+            chunk.append(view[:room])
+            view = view[room:]
+            room -= len(chunk[-1])
+            if not room:
+                yield chunk
+                chunk, room = [], CHUNK_SIZE
+    if chunk:
+        yield chunk
 
 
 def payload_sha256(body: Any) -> str:

@@ -65,12 +65,12 @@ class FileParts(Iterator[Part]):
         body = ChunkedBody(size, lambda: self._chunks(offset, offset + size))
         return Part(number, size, lambda: body, lambda: None, CHUNK_SIZE)
 
-    def _chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+    def _chunks(self, start: int, stop: int) -> Iterator[tuple[memoryview]]:
         """Read a span of the file into one buffer, again and again."""
         buffer = self._buffers.take(CHUNK_SIZE)
         try:
             for offset in range(start, stop, CHUNK_SIZE):
-                yield self._read_into(memoryview(buffer)[: stop - offset], offset)
+                yield (self._read_into(memoryview(buffer)[: stop - offset], offset),)
         except OSError as exc:
             raise UnreadableError(exc) from exc
         finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -43,6 +43,12 @@ def canonical_query(params: Mapping[str, object]) -> str:
     """Return a query string in the one form that can be signed and sent."""
     pairs = sorted((quote(str(k), safe="~"), quote(str(v), safe="~")) for k, v in params.items())
     return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+class Prefix(bytes):
+    """Bytes of a body that have no meaning until what follows has arrived."""
+
+    __slots__ = ()
 
 
 class Credentials(NamedTuple):
@@ -138,28 +144,31 @@ class Signer:
         return f"{query}&X-Amz-Signature={self.signature(chr(10).join(canonical), stamp, scope)}"
 
     def chunks(
-        self, chunks: Iterable[memoryview], added: Mapping[str, str]
+        self, chunks: Iterable[Sequence[memoryview]], added: Mapping[str, str]
     ) -> Iterator[bytes | memoryview]:
         """
         Yield a body whose chunks are signed one by one, each together with the signature before.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
 
-        :param chunks: The body; no chunk is empty.
+        :param chunks: The body, each chunk in pieces; no chunk is empty.
         :param added: What :meth:`headers` has returned for :data:`STREAMING_SHA256`.
         """
         stamp = added["x-amz-date"]
         scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
         signature = added["Authorization"].rpartition("=")[2]
         end = ""
-        for chunk in chain(chunks, (memoryview(b""),)):
-            digest = hashlib.sha256(chunk).hexdigest()
+        for chunk in chain(chunks, ((),)):
+            digest = hashlib.sha256()
+            for view in chunk:
+                digest.update(view)
             text = "\n".join(
-                [f"{ALGORITHM}-PAYLOAD", stamp, scope, signature, EMPTY_SHA256, digest]
+                [f"{ALGORITHM}-PAYLOAD", stamp, scope, signature, EMPTY_SHA256, digest.hexdigest()]
             )
             signature = hmac.digest(self._key(scope), text.encode(), "sha256").hex()
-            yield f"{end}{len(chunk):x};chunk-signature={signature}\r\n".encode()
-            yield chunk
+            size = sum(map(len, chunk))
+            yield Prefix(f"{end}{size:x};chunk-signature={signature}\r\n".encode())
+            yield from chunk
             end = "\r\n"
         yield b"\r\n"
 

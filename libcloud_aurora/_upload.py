@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from libcloud_aurora import _xml
-from libcloud_aurora._bodies import md5
+from libcloud_aurora._bodies import in_chunks, md5
 from libcloud_aurora._file_parts import UnreadableError
 from libcloud_aurora._parallel import Task, Window
 from libcloud_aurora._response import AuroraResponse
@@ -76,7 +76,7 @@ class Upload:
 
     def _send_part(self, part: Part, retrier: Retrier, held: tuple[int, str] | None) -> str:
         params = {"partNumber": part.number, "uploadId": self.id}
-        data = part.load()
+        data = in_chunks(part.load(), part.size)
         if held and held == (part.size, md5(data)):
             return held[1]
         response, _ = retrier.run(

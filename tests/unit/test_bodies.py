@@ -9,6 +9,7 @@ from libcloud_aurora._bodies import (
     CHUNK_SIZE,
     ChunkedBody,
     Pieces,
+    in_chunks,
     length_headers,
     md5,
     payload_sha256,
@@ -19,9 +20,14 @@ from libcloud_aurora._signing import EMPTY_SHA256, STREAMING_SHA256, Credentials
 def chunked(data):
     def chunks():
         for at in range(0, len(data), CHUNK_SIZE):
-            yield memoryview(data)[at : at + CHUNK_SIZE]
+            yield (memoryview(data)[at : at + CHUNK_SIZE],)
 
     return ChunkedBody(len(data), chunks)
+
+
+def sent(body):
+    added = {"x-amz-date": "20260701T120000Z", "Authorization": "Signature=" + "0" * 64}
+    return b"".join(Signer(Credentials("key", "secret")).chunks(body.chunks(), added))
 
 
 @pytest.mark.parametrize(
@@ -31,8 +37,7 @@ def test_a_chunked_body_has_the_length_it_says(size):
     """The length of a chunked body is known before it is read, and it holds its bytes."""
     data = b"x" * size
     body = chunked(data)
-    added = {"x-amz-date": "20260701T120000Z", "Authorization": "Signature=" + "0" * 64}
-    wire = b"".join(Signer(Credentials("key", "secret")).chunks(body.chunks(), added))
+    wire = sent(body)
     assert length_headers(body) == {
         "Content-Length": str(len(wire)),
         "x-amz-decoded-content-length": str(size),
@@ -55,6 +60,31 @@ def test_pieces_are_signed_as_what_they_are_together():
     assert payload_sha256(pieces) == payload_sha256(b"abcdef")
     assert length_headers(pieces) == length_headers(b"abcdef")
     assert md5(pieces) == md5(memoryview(b"abcdef"))
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [CHUNK_SIZE], [7, CHUNK_SIZE + 7, 2 * CHUNK_SIZE]])
+@pytest.mark.parametrize("size", [CHUNK_SIZE + 1, 2 * CHUNK_SIZE, 3 * CHUNK_SIZE + 9])
+def test_pieces_in_chunks(size, cuts):
+    """However a body was cut into pieces, its chunks on the wire are of one size."""
+    data = bytes(range(251)) * (size // 251 + 1)
+    view = memoryview(data)[:size]
+    ends = [at for at in cuts if at < size] + [size]
+    pieces = Pieces(size, [view[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)])
+    body = in_chunks(pieces, size)
+    chunks = [b"".join(chunk) for chunk in body.chunks()]
+    assert b"".join(chunks) == view
+    assert {len(chunk) for chunk in chunks[:-1]} == {CHUNK_SIZE}
+    assert payload_sha256(body) == STREAMING_SHA256
+    assert length_headers(body) == length_headers(chunked(view))
+    assert unchunked(sent(body)) == view
+    assert md5(body) == md5(pieces)
+
+
+@pytest.mark.parametrize("size", [0, 5, CHUNK_SIZE])
+def test_one_chunk_is_signed_whole(size):
+    """A body that is one chunk at most has one hash."""
+    pieces = Pieces(size, [memoryview(bytes(size))])
+    assert in_chunks(pieces, size) is pieces
 
 
 def test_both_kinds_have_an_md5():

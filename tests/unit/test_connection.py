@@ -436,7 +436,7 @@ def test_a_body_in_chunks_is_closed_whatever_happens(wire, new_driver):
 
     def chunks():
         try:
-            yield memoryview(b"x")
+            yield (memoryview(b"x"),)
         finally:
             closed.append(True)
 

@@ -13,6 +13,7 @@ from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError
 
 from libcloud_aurora import _pools
 from libcloud_aurora._pools import PooledAdapter
+from libcloud_aurora._signing import Prefix
 
 MIB = 1_048_576
 
@@ -43,7 +44,10 @@ class Sliced(_pools._Slices, Wire):
 
 class Socket:
     def __init__(self):
-        self.options = []
+        self.options, self.sent = [], []
+
+    def sendall(self, data, flags=0):
+        self.sent.append((bytes(data), flags))
 
     def setsockopt(self, *option):
         self.options.append(option)
@@ -101,6 +105,23 @@ def test_other_bodies_go_as_they_are():
     connection, file = Sliced(), io.BytesIO(bytes(2 * MIB))
     connection.send(file)
     assert connection.sent == [file]
+
+
+def test_what_precedes_a_chunk_leaves_with_it():
+    """A chunk's signature waits for the chunk, so that both wake the server once."""
+    connection = _pools._Connection("host")
+    connection.sock = sock = Socket()
+    connection.send(Prefix(b"5;chunk-signature="))
+    connection.send(b"bytes")
+    assert sock.sent == [(b"5;chunk-signature=", socket.MSG_MORE), (b"bytes", 0)]
+
+
+def test_tls_sends_what_precedes_a_chunk_at_once():
+    """A TLS socket refuses flags."""
+    connection = _pools._TLSConnection("host")
+    connection.sock = sock = Socket()
+    connection.send(Prefix(b"5;chunk-signature="))
+    assert sock.sent == [(b"5;chunk-signature=", 0)]
 
 
 def test_answers_are_acknowledged_at_once():

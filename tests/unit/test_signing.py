@@ -128,7 +128,7 @@ def test_amazons_example_of_signed_chunks():
     # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
     seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
     added = {"x-amz-date": "20130524T000000Z", "Authorization": f"Signature={seed}"}
-    chunks = [memoryview(b"a" * 65536), memoryview(b"a" * 1024)]
+    chunks = [[memoryview(b"a" * 65536)], [memoryview(b"a" * 1000), memoryview(b"a" * 24)]]
     sent = b"".join(Signer(Credentials(ACCESS, SECRET)).chunks(chunks, added))
     assert sent == (
         b"10000;chunk-signature="

@@ -323,7 +323,7 @@ def test_a_small_file_has_an_only_part(tmp_path, data):
 
 
 def content(part):
-    return b"".join(bytes(chunk) for chunk in part.load().chunks())
+    return b"".join(bytes(chunk) for (chunk,) in part.load().chunks())
 
 
 def test_parts_of_a_file_are_read_in_any_order(tmp_path):
@@ -346,7 +346,7 @@ def test_a_part_of_a_file_holds_one_chunk(tmp_path):
     (tmp_path / "f").write_bytes(data + b"next")
     with file_parts(tmp_path / "f", size=len(data)) as parts:
         part = next(parts)
-        sizes = [len(chunk) for chunk in part.load().chunks()]
+        sizes = [len(chunk) for (chunk,) in part.load().chunks()]
         assert sizes == [CHUNK_SIZE, CHUNK_SIZE, 7]
         assert content(part) == data
         assert part.memory == CHUNK_SIZE
