@@ -84,7 +84,10 @@ class Gate:
                 "an iterator of AuroraObjects that was begun before a fork cannot go on in the "
                 "child; begin it again."
             )
-        return outcome.result()
+        try:
+            return outcome.result()
+        finally:
+            del outcome  # holds the error, whose traceback holds this frame
 
     def _is_foreign(self) -> bool:
         return self._pid != os.getpid()
@@ -170,4 +173,8 @@ class Window:
             self._on_bytes(event)
         else:
             del self._running[event]
-            on_result(event.result())
+            try:
+                result = event.result()
+            finally:
+                del event  # holds the error, whose traceback holds this frame
+            on_result(result)

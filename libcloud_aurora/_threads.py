@@ -42,6 +42,9 @@ class Outcome(Generic[T]):
     """
     What a call that another thread makes comes to.
 
+    An error's traceback holds the frames it has passed, so these let go of it: else it would
+    live, with the parts it concerns, until the garbage collector finds the cycle.
+
     :param call: The call.
     :param then: Told, in that thread, once it is made.
     """
@@ -62,6 +65,7 @@ class Outcome(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._box.put(partial(_throw, error))
         self._then(self)
+        del call, self
 
     def done(self) -> bool:
         return not self._box.empty()
@@ -70,11 +74,17 @@ class Outcome(Generic[T]):
         """Wait for the call and return what it has returned, or raise what it has raised."""
         answer = self._box.get()
         self._box.put(answer)
-        return answer()
+        try:
+            return answer()
+        finally:
+            del self, answer
 
 
 def _throw(error: BaseException) -> NoReturn:
-    raise error
+    try:
+        raise error
+    finally:
+        del error
 
 
 class _Crew:
