@@ -167,16 +167,28 @@ class Handler(BaseHTTPRequestHandler):
 
     def _take(self):
         """Read a body; return its size and its MD5."""
-        left = size = int(self.headers.get("Content-Length", 0))
         digest = hashlib.md5(usedforsecurity=False)
-        view = memoryview(bytearray(min(BUFFER, size)))
+        if not self.headers.get("x-amz-content-sha256", "").startswith("STREAMING"):
+            size = int(self.headers.get("Content-Length", 0))
+            self._read(size, digest)
+            return size, digest.hexdigest()
+        size = 0
+        while length := int(self.rfile.readline().partition(b";")[0], 16):
+            self._read(length, digest)
+            self.rfile.readline()  # the end of the chunk's last line
+            size += length
+        self.rfile.readline()
+        return size, digest.hexdigest()
+
+    def _read(self, left, digest):
+        """Read and hash so many bytes."""
+        view = memoryview(bytearray(min(BUFFER, left)))
         while left:
             count = self.rfile.readinto(view[:left])
             if not count:
                 raise ConnectionError("the body ended early")
             digest.update(view[:count])
             left -= count
-        return size, digest.hexdigest()
 
     def _fail(self, status, code):
         self._answer(status, f"<Error><Code>{code}</Code></Error>".encode())

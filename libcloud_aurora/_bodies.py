@@ -61,9 +61,9 @@ def views_of(body: Any) -> Iterable[Any]:
     return body.views if isinstance(body, Pieces) else (body,)
 
 
-def in_chunks(body: Body, size: int) -> Body:
-    """Return a body of some bytes as one that is signed chunk by chunk, if it is more than one."""
-    if isinstance(body, ChunkedBody) or size <= CHUNK_SIZE:
+def in_chunks(body: Body, size: int) -> ChunkedBody:
+    """Return a body of some bytes as one that is signed chunk by chunk."""
+    if isinstance(body, ChunkedBody):
         return body
     return ChunkedBody(size, lambda: _regrouped(views_of(body)))
 

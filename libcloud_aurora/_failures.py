@@ -52,8 +52,9 @@ ADVICE = {
     "SlowDown": "The server limits the rate of requests.",
     "EntityTooLarge": "One request may carry 5 GiB at most.",
 }
-#: What radosgw says of a chunk that was damaged on its way, its length or its signature included:
-#: the multipart upload was begun with the same keys, so they cannot be the reason.
+#: What radosgw says of a chunk that was damaged on its way, its length or its signature included,
+#: beside XAmzContentSHA256Mismatch of the last one: the multipart upload was begun with the same
+#: keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
 DAMAGED = (
     "The body was damaged on its way: its SHA-256 is not the one that was signed. "

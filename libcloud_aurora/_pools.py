@@ -3,7 +3,8 @@
 Three rules of radosgw live here. Its small answers leave in two segments, so the client must
 acknowledge at once (TCP_QUICKACK), or Nagle's algorithm costs 44 ms each. It closes connections
 idle for 65 s, so none is reused after 30 s. A timeout counts for each slice sent, not for a body.
-What precedes a chunk of a body leaves together with it (MSG_MORE): the server wakes once.
+And two of speed: the head of a request leaves with a small body, and a chunk's signature with the
+chunk (MSG_MORE), so that the server wakes once.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ POOL_SIZE = 256
 Submit = Callable[[Callable[[], None]], object]
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+#: Not on macOS, where what precedes a chunk leaves at once.
 _MORE: int = getattr(socket, "MSG_MORE", 0)
 
 
@@ -137,7 +139,8 @@ class PooledAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        if not proxy.startswith("socks"):  # whose connections are of another kind
+            manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def close(self) -> None:
