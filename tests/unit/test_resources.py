@@ -5,7 +5,6 @@ import io
 import os
 import pickle
 import threading
-import time
 import weakref
 
 import pytest
@@ -232,20 +231,20 @@ def test_a_failure_ends_with_who_caught_it(s3, driver, tmp_path, method, work):
     refused = error(403, "AccessDenied")
     s3.faults.append(lambda seen: refused if is_later(seen, method) else None)
 
+    gone = threading.Event()
+
     def caught():
         try:
             work(driver, obj, str(path))
         except errors.AccessDeniedError as failure:  # pytest.raises would hold it
-            return weakref.ref(failure)
+            return weakref.ref(failure, lambda _: gone.set())
 
     gc.collect()
     gc.disable()
     try:
-        failed = caught()
-        deadline = time.monotonic() + 10
-        while failed() is not None and time.monotonic() < deadline:
-            time.sleep(0.01)  # a worker may be at its end still
-        assert failed() is None
+        watched = caught()
+        assert gone.wait(10)  # the worker that failed may be at its end still
+        assert watched() is None
     finally:
         gc.enable()
 
