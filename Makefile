@@ -3,20 +3,30 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test clients lint types docs bench tox clean
+# With CEPH=16, 18 or 20 tests take that Ceph, which is installed where it is missing, not the one on PATH.
+WITH_CEPH := $(if $(CEPH),ceph=$$(tests/live/install_ceph $(CEPH)) && PATH="$$ceph:$$PATH")
+
+.PHONY: demo unit test live clients lint types docs bench tox clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
+# The quick path: the tier that needs no socket, on all cores and without coverage.
+unit: $(VENV)/.test
+	@$(BIN)/python -m pytest -q -n auto $(ARGS)
+
 # The unit and faults tiers come first: coverage is measured over them alone (tests/conftest.py).
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered \
+	@$(WITH_CEPH) $(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered \
 	    $(wildcard tests/unit tests/faults tests/docs tests/live) $(ARGS)
+
+live: $(VENV)/.test
+	@$(WITH_CEPH) $(BIN)/python -m pytest tests/live $(ARGS)
 
 # Programs on libcloud's storage API, each as PyPI has it, in environments of tox; needs Ceph.
 clients: $(VENV)/.tox
-	@$(BIN)/tox run-parallel --parallel-no-spinner -e clients,accsr $(ARGS)
+	@$(WITH_CEPH) $(BIN)/tox run-parallel --parallel-no-spinner -e clients,accsr $(ARGS)
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check --quiet .
@@ -42,7 +52,7 @@ clean:
 
 # One stamp file per extra of pyproject.toml; -qq keeps pip's warnings about itself away.
 $(VENV)/.demo: EXTRAS := examples,server
-$(VENV)/.test: EXTRAS := test,dask
+$(VENV)/.test: EXTRAS := test,dask,types
 $(VENV)/.lint: EXTRAS := lint
 $(VENV)/.types: EXTRAS := types
 $(VENV)/.docs: EXTRAS := docs

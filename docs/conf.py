@@ -43,13 +43,8 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 nitpick_ignore_regex = [
-    # Python's own inventory is on the network, too.
-    (r"py:class", r"datetime\..*"),
-    # What libcloud's ``connectionCls`` names is for libcloud, not for users.
-    (r"py:class", r"libcloud_aurora\.connection\.AuroraObjectsConnection"),
-    # Classes of Apache Libcloud and requests: their inventories are on the network.
-    (r"py:.*", r"libcloud\..*"),
-    (r"py:.*", r"requests\..*"),
+    # The inventories of Python, Apache Libcloud and requests are on the network.
+    (r"py:.*", r"(collections\.abc|datetime|os|libcloud|requests)\..*"),
     # libcloud's inherited docstrings name its types without their modules.
     (r"py:class", r"(Object|Container|S3MultipartUpload)"),
 ]

@@ -164,7 +164,7 @@ def restore(driver, obj, directory):
     Stream an archive down into a new directory, which appears when all is there and verified.
 
     :return: How many files there are.
-    :raises BackupError: if it is no archive, or is damaged; nothing is left of the directory then.
+    :raises BackupError: if it is not an archive or is damaged; no directory is left then.
     """
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -188,7 +188,7 @@ def fetched(driver, obj, restore_to, title):
         try:
             yield from unpacked(chunks, restore_to)
         except (EOFError, gzip.BadGzipFile, tarfile.TarError, zlib.error) as error:
-            raise BackupError(f"{obj.name!r} is no whole archive: {error}") from error
+            raise BackupError(f"{obj.name!r} is not a complete archive: {error}") from error
 
 
 def unpacked(chunks, restore_to):
@@ -284,7 +284,7 @@ def save_to(driver, directory, container_name, name):
     files = f"{len(packer.checksums):,} files of {packer.size:,} bytes"
     print(f"{obj.name}: {files} backed up and verified")
     for path in packer.skipped:
-        print(f"not packed: {path} is no file or directory")
+        print(f"not packed: {path} is neither a file nor a directory")
 
 
 def restore_from(driver, directory, container_name, name):

@@ -1,4 +1,4 @@
-"""Find the driver by name and make one; this contacts nobody yet."""
+"""Find the driver by name and make one; this sends nothing yet."""
 
 from libcloud.storage.providers import get_driver
 from libcloud.storage.types import Provider

@@ -4,12 +4,12 @@
     python examples/parallel_upload.py DIRECTORY CONTAINER --restore-to OTHER
 
 The first makes ``photos/2025/a.jpg`` of the file ``2025/a.jpg`` in a directory ``photos``. The
-second fetches it as ``OTHER/photos/2025/a.jpg``, and replaces no file that is there.
+second fetches it as ``OTHER/photos/2025/a.jpg``, and never replaces a file.
 
 Objects have no directories, links, times or permissions. So empty directories, symbolic links (they
-are not followed), sockets and devices are left out and named at the end; ``backup_directory.py``
-keeps more. A file whose name is not UTF-8 cannot be an object. It is one of the failures: they are
-named at the end, when all else is done, and the exit code is 1.
+are not followed), sockets and devices are left out and listed at the end; ``backup_directory.py``
+keeps more. A file whose name is not UTF-8 cannot be an object, so it fails. Failures are listed at
+the end, when everything else is done, and the exit code is 1.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def find_files(directory):
             elif path.is_file():
                 files.append(path)
             elif not path.is_dir():
-                left_out.append((path, "no file"))
+                left_out.append((path, "not a file"))
     return files, left_out, [(error.filename, error) for error in unreadable]
 
 
@@ -78,7 +78,7 @@ def upload_directory(driver, directory, container, threads=16):
 
     def upload(path, progress):
         name = path.relative_to(directory.parent).as_posix()
-        driver.upload_object(str(path), container, name, ex_progress=progress)
+        driver.upload_object(path, container, name, ex_progress=progress)
 
     done, failures = in_parallel(upload, files, threads, "uploading")
     return done, left_out, unreadable + failures
@@ -91,7 +91,7 @@ def restore_directory(driver, container, name, destination, threads=16):
         raise SystemExit(f"no object in {container.name!r} begins with {f'{name}/'!r}")
 
     def fetch(obj, progress):
-        driver.download_object(obj, str(destination), ex_progress=progress)
+        driver.download_object(obj, destination, ex_progress=progress)
 
     destination.mkdir(parents=True, exist_ok=True)
     done, failures = in_parallel(fetch, objects, threads, "fetching")

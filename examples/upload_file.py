@@ -16,7 +16,7 @@ def upload_file(driver, path, container_name, object_name):
     size = path.stat().st_size
     with tqdm(total=size, unit="B", unit_scale=True, unit_divisor=1024, desc=object_name) as bar:
         return driver.upload_object(
-            str(path),
+            path,
             container,
             object_name,
             extra={"meta_data": {"uploaded_by": "upload_file.py"}},

@@ -1,15 +1,11 @@
-"""Frozen settings, checked when they are made. Sizes are bytes, times are seconds.
-
-They are named tuples, because importing :mod:`dataclasses`, and the code it writes for each class,
-took as long as all other imports of this package.
-"""
+"""Settings, checked when they are made. Sizes are bytes, times are seconds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 MIB = 1024**2
 GIB = 1024**3
@@ -26,6 +22,15 @@ FILE_CONCURRENCY = 16
 STREAM_CONCURRENCY = 10
 #: Largest object the AuroraObjects documentation promises.
 MAX_OBJECT_SIZE = 5 * 1024**4
+#: Bytes that are read, signed or written at once, and the size of a transfer's buffers.
+#: Measured: 256 KiB take a tenth more CPU.
+BUFFER_SIZE = MIB
+
+#: A name or an address of IPv4, or an address of IPv6.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
+#: What goes into headers, and what is only signed with. No message shows any of it.
+_SENT = re.compile(r"(?! )[ -~]*(?<! )")
+_SIGNED_WITH = re.compile(r"(?! )[^\x00-\x1f\x7f]*(?<! )")
 
 
 def check_number(
@@ -35,19 +40,9 @@ def check_number(
     Check one numeric argument.
 
     :param name: Name of the argument, used in the error.
-    :type name: ``str``
-
-    :param value: What the caller gave.
-
     :param low: Smallest value allowed.
-    :type low: ``float``
-
     :param high: Largest value allowed.
-    :type high: ``float``
-
     :param integer: Whether fractions are refused.
-    :type integer: ``bool``
-
     :raises ValueError: if the value is not a number in the range.
     """
     fits = isinstance(value, int if integer else (int, float)) and not isinstance(value, bool)
@@ -57,106 +52,122 @@ def check_number(
         raise ValueError(f"{name} must be {kind} {limit}, not {value!r}")
 
 
-class _Transfer(NamedTuple):
-    part_size: int
-    max_concurrency: int | None
-    verify: bool
-
-
-class TransferConfig(_Transfer):
+class TransferConfig(NamedTuple):
     """
     How objects are cut and moved.
 
-    :param part_size: Bytes per part while 10,000 parts suffice; 5 MiB to 5 GiB.
-    :param max_concurrency: Requests of one transfer in flight at once; 1 starts no thread. ``None``
-        for the defaults of files and of streams.
-    :param verify: Whether downloads are compared with the ETag.
-    :raises ValueError: naming the driver's argument.
+    :ivar part_size: Bytes per part while 10,000 parts suffice.
+    :ivar file_concurrency: Most requests of one transfer at once, where none needs more than 1 MiB
+        of memory; 1 starts no thread.
+    :ivar stream_concurrency: Most parts or ranges of one stream that are held in memory.
+    :ivar verify: Whether downloads are compared with the ETag.
     """
 
-    __slots__ = ()
-
-    def __new__(
-        cls,
-        *,
-        part_size: int = MIN_PART_SIZE,
-        max_concurrency: int | None = None,
-        verify: bool = True,
-    ) -> Self:
-        check_number("ex_part_size", part_size, low=MIN_PART_SIZE, high=MAX_PART_SIZE, integer=True)
-        if max_concurrency is not None:
-            check_number("ex_max_concurrency", max_concurrency, low=1, high=256, integer=True)
-        if not isinstance(verify, bool):
-            raise ValueError(f"ex_verify must be True or False, not {verify!r}")
-        return super().__new__(cls, part_size, max_concurrency, verify)
-
-    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
-        return (), self._asdict()
-
-    @property
-    def file_concurrency(self) -> int:
-        """Most requests of one transfer at once, where none needs more than 1 MiB of memory."""
-        return self.max_concurrency or FILE_CONCURRENCY
-
-    @property
-    def stream_concurrency(self) -> int:
-        """Most parts or ranges of one stream that are held in memory."""
-        return self.max_concurrency or STREAM_CONCURRENCY
+    part_size: int
+    file_concurrency: int
+    stream_concurrency: int
+    verify: bool
 
 
-class _Retry(NamedTuple):
-    max_attempts: int
-    delay_seconds: float
-    backoff: float
-    max_delay_seconds: float
-
-
-class RetryPolicy(_Retry):
+class RetryPolicy(NamedTuple):
     """
     How often and how patiently one request is repeated.
 
-    :param max_attempts: Attempts in all, the first included.
-    :param delay_seconds: Upper bound of the first pause; the pause is random ("full jitter").
-    :param backoff: Factor by which that bound grows from attempt to attempt.
-    :param max_delay_seconds: Cap on every pause, a server's ``Retry-After`` included.
-    :raises ValueError: naming the driver's argument.
+    :ivar max_attempts: Attempts in all, the first included.
+    :ivar delay_seconds: Upper bound of the first pause; the pause is random ("full jitter").
+    :ivar backoff: Factor by which that bound grows from attempt to attempt.
+    :ivar max_delay_seconds: Cap on every pause, a server's ``Retry-After`` included.
     """
 
-    __slots__ = ()
-
-    def __new__(
-        cls,
-        *,
-        max_attempts: int = 5,
-        delay_seconds: float = 0.5,
-        backoff: float = 2.0,
-        max_delay_seconds: float = 20.0,
-    ) -> Self:
-        check_number("ex_max_attempts", max_attempts, low=1, high=100, integer=True)
-        check_number("retry_delay", delay_seconds, low=0, high=3600)
-        check_number("backoff", backoff, low=1, high=100)
-        return super().__new__(cls, max_attempts, delay_seconds, backoff, max_delay_seconds)
-
-    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
-        return (), self._asdict()
+    max_attempts: int = 5
+    delay_seconds: float = 0.5
+    backoff: float = 2.0
+    max_delay_seconds: float = 20.0
 
     def pause_seconds(self, attempt: int, *, fraction: float, retry_after: float = 0.0) -> float:
         """
         Return how long to wait after a failed attempt.
 
         :param attempt: Number of the attempt that failed, from 1.
-        :type attempt: ``int``
-
         :param fraction: Random number from 0 to 1.
-        :type fraction: ``float``
-
         :param retry_after: Seconds the server asked for (RFC 9110, section 10.2.3).
-        :type retry_after: ``float``
-
-        :return: Seconds, never more than ``max_delay_seconds``.
-        :rtype: ``float``
         """
-        grown = self.delay_seconds * self.backoff ** (attempt - 1)
-        return min(
-            max(min(grown, self.max_delay_seconds) * fraction, retry_after), self.max_delay_seconds
+        longest = self.max_delay_seconds
+        grown = self.delay_seconds * self.backoff ** min(attempt - 1, 64)
+        return min(max(min(grown, longest) * fraction, retry_after), longest)
+
+
+class Settings:
+    """
+    What a driver is made with; another driver made with :attr:`arguments` is its copy.
+
+    :param arguments: The constructor's arguments by name, with libcloud's defaults filled in.
+    :raises ValueError: naming the argument that is wrong.
+    """
+
+    __slots__ = ("arguments", "retry", "transfer", "verify_ssl")
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        given = self.arguments = dict(arguments)
+        _check_credentials(given)
+        _check_endpoint(given["host"], given["port"])
+        _check_numbers(given)
+        for name in ("ex_verify", "ex_allow_plain_keys"):
+            if not isinstance(given[name], bool):
+                raise ValueError(f"{name} must be True or False, not {given[name]!r}")
+        ssl: bool | str = given["ex_verify_ssl"]
+        if not isinstance(ssl, bool) and not (isinstance(ssl, str) and os.path.exists(ssl)):
+            raise ValueError(
+                f"ex_verify_ssl must be True, False or the path of a CA bundle, not {ssl!r}"
+            )
+        self.verify_ssl = ssl
+        concurrency = given["ex_max_concurrency"]
+        self.transfer = TransferConfig(
+            given["ex_part_size"],
+            file_concurrency=concurrency or FILE_CONCURRENCY,
+            stream_concurrency=concurrency or STREAM_CONCURRENCY,
+            verify=given["ex_verify"],
         )
+        pauses = {"delay_seconds": given["retry_delay"], "backoff": given["backoff"]}
+        set_pauses = {name: value for name, value in pauses.items() if value is not None}
+        self.retry = RetryPolicy(given["ex_max_attempts"], **set_pauses)
+
+    def libcloud_arguments(self) -> dict[str, Any]:
+        """Return the arguments that libcloud's own drivers take."""
+        return {
+            name: value
+            for name, value in self.arguments.items()
+            if name != "token" and not name.startswith("ex_")
+        }
+
+
+def _check_credentials(arguments: Mapping[str, Any]) -> None:
+    for name in ("key", "secret"):
+        value = arguments[name]
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"{name} must be a text that is not empty")
+    for name, form in (("key", _SENT), ("token", _SENT), ("secret", _SIGNED_WITH)):
+        if not form.fullmatch(arguments[name] or "-"):
+            raise ValueError(f"{name} holds what cannot be sent: is there a line end after it?")
+
+
+def _check_endpoint(host: Any, port: Any) -> None:
+    if not isinstance(host, str) or not _HOST.fullmatch(host):
+        raise ValueError(f"host must be a bare host name without scheme and port, not {host!r}")
+    if port is not None:
+        text = str(port)
+        number = int(text) if text.isascii() and text.isdigit() else port
+        check_number("port", number, low=1, high=65535, integer=True)
+
+
+def _check_numbers(arguments: Mapping[str, Any]) -> None:
+    limits = {"timeout": (0.001, 86_400), "retry_delay": (0, 3600), "backoff": (1, 100)}
+    whole = {
+        "ex_part_size": (MIN_PART_SIZE, MAX_PART_SIZE),
+        "ex_max_attempts": (1, 100),
+        "ex_max_concurrency": (1, 256),
+    }
+    for name, (low, high) in {**limits, **whole}.items():
+        value = arguments[name]
+        if value is not None or name in ("ex_part_size", "ex_max_attempts"):
+            check_number(name, value, low=low, high=high, integer=name in whole)

@@ -1,40 +1,276 @@
-"""The driver: libcloud's methods of objects and uploads, and where the others are."""
+"""The driver: a table of contents of what it can do, and who does it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from libcloud.storage.base import Container, Object
+from libcloud.storage.drivers.s3 import BaseS3StorageDriver, S3MultipartUpload
 from libcloud.storage.types import Provider
 
-from libcloud_aurora._cdn import NoCDN
-from libcloud_aurora._encryption import customer_key
-from libcloud_aurora._extensions import Extensions
-from libcloud_aurora._file_parts import FileParts
-from libcloud_aurora._reading import Reading
-from libcloud_aurora._sources import StreamParts
-from libcloud_aurora.connection import AuroraObjectsConnection
+from libcloud_aurora._client import Client, CopySource
+from libcloud_aurora._s3 import names, objects
+from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key, split
+from libcloud_aurora._s3.names import ObjectPath
+from libcloud_aurora._s3.objects import Stored, Wanted
+from libcloud_aurora._s3.signing import hide_dots, moment
+from libcloud_aurora._transfer import delete
+from libcloud_aurora._transfer.copy import Copy
+from libcloud_aurora._transfer.download import Download
+from libcloud_aurora._transfer.files import Destination
+from libcloud_aurora._transfer.listing import Listing
+from libcloud_aurora._transfer.reader import Reading
+from libcloud_aurora._transfer.sources import FileParts, Parts, Progress, StreamParts
+from libcloud_aurora._transfer.stream import Stream, chunk_size_of
+from libcloud_aurora._transfer.upload import Uploads
+from libcloud_aurora._wire.connection import AuroraObjectsConnection
+from libcloud_aurora.config import MIN_PART_SIZE, Settings, check_number
+from libcloud_aurora.errors import (
+    AccessDeniedError,
+    CDNNotSupportedError,
+    ContainerExistsError,
+    ContainerNotFoundError,
+    ObjectNotFoundError,
+)
 
-Progress = Callable[[int, "int | None"], object]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: Methods a URL can be presigned for.
+PRESIGNED_METHODS = ("GET", "HEAD", "PUT", "DELETE")
+#: Longest life of a presigned URL in seconds: 7 days.
+MAX_EXPIRY_SECONDS = 604_800
 
 
-class AuroraObjectsStorageDriver(NoCDN, Extensions, Reading):
+class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     """
     Storage driver for AuroraObjects, an object store on Ceph (radosgw, the S3 protocol).
 
     Nobody is contacted when it is made. One driver may be used by any number of threads; it can be
     pickled (the secret travels along), and after a fork the child makes its own connections. Its
-    threads and connections end with :meth:`close`, with a ``with`` block, or with the driver.
+    connections end with :meth:`close`, with a ``with`` block, or with the driver.
     """
 
     type = Provider.AURORAOBJECTS
     name = "AuroraObjects"
     website = "https://www.pcextreme.com/aurora/objects"
     connectionCls = AuroraObjectsConnection
+    connection: AuroraObjectsConnection
+
+    # Construction and life
+
+    def __init__(
+        self,
+        key: str,
+        secret: str | None = None,
+        secure: bool = True,
+        host: str | None = None,
+        port: int | None = None,
+        api_version: str | None = None,
+        region: str | None = None,
+        token: str | None = None,
+        timeout: float | None = None,
+        retry_delay: float | None = None,
+        backoff: float | None = None,
+        proxy_url: str | None = None,
+        *,
+        ex_part_size: int = MIN_PART_SIZE,
+        ex_max_concurrency: int | None = None,
+        ex_max_attempts: int = 5,
+        ex_verify: bool = True,
+        ex_verify_ssl: bool | str = True,
+        ex_allow_plain_keys: bool = False,
+        **unknown: Any,
+    ) -> None:
+        """
+        Unknown keywords only warn, because programs pass whole profiles.
+
+        :param key: Access key.
+        :param secret: Secret key.
+        :param secure: Whether to use https.
+        :param host: Another endpoint than ``o.auroraobjects.eu``, without scheme.
+        :param port: Another port than 443 (https) or 80 (http).
+        :param region: Region to sign for, ``us-east-1`` if not given; radosgw accepts any.
+        :param token: Session token of temporary credentials.
+        :param timeout: Seconds to wait for a connection and for each read and write, 60 by
+            default.
+        :param retry_delay: Longest first pause before a request is repeated, in seconds.
+        :param backoff: Factor by which that pause grows from attempt to attempt.
+        :param proxy_url: Proxy for this driver; the environment's are used if not given.
+        :param ex_part_size: Bytes of a part while 10,000 parts suffice, 5 MiB to 5 GiB.
+        :param ex_max_concurrency: Requests of one transfer at once; 1 starts no thread. Files
+            have 16 if it is not given and streams 10. Memory of a stream going up:
+            ``ex_max_concurrency * ex_part_size``, or one part that has grown beyond that, and the
+            part that is being read.
+        :param ex_max_attempts: Attempts for each request, the first one included.
+        :param ex_verify: Whether downloads are compared with the object's ETag.
+        :param ex_verify_ssl: ``False`` to accept any certificate, or the path of a CA bundle.
+        :param ex_allow_plain_keys: Whether customers' keys (SSE-C) may travel over plain http to
+            another machine.
+        :raises ValueError: if an argument is wrong; the message names it.
+        """
+        arguments = dict(locals())
+        for name in ("self", "unknown", "__class__"):
+            arguments.pop(name, None)
+        for name in unknown:
+            warnings.warn(f"AuroraObjects does not know the argument {name!r}", stacklevel=2)
+        arguments.update(secret=secret or "", host=host or self.connectionCls.host)
+        self._settings = Settings(arguments)
+        self._transfer = self._settings.transfer
+        self.token = token
+        super().__init__(**self._settings.libcloud_arguments())  # type: ignore[no-untyped-call]
+        self.region_name = self.connection.signer.region
+        self._client = Client(self.connection)
+        self._uploads = Uploads(self._client, self._transfer)
+
+    def _ex_connection_class_kwargs(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "retry": settings.retry,
+            "region": settings.arguments["region"],
+            "token": self.token,
+            "verify_ssl": settings.verify_ssl,
+            "allow_plain_keys": settings.arguments["ex_allow_plain_keys"],
+        }
+
+    def close(self) -> None:
+        """Close this driver's connections; it may be used again."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._settings.arguments)
+
+    def __repr__(self) -> str:
+        host = self._settings.arguments["host"]
+        return f"<{type(self).__name__}: host={host}, key={self.key}>"
+
+    # Containers
+
+    def iterate_containers(self) -> Iterator[Container]:
+        return self._listing().containers()
+
+    def get_container(self, container_name: str) -> Container:
+        self._client.head_bucket(container_name)
+        return Container(name=container_name, extra={}, driver=self)
+
+    def create_container(self, container_name: str) -> Container:
+        """
+        Make a container.
+
+        :param container_name: Its name, which nobody else on the server may have: 3 to 63 lower
+            case letters, digits, dots and hyphens, as
+            https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html says.
+        :return: The new container.
+        :raises ContainerExistsError: if there is one of that name, in this account or in another.
+        :raises InvalidContainerNameError: if the server accepts no such name.
+        """
+        try:
+            self._client.head_bucket(container_name)
+        except (ContainerNotFoundError, AccessDeniedError):
+            self._client.create_bucket(container_name)
+            return Container(name=container_name, extra={}, driver=self)
+        raise ContainerExistsError(
+            f"container {container_name!r} already exists.", driver=self, bucket=container_name
+        )
+
+    def delete_container(self, container: Container) -> bool:
+        self._client.delete_bucket(names.bucket_of(container))
+        return True
+
+    def ex_empty_container(self, container: Container, prefix: str | None = None) -> None:
+        """
+        Delete all objects of a container, or those whose names start with a prefix.
+
+        :param container: Container to empty.
+        :param prefix: Only objects whose names start with it.
+        :raises DeleteFailedError: listing what is left and why, after all others are deleted.
+        """
+        self.ex_delete_objects(container, self._listing().objects(container, prefix=prefix))
 
     # Objects
+
+    def iterate_container_objects(
+        self,
+        container: Container,
+        prefix: str | None = None,
+        ex_prefix: str | None = None,
+        *,
+        ex_delimiter: str | None = None,
+        ex_start_after: str | None = None,
+        ex_limit: int | None = None,
+    ) -> Iterator[Object]:
+        """
+        Return an iterator of the objects in a container, in UTF-8 order of their names.
+
+        :param container: Container instance.
+        :param prefix: Only objects whose names start with it.
+        :param ex_prefix: The same, libcloud's deprecated name.
+        :param ex_delimiter: Leave out objects with this text after the prefix, as ``/`` does for
+            those in sub-directories; see :meth:`ex_iterate_common_prefixes`.
+        :param ex_start_after: Only objects whose names come after it.
+        :param ex_limit: Objects at most.
+        :return: Objects; the next page of 1,000 is fetched while this one is consumed.
+        :raises ContainerNotFoundError: on the first step, if the container does not exist.
+        """
+        prefix = self._normalize_prefix_argument(prefix, ex_prefix)  # type: ignore[no-untyped-call]
+        if ex_limit is not None:
+            check_number("ex_limit", ex_limit, low=0, integer=True)
+        return self._listing().objects(
+            container,
+            prefix=prefix,
+            delimiter=ex_delimiter,
+            start_after=ex_start_after,
+            limit=sys.maxsize if ex_limit is None else ex_limit,
+        )
+
+    def list_container_objects(
+        self,
+        container: Container,
+        prefix: str | None = None,
+        ex_prefix: str | None = None,
+        *,
+        ex_delimiter: str | None = None,
+        ex_start_after: str | None = None,
+        ex_limit: int | None = None,
+    ) -> list[Object]:
+        """Return the objects :meth:`iterate_container_objects` gives, as a list."""
+        return list(
+            self.iterate_container_objects(
+                container,
+                prefix,
+                ex_prefix,
+                ex_delimiter=ex_delimiter,
+                ex_start_after=ex_start_after,
+                ex_limit=ex_limit,
+            )
+        )
+
+    def ex_iterate_common_prefixes(
+        self, container: Container, prefix: str | None = None, ex_delimiter: str = "/"
+    ) -> Iterator[str]:
+        """
+        Return an iterator of what a file browser would show as directories.
+
+        :param container: Container instance.
+        :param prefix: Only names that start with it.
+        :param ex_delimiter: Text that ends each common prefix.
+        :return: The part of objects' names up to the first delimiter after the prefix, each once.
+        :raises ValueError: if the delimiter is empty.
+        """
+        if not ex_delimiter:
+            raise ValueError("ex_delimiter must not be empty")
+        return self._listing().common_prefixes(container, prefix=prefix, delimiter=ex_delimiter)
 
     def get_object(
         self, container_name: str, object_name: str, *, ex_customer_key: bytes | None = None
@@ -43,43 +279,130 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions, Reading):
         Return an object, which one request asks about.
 
         :param container_name: Name of its container.
-        :type container_name: ``str``
-
         :param object_name: Name of the object.
-        :type object_name: ``str``
-
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
-        :type ex_customer_key: ``bytes``
-
-        :rtype: :class:`~libcloud.storage.base.Object`
-
-        :raises KeyNotFoundError: if the object does not exist.
+        :raises ObjectNotFoundError: if the object does not exist.
         :raises EncryptionKeyError: if it is encrypted with another key, or without one.
         """
         key = customer_key("ex_customer_key", ex_customer_key)
+        head = self._client.head_object(ObjectPath(container_name, object_name, key))
         container = Container(name=container_name, extra={}, driver=self)
-        return self._look(container, object_name, key)
+        return objects.object_from_head(object_name, container, head, self)
+
+    def ex_copy_object(
+        self,
+        obj: Object,
+        container: Container,
+        object_name: str | None = None,
+        extra: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        ex_storage_class: str | None = None,
+        *,
+        ex_source_customer_key: bytes | None = None,
+        ex_customer_key: bytes | None = None,
+    ) -> Object:
+        """
+        Copy an object without moving its bytes through this machine.
+
+        :param obj: Object to copy.
+        :param container: Container of the copy.
+        :param object_name: Name of the copy, the same if not given.
+        :param extra: ``content_type``, ``acl`` and ``meta_data`` of the copy; a type or metadata
+            that is not given is the original's. Access is not: without ``acl`` only you may read
+            the copy, as S3 has it, also where it replaces the original.
+        :param headers: Further headers of the copy, such as ``Cache-Control``, instead of the
+            original's; the dict is not changed.
+        :param ex_storage_class: Storage class of the copy, the server's default if not given.
+        :param ex_source_customer_key: Key of 32 bytes with which the object is encrypted.
+        :param ex_customer_key: Key of 32 bytes with which the server encrypts the copy. radosgw
+            can copy to an object without a key, but not to one with another key.
+        :return: The copy.
+        :raises ObjectNotFoundError: if there is no such object.
+        :raises EncryptionKeyError: if a key is wrong, or the server cannot copy between these
+            keys; there is no copy then.
+        :raises ValueError: if it would be copied onto itself without a change.
+        """
+        given, headers = objects.lift_content_type(extra, headers)
+        headers, source_key = only_key(
+            "ex_source_customer_key", ex_source_customer_key, headers, SOURCE_PREFIX
+        )
+        source_path = names.path_of(obj, source_key)
+        name = obj.name if object_name is None else object_name
+        wanted = self._wanted(container, name, given, headers, ex_storage_class, ex_customer_key)
+        described = bool(given.get("content_type") or given.get("meta_data") is not None)
+        replaces = described or bool(wanted.headers)
+        itself = source_path.quoted == wanted.path.quoted
+        new_key = wanted.path.customer_key != source_key
+        if itself and not (replaces or ex_storage_class or given.get("acl") or new_key):
+            raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
+        source = CopySource(source_path, self._client.head_object(source_path))
+        kept = objects.kept_headers(source.head.headers, given)
+        self._copy(source, wanted).make(kept, replace=replaces or itself)
+        head = self._client.head_object(wanted.path)
+        return objects.object_from_head(name, container, head, self)
 
     def delete_object(self, obj: Object) -> bool:
         """
         Delete an object; one that does not exist counts as deleted.
 
         :param obj: Object to delete.
-        :type obj: :class:`~libcloud.storage.base.Object`
-
         :return: ``True``.
-        :rtype: ``bool``
-
-        :raises BucketNotFoundError: if its container does not exist.
         """
-        self._request(self._path_of(obj), method="DELETE")
+        self._client.delete_object(names.path_of(obj))
         return True
+
+    def ex_delete_objects(self, container: Container, objects: Iterable[Object | str]) -> None:
+        """
+        Delete many objects of a container, 1,000 with a request.
+
+        :param container: Container of the objects.
+        :param objects: Objects or their names; consumed as it goes, so it may be endless in size.
+        :return: Nothing. Objects that do not exist count as deleted.
+        :raises DeleteFailedError: listing what is left and why, after all others are deleted; or,
+            when a request fails for good, what was left before and the objects of that request.
+        :raises InvalidObjectNameError: at a name no object can have, before its 1,000 are sent;
+            those of earlier requests are deleted.
+        :raises ValueError: in the same way, at an object of another container.
+        """
+        bucket = names.bucket_of(container)
+        delete.delete_keys(self._client, bucket, delete.names_of(objects, bucket), self)
+
+    def ex_get_object_presigned_url(
+        self, obj: Object, ex_expiry: float = 24.0, ex_method: str = "GET"
+    ) -> str:
+        """
+        Return a URL that works without credentials for a while; nothing is sent.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+
+        :param obj: Object the URL is for; for PUT it need not exist.
+        :param ex_expiry: Hours the URL works, from one second to 7 days.
+        :param ex_method: The one HTTP method it works for: GET, HEAD, PUT or DELETE.
+        :return: The URL. Whoever has it can use it: treat it as a secret.
+        :raises ValueError: naming the argument that is out of range.
+        """
+        if ex_method not in PRESIGNED_METHODS:
+            raise ValueError(f"ex_method must be one of {PRESIGNED_METHODS}, not {ex_method!r}")
+        number = isinstance(ex_expiry, (int, float)) and not isinstance(ex_expiry, bool)
+        seconds = round(ex_expiry * 3600) if number and abs(ex_expiry) < 1e6 else 0
+        if not 1 <= seconds <= MAX_EXPIRY_SECONDS:
+            raise ValueError(f"ex_expiry must be from 1 second to 168 hours, not {ex_expiry!r}")
+        path, connection = names.path_of(obj), self.connection
+        query = connection.signer.presigned_query(
+            method=ex_method,
+            path=path.quoted,
+            host=connection.host_header,
+            expires_seconds=seconds,
+            now=connection.clock.now(),
+        )
+        scheme = "https" if self.secure else "http"
+        return f"{scheme}://{connection.host_header}{hide_dots(path.quoted)}?{query}"
 
     # Uploads
 
     def upload_object(
         self,
-        file_path: str,
+        file_path: str | os.PathLike[str],
         container: Container,
         object_name: str,
         extra: dict[str, Any] | None = None,
@@ -97,39 +420,17 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions, Reading):
         Every body is signed with its SHA-256, which the server verifies before it stores anything.
 
         :param file_path: Path of the file.
-        :type file_path: ``str``
-
         :param container: Destination container.
-        :type container: :class:`~libcloud.storage.base.Container`
-
         :param object_name: Name of the object, 1 to 1,024 bytes of UTF-8.
-        :type object_name: ``str``
-
         :param extra: ``content_type``, ``acl`` and ``meta_data``, as in libcloud's S3 driver.
-        :type extra: ``dict``
-
         :param verify_hash: Whether to compare the ETag of an object made of parts with its parts'.
-        :type verify_hash: ``bool``
-
         :param headers: Further headers of the request; the dict is not changed.
-        :type headers: ``dict``
-
         :param ex_storage_class: Storage class the server knows; its default if not given.
-        :type ex_storage_class: ``str``
-
         :param ex_progress: Called in this thread with the bytes done and the size.
-        :type ex_progress: ``Callable[[int, int], object]``
-
         :param ex_resume: Go on with an unfinished upload of the same key: parts the server holds
             are kept where their MD5 is the file's. A failure leaves the parts for the next call.
-        :type ex_resume: ``bool``
-
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
-        :type ex_customer_key: ``bytes``
-
         :return: The object; its ``hash`` is the server's ETag without quotes.
-        :rtype: :class:`~libcloud.storage.base.Object`
-
         :raises OSError: if the file cannot be read.
         :raises FileChangedError: if it changes while it is sent; no object is stored.
         :raises EncryptionKeyError: if the server does not take the key.
@@ -138,10 +439,10 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions, Reading):
         wanted = self._wanted(
             container, object_name, extra, headers, ex_storage_class, ex_customer_key, path
         )
-        with FileParts(path, self._plan) as parts:
-            return self._upload(
-                parts, wanted, ex_progress, verify_hash=verify_hash, resume=ex_resume
-            )
+        with FileParts(path, self._transfer.part_size, ex_progress) as parts:
+            if ex_resume and len(parts.sizes) > 1:
+                return self._resume(parts, wanted)
+            return self._upload(parts, wanted, verify_hash=verify_hash)
 
     def upload_object_via_stream(
         self,
@@ -163,39 +464,344 @@ class AuroraObjectsStorageDriver(NoCDN, Extensions, Reading):
         first 1,000 and grow from there, unless ``ex_size`` says how much is to come.
 
         :param iterator: File, iterable of bytes-like or text chunks, or bytes. Text goes as UTF-8.
-
         :param container: Destination container.
-        :type container: :class:`~libcloud.storage.base.Container`
-
         :param object_name: Name of the object, 1 to 1,024 bytes of UTF-8.
-        :type object_name: ``str``
-
         :param extra: ``content_type``, ``acl`` and ``meta_data``, as in libcloud's S3 driver.
-        :type extra: ``dict``
-
         :param headers: Further headers of the request; the dict is not changed.
-        :type headers: ``dict``
-
         :param ex_storage_class: Storage class the server knows; its default if not given.
-        :type ex_storage_class: ``str``
-
         :param ex_size: Bytes the stream holds; more or fewer are an error, and no object is stored.
-        :type ex_size: ``int``
-
         :param ex_progress: Called in this thread with the bytes done, and ``ex_size`` or ``None``.
-        :type ex_progress: ``Callable[[int, int | None], object]``
-
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
-        :type ex_customer_key: ``bytes``
-
         :return: The object; its ``hash`` is the server's ETag without quotes.
-        :rtype: :class:`~libcloud.storage.base.Object`
-
         :raises TypeError: if the stream gives something else than bytes or text.
         :raises EncryptionKeyError: if the server does not take the key.
         """
         wanted = self._wanted(
             container, object_name, extra, headers, ex_storage_class, ex_customer_key
         )
-        parts = StreamParts(iterator, self._plan_stream(ex_size), ex_size)
-        return self._upload(parts, wanted, ex_progress)
+        parts = StreamParts(iterator, self._transfer.part_size, ex_size, ex_progress)
+        return self._upload(parts, wanted)
+
+    def ex_iterate_multipart_uploads(
+        self, container: Container, prefix: str | None = None, delimiter: str | None = None
+    ) -> Iterator[S3MultipartUpload]:
+        """
+        Return an iterator of the multipart uploads that are neither finished nor aborted.
+
+        :param container: Container instance.
+        :param prefix: Only uploads of objects whose names start with it.
+        :param delimiter: Leave out uploads of objects with this text after the prefix.
+        :return: Uploads with ``key``, the object's name; ``id``; and ``created_at``, an ISO 8601
+            date.
+        :raises ContainerNotFoundError: on the first step, if the container does not exist.
+        """
+        return self._listing().uploads(container, prefix=prefix, delimiter=delimiter)
+
+    def ex_cleanup_all_multipart_uploads(
+        self, container: Container, prefix: str | None = None, older_than: timedelta | None = None
+    ) -> None:
+        """
+        Abort the multipart uploads in progress, and free the space of their parts.
+
+        :param container: Container of the uploads.
+        :param prefix: Only uploads of objects whose names start with it.
+        :param older_than: Only uploads that began at least this long ago.
+        :raises AuroraObjectsError: at the first upload that cannot be aborted.
+        """
+        if not isinstance(older_than, (timedelta, type(None))):
+            raise TypeError(f"older_than must be a timedelta, not {type(older_than).__name__}")
+        limit = None if older_than is None else self.connection.clock.now() - older_than
+        for upload in self.ex_iterate_multipart_uploads(container, prefix):
+            begun = moment(upload.created_at)
+            if limit is None or (begun is not None and begun <= limit):
+                self._client.abort_upload(ObjectPath(container.name, upload.key), upload.id)
+
+    # Downloads
+
+    def download_object(
+        self,
+        obj: Object,
+        destination_path: str | os.PathLike[str],
+        overwrite_existing: bool = False,
+        delete_on_failure: bool = True,
+        *,
+        ex_progress: Progress | None = None,
+        ex_resume: bool = False,
+        ex_customer_key: bytes | None = None,
+        ex_durable: bool = True,
+    ) -> bool:
+        """
+        Save an object as a file, which appears complete and verified or not at all.
+
+        :param obj: Object to fetch.
+        :param destination_path: Path of the file, or of a directory that takes the object under
+            its own name.
+        :param overwrite_existing: Whether an existing file may be replaced. If not, one that
+            appears during the download is not replaced either.
+        :param delete_on_failure: Accepted for libcloud's sake; a failure leaves nothing to delete.
+        :param ex_progress: Called in this thread with the bytes done and the size.
+        :param ex_resume: Go on where an earlier call was cut off, if the object is still the same.
+            A failure leaves what has arrived in two hidden files beside the destination, until a
+            later call completes it, with ``ex_resume`` or without.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
+        :param ex_durable: Whether to wait until the file would survive a power cut.
+        :return: ``True``.
+        :raises ObjectNotFoundError: if the object does not exist.
+        :raises HashMismatchError: if what arrives keeps differing from the object's ETag.
+        :raises ObjectChangedError: if the object is replaced meanwhile.
+        :raises EncryptionKeyError: if it is encrypted with another key, or without one.
+        """
+        download = Download(self._reading(obj, ex_customer_key, progress=ex_progress))
+        target = Destination(
+            destination_path, obj.name, overwrite=overwrite_existing, durable=ex_durable
+        )
+        if ex_resume:
+            download.to_file_resuming(target)
+        else:
+            download.to_file(target)
+        return True
+
+    def download_object_as_stream(
+        self,
+        obj: Object,
+        chunk_size: int | None = None,
+        *,
+        ex_progress: Progress | None = None,
+        ex_customer_key: bytes | None = None,
+    ) -> Iterator[bytes]:
+        """
+        Return an iterator over an object's bytes; an empty object gives ``b""`` once.
+
+        :param obj: Object to fetch.
+        :param chunk_size: Bytes of each chunk but the last; 1 MiB if not given.
+        :param ex_progress: Called in this thread with the bytes handed out and the size.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
+        :return: Chunks. Nothing is fetched before the first is asked for.
+        :raises HashMismatchError: at the end, if the bytes differ from the object's ETag.
+        """
+        reading = self._reading(obj, ex_customer_key, progress=ex_progress)
+        return Stream(reading).chunks(chunk_size_of(chunk_size))
+
+    def download_object_range(
+        self,
+        obj: Object,
+        destination_path: str | os.PathLike[str],
+        start_bytes: int,
+        end_bytes: int | None = None,
+        overwrite_existing: bool = False,
+        delete_on_failure: bool = True,
+        *,
+        ex_customer_key: bytes | None = None,
+        ex_durable: bool = True,
+    ) -> bool:
+        """
+        Save part of an object as a file, which appears complete or not at all.
+
+        :param obj: Object to fetch.
+        :param destination_path: Path of the file, or of a directory that takes the object under
+            its own name.
+        :param start_bytes: First byte, counted from 0.
+        :param end_bytes: Byte after the last one; to the end of the object if not given.
+        :param overwrite_existing: Whether an existing file may be replaced. If not, one that
+            appears during the download is not replaced either.
+        :param delete_on_failure: Accepted for libcloud's sake; a failure leaves nothing to delete.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
+        :param ex_durable: Whether to wait until the file would survive a power cut.
+        :return: ``True``.
+        :raises ValueError: if the bytes are no range.
+        """
+        self._validate_start_and_end_bytes(start_bytes, end_bytes)
+        reading = self._reading(obj, ex_customer_key, span=(start_bytes, end_bytes))
+        target = Destination(
+            destination_path, obj.name, overwrite=overwrite_existing, durable=ex_durable
+        )
+        Download(reading).to_file(target)
+        return True
+
+    def download_object_range_as_stream(
+        self,
+        obj: Object,
+        start_bytes: int,
+        end_bytes: int | None = None,
+        chunk_size: int | None = None,
+        *,
+        ex_customer_key: bytes | None = None,
+    ) -> Iterator[bytes]:
+        """
+        Return an iterator over part of an object.
+
+        :param obj: Object to fetch.
+        :param start_bytes: First byte, counted from 0.
+        :param end_bytes: Byte after the last one; to the end of the object if not given.
+        :param chunk_size: Bytes of each chunk but the last; 1 MiB if not given.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
+        :return: Chunks. Nothing is fetched before the first is asked for.
+        :raises ValueError: if the bytes are no range.
+        """
+        self._validate_start_and_end_bytes(start_bytes, end_bytes)
+        reading = self._reading(obj, ex_customer_key, span=(start_bytes, end_bytes))
+        return Stream(reading).chunks(chunk_size_of(chunk_size))
+
+    # Calls that AuroraObjects has nothing for
+
+    def enable_container_cdn(self, container: Any, **_: Any) -> NoReturn:
+        """Raise :exc:`.CDNNotSupportedError`: AuroraObjects has no CDN."""
+        self._refuse("enable_container_cdn")
+
+    def get_container_cdn_url(self, container: Any, **_: Any) -> NoReturn:
+        """Raise :exc:`.CDNNotSupportedError`: AuroraObjects has no CDN."""
+        self._refuse("get_container_cdn_url")
+
+    def enable_object_cdn(self, obj: Any, **_: Any) -> NoReturn:
+        """Raise :exc:`.CDNNotSupportedError`: AuroraObjects has no CDN."""
+        self._refuse("enable_object_cdn")
+
+    def get_object_cdn_url(self, obj: Any, *_: Any, **__: Any) -> NoReturn:
+        """Raise :exc:`.CDNNotSupportedError`: AuroraObjects has no CDN."""
+        self._refuse("get_object_cdn_url")
+
+    def _refuse(self, call: str) -> NoReturn:
+        raise CDNNotSupportedError(
+            f"{call}() is not supported, AuroraObjects has no CDN. A link that works without "
+            "credentials for a while comes from ex_get_object_presigned_url().",
+            driver=self,
+        )
+
+    # Hooks of the inherited multipart upload, in the order it calls them
+
+    def _initiate_multipart(
+        self, container: Container, object_name: str, headers: dict[str, str] | None = None
+    ) -> str:
+        rest, key = split(headers or {})
+        path = ObjectPath(container.name, object_name, key)
+        return self._uploads.begin(path, rest).id
+
+    def _upload_multipart_chunks(
+        self,
+        container: Container,
+        object_name: str,
+        upload_id: str,
+        stream: Any,
+        calculate_hash: bool = True,
+    ) -> tuple[list[tuple[int, str]], str | None, int]:
+        upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
+        upload.verify = calculate_hash
+        if not isinstance(stream, Parts):
+            stream = StreamParts(stream, self._transfer.part_size)
+        return upload.send(stream), None, stream.sent
+
+    def _commit_multipart(
+        self, container: Container, object_name: str, upload_id: str, chunks: list[tuple[int, str]]
+    ) -> str:
+        upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
+        stored = upload.complete([(number, objects.strip_etag(etag)) for number, etag in chunks])
+        self._uploads.forget(upload)
+        return stored.etag
+
+    def _abort_multipart(self, container: Container, object_name: str, upload_id: str) -> None:
+        upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
+        self._uploads.forget(upload)
+        upload.abort()
+
+    # What libcloud's own code asks for
+
+    def _get_container_path(self, container: Container) -> str:
+        return names.bucket_path(names.bucket_of(container))
+
+    def _get_object_path(self, container: Container, object_name: str) -> str:
+        return ObjectPath(names.bucket_of(container), object_name).quoted
+
+    def _clean_object_name(self, name: str) -> str:
+        return names.quote_key(name)
+
+    def _to_storage_class_headers(self, storage_class: str | None) -> dict[str, str]:
+        return objects.storage_class_headers(storage_class)
+
+    # From arguments to collaborators
+
+    def _listing(self) -> Listing:
+        return Listing(self._client, self, reads_ahead=self._transfer.file_concurrency > 1)
+
+    def _reading(
+        self,
+        obj: Object,
+        key: bytes | None,
+        *,
+        span: tuple[int, int | None] | None = None,
+        progress: Progress | None = None,
+    ) -> Reading:
+        path = names.path_of(obj, customer_key("ex_customer_key", key))
+        size = obj.size if isinstance(obj.size, int) else None
+        return Reading(self._client, path, self._transfer, size, span, progress)
+
+    def _wanted(
+        self,
+        container: Container,
+        object_name: str,
+        extra: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+        storage_class: str | None,
+        key: bytes | None,
+        file_path: str | None = None,
+    ) -> Wanted:
+        """Check and copy what the caller asked for, before anything is read or sent."""
+        given, headers = objects.lift_content_type(extra, headers)
+        given["content_type"] = self._determine_content_type(  # type: ignore[no-untyped-call]
+            given.get("content_type"), object_name, file_path=file_path
+        )
+        return Wanted(
+            container,
+            object_name,
+            extra=given,
+            headers=headers,
+            storage_class=storage_class,
+            customer_key=key,
+        )
+
+    def _upload(self, parts: Parts, wanted: Wanted, *, verify_hash: bool = True) -> Object:
+        """Send an object whole if it is one part, and by the inherited method if it is more."""
+        only = parts.only_part()
+        if only is not None:
+            parts.moved(0)
+            parts.check_unchanged()
+            stored = self._client.put_object(wanted.path, only.body, wanted.all_headers())
+            parts.moved(only.size)
+            return wanted.object(only.size, stored, self)
+        wanted.refuse_conditions()
+        key = wanted.path.customer_key
+        # The inherited method does not abort after Ctrl-C.
+        with self._uploads.aborting(wanted.path):
+            obj = self._put_object_multipart(  # type: ignore[no-untyped-call]
+                container=wanted.container,
+                object_name=wanted.path.key,
+                stream=parts,
+                extra=wanted.extra,
+                verify_hash=verify_hash,
+                headers={**wanted.headers, **(key.headers() if key else {})},
+                storage_class=wanted.storage_class,
+            )
+        return wanted.object(obj.size, Stored(obj.hash), self)
+
+    def _resume(self, parts: FileParts, wanted: Wanted) -> Object:
+        """Go on with an earlier upload, and give the object what this call asks for."""
+        wanted.refuse_conditions()
+        stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.all_headers())
+        if began_earlier:
+            try:
+                source = CopySource(wanted.path, self._client.head_object(wanted.path))
+            except ObjectNotFoundError:  # deleted since
+                return wanted.object(parts.sent, stored, self)
+            if source.head.etag == stored.etag and not wanted.describes(source.head):
+                self._copy(source, wanted).make({}, replace=True)
+                head = self._client.head_object(wanted.path)
+                stored = Stored(head.etag, head.headers.get("x-amz-version-id"))
+        return wanted.object(parts.sent, stored, self)
+
+    def _copy(self, source: CopySource, wanted: Wanted) -> Copy:
+        return Copy(self._client, self._uploads, source, wanted, self._transfer)
+
+
+def _rebuild(
+    kind: type[AuroraObjectsStorageDriver], arguments: dict[str, Any]
+) -> AuroraObjectsStorageDriver:
+    return kind(**arguments)

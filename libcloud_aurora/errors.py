@@ -1,4 +1,4 @@
-"""Every way to fail, and the one table from S3 error code to exception.
+"""Every way to fail, and the one table of S3's error codes.
 
 All errors are :class:`~libcloud.common.types.LibcloudError` and carry what the server said. Their
 texts hold no secret, signature or token.
@@ -6,18 +6,11 @@ texts hold no secret, signature or token.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from libcloud.common.types import InvalidCredsError, LibcloudError
-from libcloud.storage.types import (
-    ContainerAlreadyExistsError,
-    ContainerDoesNotExistError,
-    ContainerIsNotEmptyError,
-    InvalidContainerNameError,
-    ObjectDoesNotExistError,
-    ObjectHashMismatchError,
-)
+from libcloud.storage import types
 
 
 class AuroraObjectsError(LibcloudError):
@@ -53,9 +46,10 @@ class AuroraObjectsError(LibcloudError):
         self.bucket = self.container_name = bucket
         self.key = self.object_name = key
         self.history: tuple[str, ...] = ()
-        self.retry_after = 0.0
-        self.is_final: bool | None = None
-        self.server_date: str | None = None
+        # How the attempt loop is to take it: see _wire.retry.
+        self._retry_after = 0.0
+        self._is_final: bool | None = None
+        self._keeps_parts = False
 
     def __str__(self) -> str:
         attempts = len(self.history)
@@ -65,20 +59,14 @@ class AuroraObjectsError(LibcloudError):
         return f"<{type(self).__name__}: {self}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (type(self), {**self.__dict__, "driver": None})
+        return type(self), (self.value,), {**self.__dict__, "driver": None}
 
 
-def _unpickle(kind: type[AuroraObjectsError], state: dict[str, Any]) -> AuroraObjectsError:
-    error = kind(state["value"])
-    error.__dict__.update(state)
-    return error
-
-
-class BucketNotFoundError(AuroraObjectsError, ContainerDoesNotExistError):
+class ContainerNotFoundError(AuroraObjectsError, types.ContainerDoesNotExistError):
     """The container does not exist."""
 
 
-class KeyNotFoundError(AuroraObjectsError, ObjectDoesNotExistError):
+class ObjectNotFoundError(AuroraObjectsError, types.ObjectDoesNotExistError):
     """The object does not exist."""
 
 
@@ -86,19 +74,19 @@ class UploadNotFoundError(AuroraObjectsError):
     """The multipart upload does not exist: it was completed or aborted."""
 
 
-class BucketExistsError(AuroraObjectsError, ContainerAlreadyExistsError):
+class ContainerExistsError(AuroraObjectsError, types.ContainerAlreadyExistsError):
     """A container of this name exists already, here or in another account."""
 
 
-class BucketNotEmptyError(AuroraObjectsError, ContainerIsNotEmptyError):
+class ContainerNotEmptyError(AuroraObjectsError, types.ContainerIsNotEmptyError):
     """The container still holds objects."""
 
 
-class InvalidBucketNameError(AuroraObjectsError, InvalidContainerNameError, ValueError):
+class InvalidContainerNameError(AuroraObjectsError, types.InvalidContainerNameError, ValueError):
     """No container can have this name."""
 
 
-class InvalidKeyError(AuroraObjectsError, ObjectDoesNotExistError, ValueError):
+class InvalidObjectNameError(AuroraObjectsError, types.ObjectDoesNotExistError, ValueError):
     """No object can have this name: a key is 1 to 1,024 bytes of UTF-8 without NUL."""
 
 
@@ -114,7 +102,7 @@ class EncryptionKeyError(AuroraObjectsError):
     """The object needs a customer's key (SSE-C), or another one, or the server takes none."""
 
 
-class HashMismatchError(AuroraObjectsError, ObjectHashMismatchError):
+class HashMismatchError(AuroraObjectsError, types.ObjectHashMismatchError):
     """What arrived is not what was sent, again and again."""
 
 
@@ -161,24 +149,83 @@ class CDNNotSupportedError(LibcloudError, NotImplementedError):
         return CDNNotSupportedError, (self.value,)
 
 
-#: S3 error code to exception; any other code is a plain :class:`AuroraObjectsError`.
+class Meaning(NamedTuple):
+    """
+    What one S3 error code stands for.
+
+    :ivar error: The exception that is raised.
+    :ivar advice: What the reader can do about it.
+    :ivar is_transient: Whether the same request may succeed when it is sent again.
+    """
+
+    error: type[AuroraObjectsError] = AuroraObjectsError
+    advice: str = ""
+    is_transient: bool = False
+
+
+#: S3's error codes; any other one is a plain :class:`AuroraObjectsError`.
 #: https://docs.ceph.com/en/latest/radosgw/s3/ and the list in radosgw's rgw_common.cc.
-ERROR_CLASSES: dict[str, type[AuroraObjectsError]] = {
-    "NoSuchBucket": BucketNotFoundError,
-    "NoSuchKey": KeyNotFoundError,
-    "NoSuchUpload": UploadNotFoundError,
-    "BucketAlreadyExists": BucketExistsError,
-    "BucketAlreadyOwnedByYou": BucketExistsError,
-    "BucketNotEmpty": BucketNotEmptyError,
-    "InvalidBucketName": InvalidBucketNameError,
-    "InvalidObjectName": InvalidKeyError,
-    "KeyTooLongError": InvalidKeyError,
-    "InvalidAccessKeyId": InvalidCredentialsError,
-    "SignatureDoesNotMatch": InvalidCredentialsError,
-    "InvalidToken": InvalidCredentialsError,
-    "ExpiredToken": InvalidCredentialsError,
-    "AccessDenied": AccessDeniedError,
-    "UserSuspended": AccessDeniedError,
-    "BadDigest": HashMismatchError,
-    "XAmzContentSHA256Mismatch": HashMismatchError,
+MEANINGS: dict[str, Meaning] = {
+    "NoSuchBucket": Meaning(
+        ContainerNotFoundError, "Check its name, or make it with create_container()."
+    ),
+    "NoSuchKey": Meaning(ObjectNotFoundError),
+    "NoSuchUpload": Meaning(UploadNotFoundError),
+    "BucketAlreadyExists": Meaning(ContainerExistsError),
+    "BucketAlreadyOwnedByYou": Meaning(ContainerExistsError),
+    "BucketNotEmpty": Meaning(ContainerNotEmptyError, "Delete its objects first."),
+    "InvalidBucketName": Meaning(
+        InvalidContainerNameError, "Names are 3 to 63 lower case letters, digits, dots and hyphens."
+    ),
+    "InvalidObjectName": Meaning(InvalidObjectNameError),
+    "KeyTooLongError": Meaning(InvalidObjectNameError),
+    "InvalidAccessKeyId": Meaning(
+        InvalidCredentialsError, "Check the access key given to the driver."
+    ),
+    "SignatureDoesNotMatch": Meaning(
+        InvalidCredentialsError, "Check the secret key given to the driver."
+    ),
+    "InvalidToken": Meaning(InvalidCredentialsError),
+    "ExpiredToken": Meaning(InvalidCredentialsError),
+    "AccessDenied": Meaning(
+        AccessDeniedError,
+        "The container may belong to another account, or its policy forbids this.",
+    ),
+    "UserSuspended": Meaning(AccessDeniedError),
+    "RequestTimeTooSkewed": Meaning(advice="Set this machine's clock."),
+    "InvalidRange": Meaning(advice="The range starts at or after the end of the object."),
+    "InvalidArgument": Meaning(
+        advice="Check the values given, such as acl in extra and those in headers."
+    ),
+    "QuotaExceeded": Meaning(advice="Ask the operator for more space, or delete objects."),
+    "EntityTooLarge": Meaning(advice="One request may carry 5 GiB at most."),
+    # The next three are about the body of a request, which is sent again from its source.
+    "BadDigest": Meaning(HashMismatchError, is_transient=True),
+    "XAmzContentSHA256Mismatch": Meaning(HashMismatchError, is_transient=True),
+    "RequestTimeout": Meaning(is_transient=True),
+    "SlowDown": Meaning(advice="The server limits the rate of requests.", is_transient=True),
+    "OperationAborted": Meaning(is_transient=True),
+    "ConcurrentModification": Meaning(is_transient=True),
+    "InternalError": Meaning(is_transient=True),
 }
+
+#: The code of an error response without one, by its status.
+CODES_BY_STATUS: dict[int, str] = {
+    200: "InternalError",  # an error that came after the status
+    400: "BadRequest",
+    403: "AccessDenied",
+    405: "MethodNotAllowed",
+    409: "Conflict",
+    411: "MissingContentLength",
+    412: "PreconditionFailed",
+    416: "InvalidRange",
+    423: "Locked",
+    429: "TooManyRequests",
+    500: "InternalError",
+    501: "NotImplemented",
+    502: "BadGateway",
+    503: "ServiceUnavailable",
+    504: "GatewayTimeout",
+}
+#: Statuses that are transient whatever the code.
+TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504})

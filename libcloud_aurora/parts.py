@@ -33,14 +33,8 @@ def plan_part_sizes(
     the last, at most 5 GiB a part.
 
     :param object_size: Size of the object in bytes, or ``None`` when it is not known.
-    :type object_size: ``int`` or ``None``
-
     :param part_size: Wanted size of a part in bytes.
-    :type part_size: ``int``
-
     :return: Sizes in bytes. For a known size they add up to it.
-    :rtype: ``Iterator[int]``
-
     :raises ValueError: if a size is out of range.
     """
     if not MIN_PART_SIZE <= part_size <= MAX_PART_SIZE:
@@ -49,7 +43,8 @@ def plan_part_sizes(
         return _growing_sizes(part_size)
     if not 0 <= object_size <= MAX_OBJECT_SIZE:
         raise ValueError(f"object_size must be from 0 bytes to 5 TiB, not {object_size!r} bytes")
-    return _even_sizes(object_size, even_part_size(object_size, part_size))
+    size = even_part_size(object_size, part_size)
+    return (min(size, object_size - offset) for offset in range(0, object_size, size))
 
 
 def even_part_size(object_size: int, part_size: int = MIN_PART_SIZE) -> int:
@@ -57,36 +52,22 @@ def even_part_size(object_size: int, part_size: int = MIN_PART_SIZE) -> int:
     Return the size of the parts of an object whose size is known.
 
     :param object_size: Size of the object in bytes.
-    :type object_size: ``int``
-
     :param part_size: Wanted size of a part in bytes.
-    :type part_size: ``int``
-
     :return: ``part_size``, or the fewest whole MiB with which 10,000 parts suffice.
-    :rtype: ``int``
     """
     needed = -(-object_size // MAX_PARTS)
     return part_size if needed <= part_size else -(-needed // MIB) * MIB
 
 
-def _even_sizes(object_size: int, part_size: int) -> Iterator[int]:
-    for offset in range(0, object_size, part_size):
-        yield min(part_size, object_size - offset)
-
-
 def _growing_sizes(part_size: int) -> Iterator[int]:
-    step = _growth_step(part_size)
-    for number in range(MAX_PARTS):
-        steps = max(0, 1 + (number - EVEN_PARTS) // GROWTH_STEP)
-        yield min(part_size + steps * step, MAX_PART_SIZE)
-
-
-def _growth_step(part_size: int) -> int:
-    """Return the fewest whole MiB a step with which 10,000 growing parts hold 5 TiB."""
+    """Grow by the fewest whole MiB a step with which 10,000 parts hold 5 TiB."""
     groups = (MAX_PARTS - EVEN_PARTS) // GROWTH_STEP
     steps = GROWTH_STEP * groups * (groups + 1) // 2
     missing = max(0, MAX_OBJECT_SIZE - MAX_PARTS * part_size)
-    return -(-missing // (steps * MIB)) * MIB
+    step = -(-missing // (steps * MIB)) * MIB
+    for number in range(MAX_PARTS):
+        grown = max(0, 1 + (number - EVEN_PARTS) // GROWTH_STEP)
+        yield min(part_size + grown * step, MAX_PART_SIZE)
 
 
 def plan_ranges(
@@ -96,22 +77,11 @@ def plan_ranges(
     Cut a span of bytes into equal ranges, so that all connections end at about the same time.
 
     :param start: First byte.
-    :type start: ``int``
-
     :param stop: Byte after the last.
-    :type stop: ``int``
-
     :param concurrency: Ranges fetched at once; the count is a multiple of it where sizes allow.
-    :type concurrency: ``int``
-
     :param smallest: Fewest bytes worth a request of their own.
-    :type smallest: ``int``
-
     :param largest: Most bytes of one range.
-    :type largest: ``int``
-
     :return: ``(start, stop)`` of each range, ``stop`` exclusive.
-    :rtype: ``list`` of ``tuple``
     """
     size = stop - start
     rounds = -(-size // (concurrency * largest))
@@ -125,10 +95,7 @@ def composite_etag(part_etags: Sequence[str]) -> str:
     Return the ETag radosgw gives an object assembled from parts.
 
     :param part_etags: MD5 of each part in hexadecimal, in order of the part numbers.
-    :type part_etags: ``Sequence[str]``
-
     :return: ``md5(md5(part 1) ... md5(part n))-n`` without quotes.
-    :rtype: ``str``
     """
     digest = hashlib.md5(bytes.fromhex("".join(part_etags)), usedforsecurity=False)
     return f"{digest.hexdigest()}-{len(part_etags)}"
@@ -139,17 +106,10 @@ def own_layouts(object_size: int, etag: str, part_size: int) -> list[list[int]]:
     Return the ways in which this driver would have cut an object of this size and ETag.
 
     :param object_size: Size of the object in bytes.
-    :type object_size: ``int``
-
     :param etag: The object's ETag without quotes.
-    :type etag: ``str``
-
     :param part_size: The driver's part size in bytes.
-    :type part_size: ``int``
-
     :return: Layouts, each the end of every part in bytes; none when the ETag's number of parts is
         another one, or when it is no ETag of Ceph's.
-    :rtype: ``list`` of ``list`` of ``int``
     """
     count = part_count(etag)
     if count is None or object_size > MAX_OBJECT_SIZE:
@@ -166,13 +126,8 @@ def other_layouts(object_size: int, etag: str) -> Iterator[list[int]]:
     Yield the ways in which other clients may have cut an object: equal parts of whole MiB.
 
     :param object_size: Size of the object in bytes.
-    :type object_size: ``int``
-
     :param etag: The object's ETag without quotes.
-    :type etag: ``str``
-
     :return: Layouts that give the ETag's number of parts, the likeliest first.
-    :rtype: ``Iterator`` of ``list`` of ``int``
     """
     count = part_count(etag) or 0
     if count < 2:
@@ -189,10 +144,7 @@ def part_count(etag: str) -> int | None:
     Return how many parts an ETag speaks of.
 
     :param etag: An ETag without quotes.
-    :type etag: ``str``
-
     :return: The number; 1 for the MD5 of a plain upload; ``None`` if it is neither.
-    :rtype: ``int`` or ``None``
     """
     if _PLAIN_ETAG.fullmatch(etag):
         return 1

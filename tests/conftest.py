@@ -1,14 +1,22 @@
-"""What holds for every tier: its order, its sockets, and what coverage counts."""
+"""What holds for every tier: its order, its sockets, its patience, and what coverage counts."""
 
 import signal
+import sys
 from pathlib import Path
 
 import coverage
+import hypothesis
 import pytest
 
 TIERS = ("unit", "faults", "docs", "live", "clients")
 COVERED = ("unit", "faults")
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+
+# How fast an example runs says more about what else the machine does than about the package.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 def tier_of(item):
@@ -45,3 +53,12 @@ def pytest_configure():
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def hasty_threads():
+    """Threads that take turns as often as they can, so that races show."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)

@@ -1,31 +1,32 @@
-"""Parts of the documentation that are made from the code, so that they cannot drift."""
+"""Parts of the documentation that are generated from the code, so that they cannot drift."""
 
 from collections.abc import Iterator
 
 from libcloud.common.types import LibcloudError
 from sphinx.util.docutils import SphinxDirective
 
-from libcloud_aurora import _failures, _retry, errors
+from libcloud_aurora import errors
+from libcloud_aurora._wire.failures import DAMAGE_CODES
 
 #: Bases that say nothing to somebody who writes an ``except`` clause.
 UNINTERESTING = {"ContainerError", "ObjectError", "ProviderError"}
 
 
 class ErrorTable(SphinxDirective):
-    """Every error class, what it also is, and which S3 codes become it."""
+    """Every error class, its other bases, and the S3 codes that raise it."""
 
     def run(self):
         """Return the parsed table."""
-        titles = ("Exception", "is also", "S3 codes")
+        titles = ("Exception", "Also caught as", "S3 codes")
         return self.parse_text_to_nodes(list_table(titles, error_rows()))
 
 
 class RetryTable(SphinxDirective):
-    """Everything that is tried again."""
+    """Every failure that is retried."""
 
     def run(self):
         """Return the parsed table."""
-        return self.parse_text_to_nodes(list_table(("What happened", "Sign"), retry_rows()))
+        return self.parse_text_to_nodes(list_table(("Failure", "Recognized by"), retry_rows()))
 
 
 class ErrorClasses(SphinxDirective):
@@ -33,7 +34,11 @@ class ErrorClasses(SphinxDirective):
 
     def run(self):
         """Return the parsed ``autoexception`` directives."""
-        lines = [f".. autoexception:: {errors.__name__}.{k.__name__}" for k in error_classes()]
+        lines = [
+            # Not from __init__, which NetworkError would seem to have from requests.
+            f".. autoexception:: {errors.__name__}.{kind.__name__}\n   :class-doc-from: class\n"
+            for kind in error_classes()
+        ]
         return self.parse_text_to_nodes("\n".join(lines))
 
 
@@ -48,19 +53,21 @@ def list_table(titles, rows):
 def error_rows() -> Iterator[tuple[str, ...]]:
     """Yield a row for each error class, in the order of the module."""
     for kind in error_classes():
-        codes = [code for code, mapped in errors.ERROR_CLASSES.items() if mapped is kind]
+        codes = [code for code, known in errors.MEANINGS.items() if known.error is kind]
         meaning = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
         yield f"{reference(kind)}\n\n       {meaning}", literals(other_bases(kind)), literals(codes)
 
 
 def retry_rows() -> Iterator[tuple[str, ...]]:
-    """Yield a row for each kind of failure that is tried again."""
+    """Yield a row for each kind of failure that is retried."""
+    codes = sorted(code for code, known in errors.MEANINGS.items() if known.is_transient)
     silent = (errors.NetworkError, errors.NetworkTimeoutError, errors.MalformedAnswerError)
-    yield "The answer has one of these codes", literals(sorted(_retry.TRANSIENT_CODES))
-    yield "The answer has one of these statuses", literals(sorted(_retry.TRANSIENT_STATUSES))
-    damage = literals(sorted(_failures.DAMAGE_CODES))
-    yield "Of a part of a file, which is signed in chunks, also one of these", damage
-    yield "There is no answer, or it is not S3", ", ".join(reference(kind) for kind in silent)
+    yield "The response has one of these codes", literals(codes)
+    yield "The response has one of these statuses", literals(sorted(errors.TRANSIENT_STATUSES))
+    yield "A PUT with a body, which may have been cut off, gets this code", literals(["NoSuchKey"])
+    damage = literals(sorted(DAMAGE_CODES))
+    yield "A part of an upload, which is signed chunk by chunk, gets one of these codes", damage
+    yield "There is no response, or it is not S3", ", ".join(reference(kind) for kind in silent)
 
 
 def error_classes():
@@ -74,7 +81,7 @@ def error_classes():
 
 
 def other_bases(kind):
-    """Return the names of classes of libcloud, requests and Python that catch an error, too."""
+    """Return the names of libcloud's, requests' and Python's classes that catch an error too."""
     names = [base.__name__ for base in kind.__mro__ if base.__module__ != errors.__name__]
     return [name for name in names[: names.index("Exception")] if name not in UNINTERESTING]
 

@@ -6,7 +6,7 @@ import pytest
 from live.oracle import MIB, noise
 from sqlalchemy import select
 
-from libcloud_aurora.errors import KeyNotFoundError
+from libcloud_aurora.errors import ObjectNotFoundError
 
 SECTION = "sqlalchemy-file"
 CONTAINER = "attachments"
@@ -71,7 +71,7 @@ def test_delete(save, session, container):
     name = letter.content.file_id
     session.delete(letter)
     session.commit()
-    with pytest.raises(KeyNotFoundError):
+    with pytest.raises(ObjectNotFoundError):
         container.get_object(name)
 
 

@@ -1,23 +1,15 @@
 """An S3 server for the code of the documentation: moto's, in this process."""
 
-import logging
-
 import pytest
-from customer_keys import WithCustomerKeys
 from example_runs import Account
-from moto.server import ThreadedMotoServer
+from servers.moto_backend import running_moto
 
 
 @pytest.fixture(scope="session")
 def account():
     """Yield an account on a server that runs as long as the session."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line per request
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    server._server.app = WithCustomerKeys(server._server.app)
-    host, port = server.get_host_and_port()
-    yield Account(f"http://{host}:{port}", "access", "secret")
-    server.stop()
+    with running_moto() as backend:
+        yield Account(f"http://{backend.host}:{backend.port}", backend.key, backend.secret)
 
 
 @pytest.fixture

@@ -95,10 +95,10 @@ def link():
     [
         (archive_of(tarfile.TarInfo("file"), tarfile.TarInfo("../escaped")), "outside"),
         (archive_of(tarfile.TarInfo("file"), link()), "'link' is neither a file nor a directory"),
-        (b"no archive at all", "'backup' is no whole archive"),
-        (archive_of(tarfile.TarInfo("file"))[:-9], "'backup' is no whole archive"),
-        (archive_of(tarfile.TarInfo("file"))[:-8] + bytes(8), "'backup' is no whole archive"),
-        (gzip.compress(b"x" * 2000), "'backup' is no whole archive"),
+        (b"no archive at all", "'backup' is not a complete archive"),
+        (archive_of(tarfile.TarInfo("file"))[:-9], "'backup' is not a complete archive"),
+        (archive_of(tarfile.TarInfo("file"))[:-8] + bytes(8), "'backup' is not a complete archive"),
+        (gzip.compress(b"x" * 2000), "'backup' is not a complete archive"),
     ],
     ids=["escape", "link", "text", "cut", "wrong checksum", "no tar"],
 )

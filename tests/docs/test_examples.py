@@ -121,8 +121,8 @@ def test_failed_restore_can_be_repeated(environment, container, tmp_path):
     damaged = run(*command, "text", environment=environment, expect=1)
     run(*command, "source.tar.gz", environment=environment)
 
-    assert re.fullmatch(r"KeyNotFoundError: .*source.tgz.*\n", missing)
-    assert "BackupError: 'text' is no whole archive" in damaged.splitlines()[-1]
+    assert re.fullmatch(r"ObjectNotFoundError: .*source.tgz.*\n", missing)
+    assert "BackupError: 'text' is not a complete archive" in damaged.splitlines()[-1]
     assert tree(restored) == tree(source)
 
 
@@ -147,7 +147,7 @@ def test_many_files_go_up_and_come_back(environment, container, tmp_path):
         ("empty", "an empty directory"),
         ("link", "a symbolic link"),
         ("broken link", "a symbolic link"),
-        ("pipe", "no file"),
+        ("pipe", "not a file"),
     ):
         assert f"left out: {str(source / name)!r} is {what}" in output
 
@@ -160,7 +160,7 @@ def test_failed_file_is_named_at_the_end(environment, container, tmp_path):
     output = run("parallel_upload.py", source, container.name, environment=environment, expect=1)
 
     assert "20 files done, 1 failed" in output
-    assert re.search(r"failed: '.*/source/\\udcff': InvalidKeyError", output)
+    assert re.search(r"failed: '.*/source/\\udcff': InvalidObjectNameError", output)
     assert len(container.list_objects()) == 20
 
 
@@ -312,7 +312,7 @@ def test_error_of_the_driver_is_one_line(environment, command):
     """A container that does not exist is one line on standard error, and the exit code is 1."""
     says = run(*command.split(), environment=environment, expect=1)
 
-    assert re.fullmatch(r"BucketNotFoundError: .*no-such-container.*\n", says)
+    assert re.fullmatch(r"ContainerNotFoundError: .*no-such-container.*\n", says)
 
 
 def test_error_of_the_demonstration_is_one_line(environment):
@@ -321,7 +321,7 @@ def test_error_of_the_demonstration_is_one_line(environment):
 
     says = run("demo.py", environment=environment, expect=1)
 
-    assert says.splitlines()[-1].startswith("InvalidBucketNameError: ")
+    assert says.splitlines()[-1].startswith("InvalidContainerNameError: ")
     assert "Traceback" not in says
 
 

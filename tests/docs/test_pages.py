@@ -1,6 +1,8 @@
 """The code and the claims of README.rst and of the pages in docs/."""
 
+import importlib
 import inspect
+import operator
 import re
 from pathlib import Path
 
@@ -13,6 +15,7 @@ DOCS = [path for path in (ROOT / "docs").rglob("*.rst") if "_build" not in path.
 PAGES = sorted([ROOT / "README.rst", *DOCS])
 PROGRAMS = ROOT / "docs" / "programs.rst"  # needs the programs: tests/clients runs it
 README = (ROOT / "README.rst").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.rst").read_text()
 
 sybil = Sybil(parsers=[PythonCodeBlockParser()], path=str(ROOT), pattern="*.rst")
 PAGES_WITH_CODE = [
@@ -100,3 +103,28 @@ def test_settings_page_has_every_argument(cls):
         for p in parameters
         if p.kind is not p.VAR_KEYWORD
     }
+
+
+def package_modules():
+    """Return the modules of the package, as CONTRIBUTING names them."""
+    package = ROOT / "libcloud_aurora"
+    paths = [path.relative_to(package).with_suffix("") for path in package.rglob("*.py")]
+    return [path.as_posix() for path in paths if path.name != "__init__" or len(path.parts) == 1]
+
+
+def test_contributing_names_every_module():
+    """CONTRIBUTING has a line for each module of the package, and for no other."""
+    rows = re.findall(r"^``([a-z_/0-9]+)`` {2,}\S", CONTRIBUTING, re.MULTILINE)
+
+    assert sorted(rows) == sorted(package_modules())
+
+
+def test_contributing_names_what_there_is():
+    """Whatever CONTRIBUTING says is in a module is there."""
+    modules = {module.rpartition("/")[2]: module for module in package_modules()}
+    named = re.findall(r"``([\w.]+)``\s\(``(?:\w+/)?(\w+)``\)", CONTRIBUTING)
+
+    assert len(named) > 10
+    for name, module in named:
+        dotted = modules[module].replace("/", ".")
+        operator.attrgetter(name)(importlib.import_module(f"libcloud_aurora.{dotted}"))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults.backend import Backend
-from faults.certificates import Authority
-from faults.moto_backend import start_moto
-from faults.proxy import FaultProxy
 from faults.scene import Scene
+from servers.backend import Backend
+from servers.certificates import Authority
+from servers.moto_backend import running_moto
+from servers.proxy import Proxy
 
 numbers = itertools.count(1)
 
@@ -20,10 +19,8 @@ numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def backend() -> Iterator[Backend]:
     """moto's server, in this process, on a free port."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server, backend = start_moto()
-    yield backend
-    server.stop()
+    with running_moto() as backend:
+        yield backend
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +38,14 @@ def bucket(backend: Backend) -> Iterator[str]:
 
 
 @pytest.fixture
-def proxy(backend: Backend) -> Iterator[FaultProxy]:
+def proxy(backend: Backend) -> Iterator[Proxy]:
     """A proxy that breaks nothing until the test gives it a plan."""
-    with FaultProxy(backend.host, backend.port) as proxy:
+    with Proxy(backend.host, backend.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def scene(backend: Backend, proxy: FaultProxy, bucket: str, tmp_path: Path) -> Iterator[Scene]:
+def scene(backend: Backend, proxy: Proxy, bucket: str, tmp_path: Path) -> Iterator[Scene]:
     """A bucket behind the proxy; in the end, nothing may be left of what the drivers did."""
     scene = Scene(backend, proxy, bucket, tmp_path)
     yield scene

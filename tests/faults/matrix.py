@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults import plan
-from faults.plan import FAULTS, Fault
 from faults.scene import ATTEMPTS, LARGE, MIB, SMALL, Scene, content
 from libcloud.common.types import LibcloudError
 from libcloud.storage.base import Container, Object
+from servers import plan
+from servers.plan import FAULTS, Fault
 
 LISTED_KEYS = 2300
 RANGE = (MIB, 9 * MIB)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import random
-import threading
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from faults.backend import Backend
-from faults.proxy import FaultProxy
 from libcloud.storage.base import Container, Object
+from servers.backend import Backend
+from servers.proxy import Proxy
+from workers import wait_for_workers
 
 MIB = 1024 * 1024
 LARGE = 12 * MIB
 SMALL = 64 * 1024
 ATTEMPTS = 5
-WORKER_NAME = "libcloud-aurora-"
 
 
 @cache
@@ -30,11 +29,11 @@ class Scene:
     """A bucket behind a proxy, and drivers that see it through the proxy only."""
 
     backend: Backend
-    proxy: FaultProxy
+    proxy: Proxy
     bucket: str
     directory: Path
     drivers: list = field(default_factory=list)
-    #: Set where the server acts on Initiate and no answer ever arrives: nobody knows the upload.
+    #: Set where the server acts on Initiate and its response is lost: nobody knows the upload.
     may_leave_empty_uploads: bool = False
 
     def driver(self, **arguments):
@@ -76,15 +75,10 @@ class Scene:
         """Close the drivers, and check that nothing is left of what they did."""
         for driver in self.drivers:
             driver.close()
-        assert workers() == []
+        wait_for_workers()
         assert self.proxy.wait_until_idle(), f"{self.proxy.open_connections} connections are open"
         assert [str(path) for path in self.directory.rglob("*.part")] == []
         uploads = self.backend.uploads(self.bucket)
         if self.may_leave_empty_uploads:
             uploads = {upload: parts for upload, parts in uploads.items() if parts}
         assert uploads == {}
-
-
-def workers() -> list[str]:
-    """Return the names of the package's threads."""
-    return [t.name for t in threading.enumerate() if t.name.startswith(WORKER_NAME)]

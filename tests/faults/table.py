@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from faults.matrix import EVERY, ONE_IN_EIGHT, OPERATIONS, Cell
-from faults.plan import FAULTS
+from servers.plan import FAULTS
 
 RECORD = Path(__file__).with_name("matrix.json")
 PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.rst"
@@ -20,28 +20,29 @@ INTRODUCTION = """\
 Fault matrix
 ============
 
-Each row is something that goes wrong between the driver and the server, each column an operation.
-A proxy before a real S3 server injected the fault and the test wrote down what came out.
+Each row is a fault between the driver and the server, each column an operation. A proxy in front of
+a real S3 server caused the fault, and a test recorded the outcome.
 
 ``right``
     The operation succeeded, and every byte and every name was compared.
 ``not touched``
-    The fault cannot happen to this operation: nothing goes in the direction it breaks.
+    The fault cannot happen to this operation: it sends nothing in the direction that is broken.
 an error class
-    The operation ended with this error, which names the cause. Files were left as they were,
-    no object was left incomplete, and no part, temporary file, thread or connection was left.
+    The operation ended with this error, which names the cause. Files were as before, no object was
+    incomplete, and no part, temporary file, thread or connection was left.
 ``altered bytes``
-    The fault cannot be noticed: radosgw sends no checksum of a part of an object. Over ``https``,
-    which is the default, TLS notices it.
+    The fault cannot be detected: radosgw sends no checksum for a range of an object. Over
+    ``https``, which is the default, TLS detects it.
 
-Three limits the table does not show:
+The table does not show three limits:
 
-* A stream has been handed out when its last byte is verified: ``HashMismatchError`` comes at the
-  end of the iteration.
-* In a listing the flipped bit hit the markup. One within a name cannot be noticed over plain
+* A stream is verified at its last byte: ``HashMismatchError`` comes at the end of the iteration,
+  when the other bytes have already been handed out.
+* In a listing, the flipped bit hit the markup. In a name, it cannot be detected over plain
   ``http``.
-* When the answer to every request is lost, an upload may have begun that nobody knows of. It holds
-  no part; ``ex_cleanup_all_multipart_uploads`` removes it.
+* When the response to the request that begins an upload is lost, an upload without parts may be
+  left behind, because its id never arrived. It holds no data, and
+  ``ex_cleanup_all_multipart_uploads`` removes it.
 """
 
 SHARES = {

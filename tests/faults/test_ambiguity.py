@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 import pytest
-from faults import plan
 from faults.scene import ATTEMPTS, LARGE, content
 from libcloud.common.types import LibcloudError
 from libcloud.storage.base import Container
 from libcloud.storage.types import ContainerAlreadyExistsError, ContainerDoesNotExistError
+from servers import plan
 
 LOST = [plan.LOSE, plan.ANSWER_500.masking(), plan.HTML_502.masking()]
 names = pytest.mark.parametrize("lost", LOST, ids=lambda fault: fault.name)
@@ -21,41 +21,41 @@ def upload(scene, driver):
 
 
 @names
-def test_initiate_leaves_no_orphan(scene, driver, lost):
-    """An upload whose answer was lost is aborted; the one that was used completes."""
+def test_a_lost_initiate_leaves_an_empty_upload_at_most(scene, driver, lost, caplog):
+    """An upload whose response was lost stays, without a part, and the log says how it goes."""
     scene.proxy.plan = plan.times(2, lost, plan.is_any("initiate"))
     assert upload(scene, driver).size == LARGE
-    assert scene.backend.uploads(scene.bucket) == {}
     assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+    assert list(scene.backend.uploads(scene.bucket).values()) == [0, 0]
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert ["ex_cleanup_all_multipart_uploads" in text for text in warnings] == [True] * 2
+    driver.ex_cleanup_all_multipart_uploads(scene.container(driver))
 
 
-def test_initiate_spares_the_uploads_of_others(scene, driver):
-    """Uploads of other keys, and uploads of the same key that hold parts, are left alone."""
+@names
+def test_initiate_spares_the_uploads_of_others(scene, driver, lost):
+    """Nobody's upload is aborted on suspicion: of another key, or of this one without a part."""
     kept = {
         scene.backend.start_upload(scene.bucket, "key", part=b"x"),
+        scene.backend.start_upload(scene.bucket, "key"),
         scene.backend.start_upload(scene.bucket, "key-2"),
         scene.backend.start_upload(scene.bucket, "a/key"),
     }
-    scene.proxy.plan = plan.once(plan.LOSE, plan.is_any("initiate"))
+    scene.proxy.plan = plan.once(lost, plan.is_any("initiate"))
     upload(scene, driver)
-    assert set(scene.backend.uploads(scene.bucket)) == kept
+    assert kept < set(scene.backend.uploads(scene.bucket))
+    assert scene.proxy.seen("abort") == []
     scene.backend.abort_all(scene.bucket)
 
 
-def test_a_failed_search_for_orphans_leaves_nothing(scene, driver):
-    """When the search for orphans fails, the upload goes on or is itself aborted."""
-    scene.proxy.plan = plan.in_turn(
-        plan.once(plan.LOSE, plan.is_any("initiate")),
-        plan.always(plan.ANSWER_503, plan.is_any("list-uploads")),
+def test_initiate_refused(scene, driver, caplog):
+    """A refusal of Initiate has begun nothing, and nothing is said of it."""
+    scene.proxy.plan = plan.always(
+        plan.error_answer("denied", 403, "AccessDenied"), plan.is_any("initiate")
     )
-    scene.may_leave_empty_uploads = True
-    try:
+    with pytest.raises(LibcloudError, match="AccessDenied"):
         upload(scene, driver)
-    except LibcloudError:
-        used = scene.proxy.seen("initiate")
-        assert len(scene.backend.uploads(scene.bucket)) < len(used)
-    else:
-        assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+    assert [r for r in caplog.records if r.levelname == "WARNING"] == []
 
 
 @names

@@ -8,10 +8,11 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from faults import plan
 from faults.matrix import large_object
 from faults.scene import LARGE, MIB, SMALL, content
 from libcloud.common.types import LibcloudError
+from servers import plan
+from workers import workers
 
 UPLOAD_STAGES = [
     ("initiate", "head"),
@@ -204,6 +205,15 @@ def test_a_download_cut_at_each_stage(scene, driver, download, first, fault):
     scene.proxy.plan = plan.always(fault, fails)
     with pytest.raises(LibcloudError):
         download(scene, driver)
+
+
+@pytest.mark.parametrize("transfer", [upload_stream, upload_file, download_file, download_stream])
+def test_transfers_have_workers(scene, transfer):
+    """The threads that no test may leave are there while a transfer runs."""
+    driver = scene.driver(ex_max_concurrency=2)
+    seen = []
+    transfer(scene, driver, ex_progress=lambda done, total: seen.append(len(workers())))
+    assert max(seen) == 2
 
 
 def test_a_full_disk(scene, driver, monkeypatch):

@@ -7,17 +7,16 @@ import gc
 import logging
 import os
 import pickle
-import sys
-import threading
 import traceback
 import types
 
 import pytest
-from faults import plan
-from faults.plan import FAULTS
 from faults.scene import LARGE, SMALL, content
 from faults.test_secrets import texts_of
 from libcloud.common.types import LibcloudError
+from servers import plan
+from servers.plan import FAULTS
+from workers import wait_for_workers
 
 from libcloud_aurora.errors import EncryptionKeyError
 
@@ -186,7 +185,9 @@ def test_refused_arguments_tell_no_key(scene, obj, key):
         assert not holds(f"{shown} {caught.value!r} {caught.value.__cause__!r}", key)
 
 
-@pytest.mark.parametrize("fault", [plan.ANSWER_500, plan.RESET], ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault", [plan.ANSWER_500, plan.RESET, plan.CUT_UP], ids=lambda fault: fault.name
+)
 def test_locals_in_tracebacks(scene, obj, key, fault):
     """A traceback that shows local variables has no header that carries the key."""
     driver = scene.driver(ex_max_attempts=1)
@@ -196,6 +197,16 @@ def test_locals_in_tracebacks(scene, obj, key, fault):
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
         assert base64.b64encode(key).decode() not in "".join(shown.format())
     remove_uploads(scene)
+
+
+def test_locals_in_tracebacks_where_nobody_listens(scene, obj, key):
+    """A traceback of a refused connection has no header that carries the key either."""
+    driver = scene.driver(port=1, ex_max_attempts=1)
+    errors = run(scene, driver, obj, key)
+    assert len(errors) == 10
+    for error in errors:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        assert base64.b64encode(key).decode() not in "".join(shown.format())
 
 
 def reachable(roots):
@@ -214,30 +225,19 @@ def reachable(roots):
             stack += gc.get_referents(each)
 
 
-def kept(driver):
-    """Return the driver and the local variables of its threads."""
-    threads = {t.ident for t in threading.enumerate() if t.name.startswith("libcloud-aurora")}
-    frames = [frame for ident, frame in sys._current_frames().items() if ident in threads]
-    found = [driver, vars(driver), driver.connection]
-    while frames:
-        frame = frames.pop()
-        found.append(dict(frame.f_locals))
-        if frame.f_back is not None:
-            frames.append(frame.f_back)
-    return found
-
-
 @pytest.mark.parametrize("fault", [None, plan.ANSWER_500, plan.RESET], ids=["none", "500", "reset"])
 def test_a_driver_keeps_no_key(scene, obj, key, fault):
-    """After a transfer, whatever its end, neither the driver nor its threads hold the key."""
+    """After a transfer, whatever its end, the driver holds no key, and its threads are gone."""
     driver = scene.driver(ex_max_attempts=2)
     if fault:
         scene.proxy.plan = plan.always(fault)
         scene.may_leave_empty_uploads = True
     assert bool(run(scene, driver, obj, key)) is bool(fault)
     list(files(scene))
+    wait_for_workers()
     gc.collect()
-    texts = [each for each in reachable(kept(driver)) if isinstance(each, (str, bytes, bytearray))]
+    held = reachable([driver, vars(driver), driver.connection])
+    texts = [each for each in held if isinstance(each, (str, bytes, bytearray))]
     assert any(scene.backend.secret == text for text in texts)
     assert [text for text in texts if holds(text, key)] == []
     remove_uploads(scene)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import libcloud
 import pytest
-from faults import plan
 from faults.scene import LARGE, SMALL, content
+from servers import plan
 
 import libcloud_aurora
 

@@ -6,11 +6,12 @@ import hashlib
 import http.client
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from faults import plan
-from faults.proxy import FaultProxy
+from servers import plan
+from servers.proxy import Proxy
 
 CONTENT = bytes(range(256)) * 1024
 
@@ -171,6 +172,7 @@ def test_plans_choose():
         ("DELETE", "/b/", "delete-bucket"),
         ("HEAD", "/b", "head-bucket"),
         ("GET", "/b?marker=x", "list"),
+        ("POST", "/b?delete", "delete-objects"),
         ("GET", "/", "list-buckets"),
         ("HEAD", "/b/k", "head"),
         ("DELETE", "/b/a//b", "delete"),
@@ -181,11 +183,32 @@ def test_operations_have_names(method, target, operation):
     assert plan.Request(method, target, {}).operation == operation
 
 
+def test_parts_have_numbers():
+    """A request that sends a part knows which, and any other knows none."""
+    assert plan.Request("PUT", "/b/k?partNumber=7&uploadId=u", {}).part == 7
+    assert plan.Request("GET", "/b/k?uploadId=u&part-number-marker=7", {}).part == 0
+
+
+def test_holds_requests_back(proxy, stored):
+    """Requests are held where a plan says so, until they are released; others go on."""
+    hold = plan.Hold()
+    proxy.plan = plan.once(plan.hook("answer", hold))
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(ask, proxy, "GET", stored)
+        assert hold.reached.wait(5)
+        assert ask(proxy, "GET", stored) == (200, CONTENT)
+        assert proxy.bytes_down == len(CONTENT)
+        hold.released.set()
+        assert held.result() == (200, CONTENT)
+    assert proxy.wait_for(lambda: [request.status for request in proxy.requests] == [200, 200])
+    assert proxy.bytes_down == 2 * len(CONTENT)
+
+
 def test_speaks_tls(backend, stored, authority):
     """With a certificate the proxy ends TLS, and only who trusts the authority gets in."""
     context = authority.server_context("127.0.0.1")
     trusting = ssl.create_default_context(cafile=str(authority.bundle))
-    with FaultProxy(backend.host, backend.port, tls=context) as proxy:
+    with Proxy(backend.host, backend.port, tls=context) as proxy:
         raw = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
         with trusting.wrap_socket(raw, server_hostname="127.0.0.1") as secure:
             secure.sendall(f"GET {stored} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

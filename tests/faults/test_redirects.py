@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from faults import plan
-from faults.proxy import FaultProxy
 from faults.scene import content
 from libcloud.common.types import LibcloudError
+from servers import plan
+from servers.proxy import Proxy
 
 STATUSES = [301, 302, 303, 307, 308]
 
@@ -14,7 +14,7 @@ STATUSES = [301, 302, 303, 307, 308]
 @pytest.fixture
 def elsewhere(backend):
     """Another host that would answer everything."""
-    with FaultProxy(backend.host, backend.port) as proxy:
+    with Proxy(backend.host, backend.port) as proxy:
         yield proxy
 
 

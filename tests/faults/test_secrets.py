@@ -8,10 +8,10 @@ import re
 import traceback
 
 import pytest
-from faults import plan
 from faults.matrix import OPERATIONS
-from faults.plan import FAULTS
 from libcloud.common.types import LibcloudError
+from servers import plan
+from servers.plan import FAULTS
 
 TOKEN = "session/token+of=the-fault-tests"
 SIGNATURE = re.compile(r"Signature=([0-9a-f]{64})")

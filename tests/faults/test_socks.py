@@ -2,63 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import socket
-import socketserver
 import struct
-import threading
 
 import pytest
 from faults.scene import LARGE, Scene, content
+from servers.server import Server, pump
 
 
-class Handler(socketserver.StreamRequestHandler):
-    """One connection, RFC 1928: no authentication, CONNECT to a name or an IPv4 address."""
+class Socks(Server):
+    """RFC 1928: no authentication, CONNECT to a name or an IPv4 address; all lead to one port."""
 
-    def handle(self) -> None:
-        self.rfile.read(self.rfile.read(2)[1])
-        self.wfile.write(b"\5\0")
-        kind = self.rfile.read(4)[3]
-        length = 4 if kind == 1 else self.rfile.read(1)[0]
-        host = self.rfile.read(length)
-        (port,) = struct.unpack(">H", self.rfile.read(2))
-        self.server.asked.append((host.decode() if kind == 3 else socket.inet_ntoa(host), port))
-        with socket.create_connection(self.server.target) as onward:
-            self.wfile.write(b"\5\0\0\1" + bytes(6))
-            back = threading.Thread(target=pump, args=(onward, self.connection))
-            back.start()
-            pump(self.connection, onward)
-            back.join()
+    def __init__(self, target: int):
+        super().__init__()
+        self.target = target
+        self.asked: list[tuple[str, int]] = []
 
-
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    """Move bytes until one side ends."""
-    try:
-        while piece := source.recv(65_536):
-            sink.sendall(piece)
-    except OSError:
-        pass
-    for each in (source, sink):
-        with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
-
-
-class Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
+    def serve(self, client: socket.socket, number: int) -> None:
+        """Note where a client wants to go, and let it go to the target."""
+        said = client.makefile("rb")
+        said.read(said.read(2)[1])
+        client.sendall(b"\5\0")
+        kind = said.read(4)[3]
+        host = said.read(4 if kind == 1 else said.read(1)[0])
+        (port,) = struct.unpack(">H", said.read(2))
+        self.asked.append((host.decode() if kind == 3 else socket.inet_ntoa(host), port))
+        with said, socket.create_connection(("127.0.0.1", self.target)) as onward:
+            client.sendall(b"\5\0\0\1" + bytes(6))
+            pump(client, onward)
 
 
 @pytest.fixture
 def socks(scene: Scene, monkeypatch):
     """A SOCKS server that leads to the scene's proxy, named by the environment."""
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.target, server.asked = ("127.0.0.1", scene.proxy.port), []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{server.server_address[1]}")
+    with Socks(scene.proxy.port) as server:
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{server.port}")
         for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"):
             monkeypatch.delenv(name, raising=False)
         yield server
-        server.shutdown()
 
 
 def test_transfers_go_through_a_socks_proxy(scene: Scene, socks):
@@ -70,3 +52,18 @@ def test_transfers_go_through_a_socks_proxy(scene: Scene, socks):
         assert scene.backend.get(scene.bucket, "key") == body
         assert b"".join(driver.download_object_as_stream(obj)) == body
     assert set(socks.asked) == {("localhost", 1)}
+
+
+def test_transfers_through_a_socks_proxy_end(scene: Scene, socks, tmp_path):
+    """A download that is broken off through it leaves neither a file nor a socket."""
+
+    def interrupt(done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    with scene.driver(host="localhost", port=1) as driver:
+        obj = scene.store(driver, "key", content(LARGE))
+        with pytest.raises(KeyboardInterrupt):
+            driver.download_object(obj, tmp_path / "file", ex_progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    assert scene.proxy.wait_until_idle()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from faults import plan
-from faults.proxy import FaultProxy
 from faults.scene import LARGE, Scene, content
 from libcloud.common.types import LibcloudError
+from servers import plan
+from servers.proxy import Proxy
 
 
 @pytest.fixture
 def proxy(backend, authority):
     """A proxy that ends TLS with a certificate of a private authority."""
     context = authority.server_context("127.0.0.1", "localhost")
-    with FaultProxy(backend.host, backend.port, tls=context) as proxy:
+    with Proxy(backend.host, backend.port, tls=context) as proxy:
         yield proxy
 
 
@@ -72,7 +72,7 @@ def test_one_driver_does_not_decide_for_another(scene, secure, authority):
 def test_a_wrong_name_is_refused(scene, secure, backend, authority):
     """A valid certificate of another host is refused."""
     context = authority.server_context("other.example")
-    with FaultProxy(backend.host, backend.port, tls=context) as proxy:
+    with Proxy(backend.host, backend.port, tls=context) as proxy:
         driver = secure(port=proxy.port, ex_verify_ssl=str(authority.bundle))
         with pytest.raises(LibcloudError, match=r"(?i)certificate|match"):
             driver.list_containers()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faults import plan
 from faults.scene import LARGE, MIB, content
 from libcloud.common.types import LibcloudError
 from libcloud.storage.types import ObjectDoesNotExistError
+from servers import plan
 
 NEW = 2
 RANGE = (MIB, 9 * MIB)

@@ -33,7 +33,16 @@ from typing import NamedTuple
 
 from live.ceph_files import CONFIGURATION, keyring, write_certificate
 
-PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph", "setpriv")
+PROGRAMS = (
+    "ceph-mon",
+    "ceph-osd",
+    "radosgw",
+    "radosgw-admin",
+    "monmaptool",
+    "ceph",
+    "ceph-authtool",
+    "setpriv",
+)
 INSTALL = "apt-get install ceph-mon ceph-osd radosgw ceph-common"
 STORAGE_CLASS = "COLD"  # what the cluster knows beside STANDARD
 START_SECONDS = 60  # per step; a whole start takes about 10
@@ -55,6 +64,12 @@ class CephError(Exception):
 def missing_programs():
     """Return the names of the Ceph programs that are not installed."""
     return [name for name in PROGRAMS if shutil.which(name) is None]
+
+
+def new_key():
+    """Return a cephx key of the kind that this Ceph wants."""
+    command = ["ceph-authtool", "--gen-print-key"]
+    return subprocess.check_output(command, text=True, cwd="/").strip()
 
 
 class Cluster:
@@ -79,6 +94,13 @@ class Cluster:
         self._frontend = frontend
         self._memory = memory
         self._daemons = []
+
+    @functools.cached_property
+    def version(self):
+        """The version of the Ceph that runs, such as ``(16, 2, 15)``."""
+        # "ceph version 16.2.15 (618f440892089921c3e944a991122ddc44e60516) pacific (stable)"
+        text = subprocess.check_output(["radosgw", "--version"], text=True, cwd="/")
+        return tuple(int(number) for number in text.split()[2].split("."))
 
     @property
     def endpoint(self):
@@ -152,7 +174,7 @@ class Cluster:
             options="\n".join(f"{name} = {value}" for name, value in self._options.items()),
         )
         (self.directory / "ceph.conf").write_text(text)
-        (self.directory / "keyring").write_text(keyring())
+        (self.directory / "keyring").write_text(keyring(new_key))
         shutil.copy(self.directory / "keyring", self.directory / "osd" / "keyring")
 
     def _start_monitor(self):
@@ -202,7 +224,11 @@ class Cluster:
     def _run(self, program, *arguments):
         command = self._command(program, *arguments)
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=2 * START_SECONDS
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=2 * START_SECONDS,
+            cwd="/",
         )
         if done.returncode:
             raise CephError(f"{command}: {done.stdout.decode()[-2000:]}\n{self._log_tail()}")
@@ -215,6 +241,7 @@ class Cluster:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd="/",  # from which Debian 13's OSD finds its plugins
             )
         self._daemons.append(daemon)
         return daemon

@@ -1,10 +1,5 @@
 """The files that a one-node Ceph starts from."""
 
-import base64
-import os
-import struct
-import time
-
 NAMES = ("127.0.0.1", "localhost", "o.auroraobjects.eu")  # whom the certificate is for
 
 CONFIGURATION = """\
@@ -28,6 +23,7 @@ keyring = {directory}/keyring
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 8
+osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
 mon max pg per osd = 2000
@@ -54,8 +50,11 @@ rgw lc debug interval = -1
 """
 
 
-def keyring():
-    """Return a keyring with a fresh key and all rights for every daemon of the cluster."""
+def keyring(new_key):
+    """Return a keyring with a fresh key and all rights for every daemon of the cluster.
+
+    :param new_key: makes a cephx key.
+    """
     rights = {
         "mon.": {"mon": "allow *"},
         "client.admin": {"mon": "allow *", "osd": "allow *", "mgr": "allow *"},
@@ -69,16 +68,9 @@ def keyring():
     return "\n".join(lines) + "\n"
 
 
-def new_key():
-    """Return a cephx key: type AES, time of creation, length and 16 random bytes."""
-    return base64.b64encode(
-        struct.pack("<hIIh", 1, int(time.time()), 0, 16) + os.urandom(16)
-    ).decode()
-
-
 def write_certificate(directory):
     """Write ``ca.pem`` and a certificate with its key for the names; return the latter's path."""
-    from faults.certificates import Authority  # only TLS needs the cryptography package
+    from servers.certificates import Authority  # only TLS needs the cryptography package
 
     Authority(directory).server_context(*NAMES)
     return next(directory.glob("server-*.pem"))

@@ -4,12 +4,11 @@ import itertools
 import os
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
 from live.ceph import INSTALL, Cluster, missing_programs
-from live.oracle import stored_keys, unfinished_uploads, wait_for_threads
-from live.proxy import Proxy
+from live.oracle import backend, stored_keys, unfinished_uploads
+from servers.proxy import Proxy
+from workers import wait_for_workers
 
 import libcloud_aurora
 
@@ -57,23 +56,7 @@ def cluster():
 @pytest.fixture(scope="session")
 def make_s3(cluster):
     """Return a boto3 client for a user: it sets the scene and checks what the driver did."""
-
-    def make(user):
-        return boto3.client(
-            "s3",
-            endpoint_url=cluster.endpoint,
-            aws_access_key_id=user.access_key,
-            aws_secret_access_key=user.secret_key,
-            region_name="us-east-1",
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
-
-    return make
+    return lambda user: backend(cluster, user).client
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +81,7 @@ def make_driver(cluster):
     yield make
     for driver in made:
         driver.close()
-    wait_for_threads()
+    wait_for_workers()
 
 
 @pytest.fixture
@@ -140,12 +123,18 @@ def new_bucket(s3, driver):
 
 @pytest.fixture
 def proxy(cluster):
-    """A counting proxy before radosgw."""
+    """A proxy before radosgw, which breaks nothing until the test gives it a plan."""
     with Proxy(cluster.host, cluster.port) as running:
         yield running
 
 
 @pytest.fixture
 def counted(make_driver, proxy):
-    """The owner's driver, talking through the counting proxy."""
+    """The owner's driver, talking through the proxy."""
     return make_driver(port=proxy.port)
+
+
+@pytest.fixture
+def remote(counted, new_bucket):
+    """A container of this test's own, as the driver behind the proxy knows it."""
+    return counted.get_container(new_bucket())

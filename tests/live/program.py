@@ -17,17 +17,20 @@ def forget_peak():
     with open("/proc/self/clear_refs", "w") as control:
         control.write("5")
 
-driver = libcloud_aurora.AuroraObjectsStorageDriver(
-    os.environ["ACCESS_KEY"], os.environ["SECRET_KEY"], secure=False, host="127.0.0.1",
-    port=int(os.environ["PORT"]), retry_delay=0.01,
-)
+def connect(**settings):
+    return libcloud_aurora.AuroraObjectsStorageDriver(
+        os.environ["ACCESS_KEY"], os.environ["SECRET_KEY"], secure=False, host="127.0.0.1",
+        port=int(os.environ["PORT"]), retry_delay=0.01, **settings
+    )
+
+driver = connect()
 container = driver.get_container(os.environ["BUCKET"])
 """
 
 
 @contextlib.contextmanager
 def running(code, *, user, port, bucket, arguments=()):
-    """Run code in which ``driver`` and ``container`` are defined; kill it at the end."""
+    """Run code that knows ``connect``, ``driver`` and ``container``; kill it at the end."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),

@@ -1,9 +1,9 @@
 """A radosgw that does not say whether it completed an upload."""
 
 import pytest
-from faults import plan
-from faults.proxy import FaultProxy
 from live.oracle import MIB, noise, stored_head
+from servers import plan
+from servers.proxy import Proxy
 
 BODY = noise(6 * MIB)
 ANSWERS = [
@@ -17,7 +17,7 @@ ANSWERS = [
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda fault: fault.name)
 def test_an_older_object_of_the_same_bytes(make_driver, cluster, s3, bucket, answer):
     """A backup of unchanged data gets what the new upload asks for, whatever Complete answers."""
-    with FaultProxy(cluster.host, cluster.port) as proxy:
+    with Proxy(cluster.host, cluster.port) as proxy:
         driver = make_driver(port=proxy.port)
         container = driver.get_container(bucket.name)
         for version in ("old", "new"):

@@ -5,21 +5,16 @@ import threading
 
 import pytest
 from live.oracle import MIB, noise, stored_body, stored_keys, unfinished_uploads
+from servers import plan
 
 BODY = noise(18 * MIB)
 CAUSES = {"Ctrl-C": KeyboardInterrupt, "an exception": RuntimeError, "an exit": SystemExit}
 each_cause = pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES)
 
 
-def press_ctrl_c():
+def press_ctrl_c(request):
     """Send this process a real SIGINT, as a terminal does."""
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-
-@pytest.fixture
-def remote(counted, new_bucket):
-    """A container as the driver behind the counting proxy knows it."""
-    return counted.get_container(new_bucket())
 
 
 @pytest.fixture
@@ -114,38 +109,28 @@ def test_progress_stops_a_stream(driver, s3, bucket, cause):
         list(driver.download_object_as_stream(item, ex_progress=stopping_at(3 * MIB, cause)))
 
 
-def is_initiate(request):
-    """Match the request that begins a multipart upload."""
-    return request.method == "POST" and "uploads" in request.query
-
-
-def is_complete(request):
-    """Match the request that ends a multipart upload."""
-    return request.method == "POST" and "uploadId" in request.query
-
-
-def is_abort(request):
-    """Match the request that gives up a multipart upload."""
-    return request.method == "DELETE"
+def ctrl_c(stage, when):
+    """Plan a Ctrl-C at a stage of the first request that matches."""
+    return plan.once(plan.hook(stage, press_ctrl_c), when)
 
 
 #: When the key is pressed: before the server sees a request, or after it has acted on it.
 UPLOAD_STAGES = {
-    "begun": ("after", is_initiate),
-    "before the first part": ("before", lambda r: r.part == 1),
-    "after the first part": ("after", lambda r: r.part == 1),
-    "before a middle part": ("before", lambda r: r.part == 3),
-    "after the last part": ("after", lambda r: r.part == 4),
-    "before completing": ("before", is_complete),
-    "completed": ("after", is_complete),
+    "begun": ("answer", plan.is_any("initiate")),
+    "before the first part": ("head", lambda r: r.part == 1),
+    "after the first part": ("answer", lambda r: r.part == 1),
+    "before a middle part": ("head", lambda r: r.part == 3),
+    "after the last part": ("answer", lambda r: r.part == 4),
+    "before completing": ("head", plan.is_any("complete")),
+    "completed": ("answer", plan.is_any("complete")),
 }
 
 
-@pytest.mark.parametrize(("when", "stage"), UPLOAD_STAGES.values(), ids=UPLOAD_STAGES)
+@pytest.mark.parametrize(("stage", "when"), UPLOAD_STAGES.values(), ids=UPLOAD_STAGES)
 @pytest.mark.parametrize("way", ["file", "stream"])
-def test_ctrl_c_during_an_upload(counted, proxy, s3, remote, file, when, stage, way):
+def test_ctrl_c_during_an_upload(counted, proxy, s3, remote, file, stage, when, way):
     """A real Ctrl-C at any request of an upload leaves no part: all of the object, or none."""
-    getattr(proxy, when)(stage, press_ctrl_c)
+    proxy.plan = ctrl_c(stage, when)
     with pytest.raises(KeyboardInterrupt):
         upload(counted, way, remote, file)
     assert unfinished_uploads(s3, remote.name) == []
@@ -158,25 +143,22 @@ def test_ctrl_c_during_an_upload(counted, proxy, s3, remote, file, when, stage, 
 def test_ctrl_c_during_a_download(counted, proxy, large, at, way, tmp_path):
     """A real Ctrl-C at any request of a download leaves the old file and nothing else."""
     (tmp_path / "copy").write_bytes(b"old")
-    reads = []
-    proxy.before(
-        lambda r: r.method == "GET" and not reads.append(r) and len(reads) == at, press_ctrl_c
-    )
+    proxy.plan = ctrl_c("head", lambda request: len(proxy.seen("get")) == at)
     with pytest.raises(KeyboardInterrupt):
         DOWNLOADS[way](counted, large, str(tmp_path / "copy"))
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
     assert (tmp_path / "copy").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_ctrl_c_while_cleaning_up(counted, proxy, s3, remote, when):
+@pytest.mark.parametrize("stage", ["head", "answer"], ids=["before", "after"])
+def test_ctrl_c_while_cleaning_up(counted, proxy, s3, remote, stage):
     """Ctrl-C while a failed upload is aborted does not leave its parts behind."""
 
     def source():
         yield BODY
         raise RuntimeError("stop")
 
-    getattr(proxy, when)(is_abort, press_ctrl_c)
+    proxy.plan = ctrl_c(stage, plan.is_any("abort"))
     with pytest.raises((RuntimeError, KeyboardInterrupt)):
         counted.upload_object_via_stream(source(), remote, "key")
     assert unfinished_uploads(s3, remote.name) == []
@@ -185,7 +167,7 @@ def test_ctrl_c_while_cleaning_up(counted, proxy, s3, remote, when):
 
 def test_the_driver_works_on_after_an_interrupt(counted, proxy, s3, remote, file):
     """A driver whose transfer was interrupted does the next one."""
-    proxy.before(lambda request: request.part == 2, press_ctrl_c)
+    proxy.plan = ctrl_c("head", lambda request: request.part == 2)
     with pytest.raises(KeyboardInterrupt):
         counted.upload_object(str(file), remote, "key")
     counted.upload_object(str(file), remote, "key")

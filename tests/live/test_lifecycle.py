@@ -4,8 +4,9 @@ import gc
 import pickle
 
 import pytest
-from live.oracle import MIB, noise, own_threads, stored_body, wait_for_threads
+from live.oracle import MIB, noise, stored_body
 from live.program import output
+from workers import wait_for_workers, workers
 
 import libcloud_aurora
 
@@ -22,45 +23,74 @@ def run(cluster, bucket):
     return run_program
 
 
-def test_close(driver, bucket):
-    """``close`` ends the driver's threads; a second call does nothing."""
-    driver.upload_object_via_stream(iter([BODY]), bucket, "key")
-    driver.close()
-    assert own_threads() == []
-    driver.close()
+def upload(driver, container):
+    """Upload 12 MiB in three parts, and wait until the transfer's threads are gone."""
+    driver.upload_object_via_stream(iter([BODY]), container, "key")
+    wait_for_workers()
 
 
-def test_with(make_driver, bucket):
-    """A ``with`` block closes the driver."""
-    with make_driver() as driver:
-        driver.upload_object_via_stream(iter([BODY]), bucket, "key")
-    assert own_threads() == []
+def test_threads_end_with_their_transfer(driver, bucket, tmp_path):
+    """No thread outlives a transfer, of any kind; it has some while it runs."""
+    seen = []
+
+    def watch(done, total):
+        seen.append(len(workers()))
+
+    item = driver.upload_object_via_stream(iter([BODY]), bucket, "key", ex_progress=watch)
+    for transfer in (
+        lambda: driver.download_object(item, str(tmp_path / "copy"), ex_progress=watch),
+        lambda: driver.upload_object(str(tmp_path / "copy"), bucket, "again", ex_progress=watch),
+        lambda: list(driver.download_object_as_stream(item, ex_progress=watch)),
+    ):
+        assert max(seen) > 0
+        wait_for_workers()
+        seen.clear()
+        transfer()
+    assert max(seen) > 0
+    wait_for_workers()
 
 
-def test_forgotten_driver(cluster, bucket):
-    """A driver that nobody refers to any more takes its threads with it."""
+def test_connections_are_reused(counted, proxy, remote):
+    """Transfers one after another share connections: as many as one of them has parts."""
+    for _ in range(3):
+        upload(counted, remote)
+    assert len(proxy.seen("part")) == 9
+    assert proxy.connections <= 3
+
+
+def test_close(counted, proxy, remote):
+    """``close`` ends the driver's connections; a second call does nothing; the driver works on."""
+    upload(counted, remote)
+    counted.close()
+    assert proxy.wait_until_idle()
+    counted.close()
+    upload(counted, remote)
+
+
+def test_with(make_driver, proxy, remote):
+    """A ``with`` block ends the driver's connections."""
+    with make_driver(port=proxy.port) as driver:
+        upload(driver, remote)
+        remote.driver.close()
+        assert proxy.open_connections > 0
+    assert proxy.wait_until_idle()
+
+
+def test_forgotten_driver(cluster, proxy, new_bucket):
+    """A driver that nobody refers to any more takes its connections with it."""
     driver = libcloud_aurora.AuroraObjectsStorageDriver(
         cluster.owner.access_key,
         cluster.owner.secret_key,
         secure=False,
         host=cluster.host,
-        port=cluster.port,
+        port=proxy.port,
     )
-    container = driver.get_container(bucket.name)
-    driver.upload_object_via_stream(iter([BODY]), container, "key")
-    assert own_threads()
+    container = driver.get_container(new_bucket())
+    upload(driver, container)
+    assert proxy.open_connections > 0
     del driver, container
     gc.collect()
-    wait_for_threads()
-
-
-def test_threads_are_reused(driver, bucket):
-    """A second transfer uses the threads of the first."""
-    driver.upload_object_via_stream(iter([BODY]), bucket, "key")
-    first = set(own_threads())
-    driver.upload_object_via_stream(iter([BODY]), bucket, "key")
-    assert first
-    assert set(own_threads()) == first
+    assert proxy.wait_until_idle()
 
 
 def test_program_that_never_closes(run):

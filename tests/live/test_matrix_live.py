@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 from faults import matrix
-from faults.backend import Backend
 from faults.matrix import EVERY, ONE_IN_EIGHT
-from faults.proxy import FaultProxy
 from faults.scene import Scene
+from live import oracle
+from servers.proxy import Proxy
 
 numbers = itertools.count(1)
 
@@ -15,18 +15,17 @@ numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 def backend(cluster):
     """The cluster's radosgw; what the cells share is removed in the end."""
-    owner = cluster.owner
-    backend = Backend("radosgw", cluster.host, cluster.port, owner.access_key, owner.secret_key)
-    yield backend
-    for name in backend.filled:
-        backend.remove_bucket(name)
+    found = oracle.backend(cluster, cluster.owner)
+    yield found
+    for name in found.filled:
+        found.remove_bucket(name)
 
 
 @pytest.fixture
 def scene(backend, tmp_path):
     """A bucket behind the fault proxy; in the end, nothing may be left of what the drivers did."""
     name = backend.create_bucket(f"matrix-{next(numbers)}")
-    with FaultProxy(backend.host, backend.port) as proxy:
+    with Proxy(backend.host, backend.port) as proxy:
         scene = Scene(backend, proxy, name, tmp_path)
         yield scene
         scene.close()

@@ -1,8 +1,7 @@
 """Presigned URLs, used by programs that know nothing of the driver: curl and plain requests."""
 
 import subprocess
-import time
-from email.utils import formatdate
+from datetime import datetime, timedelta, timezone
 
 import pytest
 import requests
@@ -10,9 +9,12 @@ from live.keys import KEYS
 from live.operations import foreign_object
 from live.oracle import stored_body, stored_keys
 
+from libcloud_aurora._s3.signing import Signer
+
 METHODS = ("PUT", "HEAD", "GET", "DELETE")
 CURL_OPTIONS = {
-    "PUT": ("--request", "PUT", "--data-binary", "hello", "--header", "Content-Type: text/x-a"),
+    # Without the Content-Type that curl would add by itself.
+    "PUT": ("--request", "PUT", "--data-binary", "hello", "--header", "Content-Type:"),
     "HEAD": ("--head",),
     "GET": (),
     "DELETE": ("--request", "DELETE"),
@@ -61,6 +63,16 @@ def test_every_method_reaches_exactly_its_object(driver, s3, bucket, client, key
     assert stored_keys(s3, bucket.name) == ["a"]
 
 
+@pytest.mark.parametrize("header", ["Content-Type: text/x-a", "x-amz-meta-a: b"])
+def test_headers_that_the_url_does_not_sign(cluster, driver, s3, bucket, header):
+    """A PUT may bring headers of its own, up to 18; 20.2.4 takes only those that the URL signs."""
+    item = foreign_object(bucket, "a key")
+    url = driver.ex_get_object_presigned_url(item, ex_method="PUT")
+    refused = cluster.version >= (20, 2, 4)
+    assert with_curl("PUT", url, "--header", header)[0] == (403 if refused else 200)
+    assert stored_keys(s3, bucket.name) == ([] if refused else ["a key"])
+
+
 @pytest.mark.parametrize("client", [with_curl, with_requests])
 def test_a_url_is_for_one_method(driver, s3, bucket, client):
     """A URL for one method is refused with any other, and the object stays as it is."""
@@ -81,12 +93,20 @@ def test_expiry(driver, s3, bucket, expiry):
     assert with_requests("GET", url) == (200, "shared")
 
 
-def test_expired(driver, s3, bucket):
+def test_expired(driver, cluster, s3, bucket):
     """A URL made two hours ago for one hour does not work any more."""
     s3.put_object(Bucket=bucket.name, Key="key", Body=b"shared")
-    driver._clock.correct(formatdate(time.time() - 7200, usegmt=True))
-    url = driver.ex_get_object_presigned_url(foreign_object(bucket, "key"), ex_expiry=1)
-    assert with_requests("GET", url)[0] == 403
+    path, host = f"/{bucket.name}/key", f"127.0.0.1:{cluster.port}"
+    signer = Signer(cluster.owner.access_key, cluster.owner.secret_key)
+    for age, status in ((timedelta(minutes=30), 200), (timedelta(hours=2), 403)):
+        query = signer.presigned_query(
+            method="GET",
+            path=path,
+            host=host,
+            expires_seconds=3600,
+            now=datetime.now(timezone.utc) - age,
+        )
+        assert with_requests("GET", f"http://{host}{path}?{query}")[0] == status
 
 
 @pytest.mark.parametrize("method", METHODS)

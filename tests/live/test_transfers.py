@@ -10,22 +10,17 @@ from live.oracle import (
     PART,
     expected_etag,
     noise,
-    own_threads,
     stored_body,
     stored_etag,
     stored_keys,
 )
+from servers import plan
+from workers import workers
 
 from libcloud_aurora import errors
 
 BODY = noise(23 * MIB + 7)
 PARTS = 5
-
-
-@pytest.fixture
-def remote(counted, new_bucket):
-    """A container as the driver behind the counting proxy knows it."""
-    return counted.get_container(new_bucket())
 
 
 @pytest.fixture
@@ -43,14 +38,14 @@ def file(tmp_path):
     return path
 
 
-def is_part(request):
-    """Tell whether a request sends a part."""
-    return request.part is not None
+def before(when, call):
+    """Plan a call before the server sees the first request that matches."""
+    return plan.once(plan.hook("head", lambda request: call()), when)
 
 
-def is_read(request):
-    """Tell whether a request fetches bytes."""
-    return request.method == "GET" and "range" in request.headers
+def second_read(proxy):
+    """Match the second request that fetches bytes."""
+    return lambda request: request.operation == "get" and len(proxy.seen("get")) == 2
 
 
 def upload(driver, way, container, file, **options):
@@ -80,8 +75,8 @@ def test_each_part_is_sent_once(make_driver, proxy, s3, remote, file, way, concu
     assert stored_body(s3, remote, "key") == BODY
     assert uploaded.hash == stored_etag(s3, remote, "key") == expected_etag(BODY)
     length = "x-amz-decoded-content-length"
-    sent = {request.part: int(request.headers[length]) for request in proxy.seen(is_part)}
-    assert len(proxy.seen(is_part)) == PARTS
+    sent = {request.part: int(request.headers[length]) for request in proxy.seen("part")}
+    assert len(proxy.seen("part")) == PARTS
     assert sent == {1: PART, 2: PART, 3: PART, 4: PART, 5: len(BODY) - 4 * PART}
 
 
@@ -89,8 +84,11 @@ def test_each_part_is_sent_once(make_driver, proxy, s3, remote, file, way, concu
 def test_parts_travel_at_the_same_time(make_driver, proxy, s3, remote, file, way):
     """Several parts are in flight at once: while the first is held back, others arrive."""
     driver = make_driver(port=proxy.port, ex_max_concurrency=3)
-    first = proxy.hold(lambda request: request.part == 1)
-    proxy.before(lambda request: request.part == 3, first.release.set)
+    first = plan.Hold()
+    proxy.plan = plan.in_turn(
+        plan.once(plan.hook("head", first), lambda request: request.part == 1),
+        before(lambda request: request.part == 3, first.released.set),
+    )
     upload(driver, way, remote, file)
     assert stored_body(s3, remote, "key") == BODY
 
@@ -101,7 +99,7 @@ def test_one_at_a_time_starts_no_thread(make_driver, s3, bucket, file, tmp_path)
     threads = set()
 
     def watch(done, total):
-        threads.update(own_threads())
+        threads.update(workers())
 
     item = driver.upload_object(str(file), bucket, "key", ex_progress=watch)
     driver.upload_object_via_stream(iter([BODY]), bucket, "key", ex_progress=watch)
@@ -131,11 +129,10 @@ def test_downloads_of_objects_in_parts(make_driver, s3, bucket, file, part_size,
 
 def test_download_fetches_each_byte_once(counted, proxy, large, tmp_path):
     """A large download is several pinned ranges that cover the object without overlap."""
-    before = proxy.down
     counted.download_object(large, str(tmp_path / "copy"))
     assert (tmp_path / "copy").read_bytes() == BODY
-    assert len(BODY) <= proxy.down - before < len(BODY) + 100_000
-    reads = proxy.seen(is_read)
+    assert proxy.bytes_down == len(BODY)
+    reads = proxy.seen("get")
     assert len(reads) > 2
     edges = sorted(tuple(map(int, r.headers["range"][6:].split("-"))) for r in reads)
     assert edges[0][0] == 0
@@ -148,29 +145,30 @@ def test_small_download_is_one_request(counted, proxy, s3, remote, tmp_path):
     """A small object is one GET."""
     s3.put_object(Bucket=remote.name, Key="small", Body=noise(100_000))
     item = counted.get_object(remote.name, "small")
-    before = len(proxy.requests)
+    known = len(proxy.requests)
     counted.download_object(item, str(tmp_path / "copy"))
-    assert [request.method for request in proxy.requests[before:]] == ["GET"]
+    assert [request.method for request in proxy.requests[known:]] == ["GET"]
 
 
 def test_ranges_travel_at_the_same_time(counted, proxy, large, tmp_path):
     """While one range is held back, others arrive."""
-    reads = []
-    second = proxy.hold(lambda r: is_read(r) and not reads.append(r) and len(reads) == 2)
-    proxy.before(lambda r: is_read(r) and len(proxy.seen(is_read)) >= 3, second.release.set)
+    second = plan.Hold()
+    proxy.plan = plan.in_turn(
+        plan.once(plan.hook("head", second), second_read(proxy)),
+        before(lambda request: len(proxy.seen("get")) == 3, second.released.set),
+    )
     counted.download_object(large, str(tmp_path / "copy"))
     assert (tmp_path / "copy").read_bytes() == BODY
 
 
 def test_a_consumer_that_stops_early(counted, proxy, large):
     """Taking one chunk of a stream costs one range of 1 MiB, and leaves nothing running."""
-    before = proxy.down
     stream = counted.download_object_as_stream(large, 65_536)
-    assert proxy.seen(is_read) == []
+    assert proxy.seen("get") == []
     assert next(stream) == BODY[:65_536]
     stream.close()
-    assert len(proxy.seen(is_read)) == 1
-    assert proxy.down - before < MIB + 20_000
+    assert len(proxy.seen("get")) == 1
+    assert proxy.bytes_down <= MIB
 
 
 def test_reading_on_after_stopping(counted, large):
@@ -203,7 +201,7 @@ def test_file_that_changes(counted, proxy, s3, remote, file, change):
                 open_file.seek(0, 2 if change == "grow" else 0)
                 open_file.write(b"changed")
 
-    proxy.before(lambda request: request.part == 2, meddle)
+    proxy.plan = before(lambda request: request.part == 2, meddle)
     with pytest.raises(errors.FileChangedError):
         counted.upload_object(str(file), remote, "key")
     assert stored_keys(s3, remote.name) == []
@@ -213,8 +211,8 @@ def test_file_that_changes(counted, proxy, s3, remote, file, change):
 def test_object_replaced_meanwhile(counted, proxy, s3, large, way, tmp_path):
     """An object that is replaced during its download is an error, never a mixture."""
     other = noise(len(BODY), seed=1)
-    proxy.before(
-        lambda request: is_read(request) and len(proxy.seen(is_read)) == 2,
+    proxy.plan = before(
+        second_read(proxy),
         lambda: s3.put_object(Bucket=large.container.name, Key="large", Body=other),
     )
     if way == "file":
@@ -231,11 +229,11 @@ def test_object_replaced_meanwhile(counted, proxy, s3, large, way, tmp_path):
 @each_way
 def test_object_deleted_meanwhile(counted, proxy, s3, large, way, tmp_path):
     """An object that is deleted during its download is an error, and leaves no file."""
-    proxy.before(
-        lambda request: is_read(request) and len(proxy.seen(is_read)) == 2,
+    proxy.plan = before(
+        second_read(proxy),
         lambda: s3.delete_object(Bucket=large.container.name, Key="large"),
     )
-    with pytest.raises((errors.KeyNotFoundError, errors.ObjectChangedError)):
+    with pytest.raises((errors.ObjectNotFoundError, errors.ObjectChangedError)):
         download(counted, way, large, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -275,7 +273,7 @@ def test_sixteen_threads_share_a_driver(driver, s3, bucket, tmp_path):
             driver.download_object(found, str(target), overwrite_existing=True)
             assert target.read_bytes() == large
             assert [o.name for o in driver.list_container_objects(bucket, prefix=key)]
-            with pytest.raises(errors.KeyNotFoundError) as caught:
+            with pytest.raises(errors.ObjectNotFoundError) as caught:
                 driver.get_object(bucket.name, f"{key}-missing")
             assert caught.value.key == f"{key}-missing"
 

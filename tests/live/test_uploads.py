@@ -164,8 +164,11 @@ def test_compressor_with_empty_chunks(driver, s3, bucket):
 
 @pytest.mark.parametrize("body", [b"plain", noise(6 * MIB)], ids=["one PUT", "parts"])
 @pytest.mark.parametrize("way", ["file", "stream"])
-def test_extra(driver, s3, bucket, body, way, tmp_path):
-    """Content type and metadata - underscores, numbers, other alphabets - arrive and come back."""
+def test_extra(cluster, driver, s3, bucket, body, way, tmp_path):
+    """Content type and metadata - underscores, numbers, other alphabets - arrive and come back.
+
+    Ceph 16 makes a hyphen of an underscore in a name; 18 and 20 keep it.
+    """
     values = {
         "file_name": "a b.txt",
         "count": 5,
@@ -181,7 +184,8 @@ def test_extra(driver, s3, bucket, body, way, tmp_path):
     assert extra == {"content_type": "text/x-test", "meta_data": values}
     head = stored_head(s3, bucket, "key")
     assert head["ContentType"] == "text/x-test"
-    assert head["Metadata"]["file-name"] == "a b.txt"
+    name = "file_name" if cluster.version >= (18,) else "file-name"
+    assert head["Metadata"][name] == "a b.txt"
     assert head["Metadata"]["count"] == "5"
     found = driver.get_object(bucket.name, "key")
     assert found.meta_data["title"] == values["title"]

@@ -1,15 +1,20 @@
 """Drivers over an S3 in memory: requests-mock answers at the transport, and no socket is opened."""
 
+import contextlib
+import gc
 import os
+import threading
+import time
 
 import pytest
 import requests
 import requests_mock
+from libcloud.http import LibcloudConnection
+from requests.structures import CaseInsensitiveDict
 from unit.memory_s3 import MemoryS3
 
 import libcloud_aurora
-from libcloud_aurora._parallel import CancelledError
-from libcloud_aurora._threads import Outcome
+from libcloud_aurora._wire.connection import AuroraObjectsConnection
 
 ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -24,11 +29,79 @@ def plain_environment(monkeypatch):
     monkeypatch.setattr("libcloud.security.CA_CERTS_PATH", None)
 
 
+class MockTransport(LibcloudConnection):
+    """A transport as libcloud's own tests have them: it keeps its response until it is asked."""
+
+    adapter = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._responses = threading.local()
+
+    def request(self, method, url, body=None, headers=None, raw=False, stream=False):
+        prepared = requests.PreparedRequest()
+        prepared.method = method
+        prepared.url = self.host + url
+        prepared.headers = CaseInsensitiveDict(headers or {})
+        prepared.body = body
+        prepared.hooks = {"response": []}
+        self._responses.last = self.adapter.send(prepared, stream=True)
+
+    def getresponse(self):
+        return self._responses.last
+
+
+@pytest.fixture
+def tiny_parts(monkeypatch):
+    """Drivers may have parts of a few bytes, so that a small object has many."""
+    for module in ("config", "parts"):
+        monkeypatch.setattr(f"libcloud_aurora.{module}.MIN_PART_SIZE", 1)
+
+
+@pytest.fixture
+def working():
+    """Return the package's threads, which are known by their class: a user's may have any name."""
+
+    def running():
+        ours = [
+            each
+            for each in threading.enumerate()
+            if type(each).__module__.startswith("libcloud_aurora.")
+        ]
+        return [thread for thread in ours if thread.is_alive()]  # one not yet started has no end
+
+    return running
+
+
+@pytest.fixture
+def still_working(working):
+    """Return those of the package's threads that do not end by themselves."""
+
+    def left():
+        deadline = time.monotonic() + 10
+        while working() and time.monotonic() < deadline:
+            for thread in working():
+                with contextlib.suppress(RuntimeError):  # one that is just being started
+                    thread.join(10)
+        return working()
+
+    return left
+
+
+@pytest.fixture
+def no_thread_left(still_working):
+    """After the test no thread of the package is left, however transfers have ended."""
+    yield
+    gc.collect()
+    assert still_working() == []
+
+
 @pytest.fixture
 def wire(monkeypatch):
     """What every request of this test goes through instead of a socket."""
     adapter = requests_mock.Adapter()
-    monkeypatch.setattr(requests.Session, "get_adapter", lambda session, url: adapter)
+    transport = type("Transport", (MockTransport,), {"adapter": adapter})
+    monkeypatch.setattr(AuroraObjectsConnection, "conn_class", transport)
     return adapter
 
 
@@ -68,34 +141,3 @@ def driver(new_driver):
 def container(s3, driver):
     """The container ``photos``."""
     return driver.get_container("photos")
-
-
-class LazyOutcome(Outcome):
-    """Work that is done when its result is asked for."""
-
-    def result(self):
-        if not self.done():
-            self.settle()
-        return super().result()
-
-
-@pytest.fixture
-def lazy_workers():
-    """Workers that are so busy that they begin nothing before it is needed."""
-
-    class LazyWorkers:
-        submitted = []  # noqa: RUF012 - one class for each test
-
-        def submit(self, call):
-            self.submitted.append(LazyOutcome(call))
-            return self.submitted[-1]
-
-        def begin_at_last(self):
-            """Begin what was submitted and not needed, and count what is cancelled then."""
-            late = [outcome for outcome in self.submitted if not outcome.done()]
-            for outcome in late:
-                with pytest.raises(CancelledError):
-                    outcome.result()
-            return len(late)
-
-    return LazyWorkers()

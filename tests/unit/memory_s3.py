@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from customer_keys import CustomerKeys
+from servers.customer_keys import CustomerKeys
+from servers.signed_chunks import unchunked
 from urllib3 import HTTPResponse
 
 DATE = "Wed, 01 Jul 2026 12:00:00 GMT"
@@ -127,6 +128,19 @@ class MemoryS3:
     def put(self, key, data, etag=None, bucket="photos", **headers):
         """Store an object directly."""
         self.buckets[bucket][key] = Stored(data, etag or md5(data), headers)
+
+    def begin(self, key, parts=None, headers=None, *, initiated=None, bucket="photos"):
+        """Begin an upload directly, with some parts stored by number, and return its id."""
+        self.started["uploads"] += 1
+        name = f"2~upload{self.started['uploads']}"
+        self.uploads[name] = {
+            "bucket": bucket,
+            "key": key,
+            "parts": dict(parts or {}),
+            "headers": headers or {},
+            "initiated": initiated or f"2026-07-01T12:00:{self.started['uploads'] % 60:02d}.000Z",
+        }
+        return name
 
     def fail(self, times, answer, **wanted):
         """Answer the first matching requests with something else."""
@@ -340,15 +354,7 @@ class MemoryS3:
 
     def _object_post(self, request):
         if "uploads" in request.params:
-            self.started["uploads"] += 1
-            name = f"2~upload{self.started['uploads']}"
-            self.uploads[name] = {
-                "bucket": request.bucket,
-                "key": request.key,
-                "parts": {},
-                "headers": request.headers,
-                "initiated": f"2026-07-01T12:00:{self.started['uploads'] % 60:02d}.000Z",
-            }
+            name = self.begin(request.key, headers=request.headers, bucket=request.bucket)
             return _document("InitiateMultipartUploadResult", f"<UploadId>{name}</UploadId>")
         return self._complete(request)
 
@@ -374,7 +380,8 @@ class MemoryS3:
         upload = self.uploads.get(request.params["uploadId"])
         if upload is None:
             return error(404, "NoSuchKey")
-        after, limit = int(request.params.get("part-number-marker", 0)), 1000
+        after = int(request.params.get("part-number-marker", 0))
+        limit = min(int(request.params.get("max-parts", 1000)), 1000)
         numbers = [number for number in sorted(upload["parts"]) if number > after]
         rows = "".join(
             f"<Part><PartNumber>{number}</PartNumber><Size>{len(upload['parts'][number])}</Size>"
@@ -392,18 +399,3 @@ def _document(root, inner):
         f'<?xml version="1.0"?><{root} xmlns="{namespace}">{inner}</{root}>'.encode(),
         {"content-type": "application/xml"},
     )
-
-
-def unchunked(body):
-    """Return the bytes of a body that was sent in signed chunks, each of which must be whole."""
-    data = b""
-    while True:
-        head, _, body = body.partition(b"\r\n")
-        size, _, signature = head.partition(b";chunk-signature=")
-        length = int(size, 16)
-        assert re.fullmatch(rb"[0-9a-f]{64}", signature)
-        assert body[length : length + 2] == b"\r\n"
-        data, body = data + body[:length], body[length + 2 :]
-        if not length:
-            assert not body
-            return data

@@ -1,20 +1,22 @@
-"""_bodies: what is signed for a body, and how long it is."""
+"""_s3.signing: what is signed for a body, and how long it is."""
 
 import hashlib
 
 import pytest
 from unit.memory_s3 import unchunked
 
-from libcloud_aurora._bodies import (
-    CHUNK_SIZE,
+from libcloud_aurora._s3.signing import (
+    EMPTY_SHA256,
+    STREAMING_SHA256,
     ChunkedBody,
     Pieces,
+    Signer,
     in_chunks,
     length_headers,
     md5,
     payload_sha256,
 )
-from libcloud_aurora._signing import EMPTY_SHA256, STREAMING_SHA256, Credentials, Signer
+from libcloud_aurora.config import BUFFER_SIZE as CHUNK_SIZE
 
 
 def chunked(data):
@@ -27,7 +29,7 @@ def chunked(data):
 
 def sent(body):
     added = {"x-amz-date": "20260701T120000Z", "Authorization": "Signature=" + "0" * 64}
-    return b"".join(Signer(Credentials("key", "secret")).chunks(body.chunks(), added))
+    return b"".join(Signer("key", "secret").chunks(body.chunks(), added))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,40 @@
-"""config: frozen settings, checked when they are made."""
+"""config: settings, checked when they are made, alone and as the driver's arguments."""
 
 import copy
+import inspect
 import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libcloud_aurora.config import RetryPolicy, TransferConfig, check_number
+from libcloud_aurora import AuroraObjectsStorageDriver
+from libcloud_aurora.config import RetryPolicy, Settings, check_number
+
+DEFAULTS = {
+    "key": "key",
+    "secret": "top-secret",
+    "secure": True,
+    "host": "o.auroraobjects.eu",
+    "port": None,
+    "api_version": None,
+    "region": None,
+    "token": None,
+    "timeout": None,
+    "retry_delay": None,
+    "backoff": None,
+    "proxy_url": None,
+    "ex_part_size": 5_242_880,
+    "ex_max_concurrency": None,
+    "ex_max_attempts": 5,
+    "ex_verify": True,
+    "ex_verify_ssl": True,
+    "ex_allow_plain_keys": False,
+}
+
+
+def settings(**changed):
+    return Settings({**DEFAULTS, **changed})
 
 
 @pytest.mark.parametrize(
@@ -31,67 +58,6 @@ def test_a_limit_without_end_is_worded_so():
     """A range without an upper end says "of at least"."""
     with pytest.raises(ValueError, match="x must be a number of at least 3, not 2"):
         check_number("x", 2, low=3)
-
-
-def test_the_defaults_are_the_documented_ones():
-    """Without arguments: parts of 5 MiB, 16 or ten at once, verified; five attempts."""
-    transfer, retry = TransferConfig(), RetryPolicy()
-    assert (transfer.part_size, transfer.verify) == (5_242_880, True)
-    assert (transfer.file_concurrency, transfer.stream_concurrency) == (16, 10)
-    assert (retry.max_attempts, retry.delay_seconds, retry.backoff) == (5, 0.5, 2.0)
-
-
-def test_a_given_concurrency_is_for_files_and_streams():
-    """Who asks for a number of requests gets it everywhere."""
-    transfer = TransferConfig(max_concurrency=3)
-    assert (transfer.file_concurrency, transfer.stream_concurrency) == (3, 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("ex_part_size", {"part_size": 5_242_879}),
-        ("ex_part_size", {"part_size": 5_368_709_121}),
-        ("ex_part_size", {"part_size": 6e6}),
-        ("ex_max_concurrency", {"max_concurrency": 0}),
-        ("ex_max_concurrency", {"max_concurrency": 257}),
-        ("ex_verify", {"verify": 1}),
-    ],
-)
-def test_wrong_transfer_settings_name_the_drivers_argument(name, arguments):
-    """The error of a wrong transfer setting names the constructor's argument."""
-    with pytest.raises(ValueError, match=name):
-        TransferConfig(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("ex_max_attempts", {"max_attempts": 0}),
-        ("ex_max_attempts", {"max_attempts": 101}),
-        ("ex_max_attempts", {"max_attempts": 2.0}),
-        ("retry_delay", {"delay_seconds": -0.1}),
-        ("retry_delay", {"delay_seconds": float("nan")}),
-        ("backoff", {"backoff": 0.9}),
-        ("backoff", {"backoff": 1e200}),
-        ("backoff", {"backoff": "2"}),
-    ],
-)
-def test_wrong_retry_settings_name_the_drivers_argument(name, arguments):
-    """The error of a wrong retry setting names the constructor's argument."""
-    with pytest.raises(ValueError, match=name):
-        RetryPolicy(**arguments)
-
-
-@pytest.mark.parametrize("kind", [TransferConfig, RetryPolicy])
-def test_settings_are_frozen_and_keyword_only(kind):
-    """Settings cannot be changed, nor made by position."""
-    made = kind()
-    for name in (*made._fields, "other"):
-        with pytest.raises(AttributeError):
-            setattr(made, name, 7)
-    with pytest.raises(TypeError):
-        kind(7)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +91,207 @@ def test_no_accepted_setting_makes_a_pause_longer_than_the_cap(
     assert 0 <= pause <= 20
 
 
-@pytest.mark.parametrize("made", [TransferConfig(max_concurrency=3), RetryPolicy(max_attempts=2)])
-def test_settings_travel(made):
-    """Settings can be pickled and copied."""
-    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == made  # noqa: S301
+@pytest.mark.parametrize("value", [RetryPolicy(), settings().transfer])
+def test_settings_are_frozen_and_have_names(value):
+    """A setting is given by its name, cannot be changed, and a misspelt one is an error."""
+    with pytest.raises(TypeError):
+        type(value)(max_attempt=7)
+    with pytest.raises(AttributeError):
+        value.max_attempt = 7
+    with pytest.raises(AttributeError):
+        setattr(value, value._fields[0], 7)
+
+
+# The driver's arguments
+
+
+def test_the_defaults_are_the_documented_ones():
+    """Without arguments: parts of 5 MiB, 16 or ten at once, verified; five attempts."""
+    made = settings()
+    assert (made.transfer.part_size, made.transfer.verify) == (5_242_880, True)
+    assert (made.transfer.file_concurrency, made.transfer.stream_concurrency) == (16, 10)
+    assert (made.retry.max_attempts, made.retry.delay_seconds, made.retry.backoff) == (5, 0.5, 2.0)
+    assert made.verify_ssl is True
+
+
+def test_these_are_the_constructors_arguments():
+    """Every argument of the constructor is checked here, by its own name and default."""
+    parameters = dict(inspect.signature(AuroraObjectsStorageDriver).parameters)
+    parameters.pop("unknown")
+    assert list(parameters) == list(DEFAULTS)
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    filled_in = {"key": inspect.Parameter.empty, "secret": None, "host": None}
+    assert defaults == {**DEFAULTS, **filled_in}
+
+
+def test_a_given_concurrency_is_for_files_and_streams():
+    """Who asks for a number of requests gets it everywhere."""
+    transfer = settings(ex_max_concurrency=3).transfer
+    assert (transfer.file_concurrency, transfer.stream_concurrency) == (3, 3)
+
+
+def test_given_numbers_reach_the_policies():
+    """Delay, back-off and attempts, parts and concurrency are those given."""
+    made = settings(
+        retry_delay=0,
+        backoff=3,
+        ex_max_attempts=2,
+        ex_part_size=8_388_608,
+        ex_max_concurrency=1,
+        ex_verify=False,
+    )
+    assert (made.retry.max_attempts, made.retry.delay_seconds, made.retry.backoff) == (2, 0, 3)
+    assert (made.transfer.part_size, made.transfer.verify) == (8_388_608, False)
+    assert (made.transfer.file_concurrency, made.transfer.stream_concurrency) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["key", "secret", "token"])
+@pytest.mark.parametrize("value", ["hidden\n", " hidden", "hid\tden", "hidden\r\n", "hidden\x7f"])
+def test_a_line_end_in_a_credential_is_found_at_once(name, value):
+    """A key read with its line end is refused where it is given, and is not shown."""
+    with pytest.raises(ValueError, match=f"{name} holds what cannot be sent") as caught:
+        settings(**{name: value})
+    assert "hid" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["key", "token"])
+def test_what_is_sent_is_ascii(name):
+    """What goes into a header is ASCII; a secret, which is only signed with, may be any text."""
+    with pytest.raises(ValueError, match=name):
+        settings(**{name: "żółw"})
+    assert settings(secret="żółw and more").arguments["secret"] == "żółw and more"
+    assert settings(key="api key").arguments["key"] == "api key"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("key", ""),
+        ("key", None),
+        ("key", 7),
+        ("secret", ""),
+        ("secret", None),
+        ("secret", b"bytes"),
+        ("host", ""),
+        ("host", None),
+        ("host", "https://o.auroraobjects.eu"),
+        ("host", "o.auroraobjects.eu/path"),
+        ("host", "user@o.auroraobjects.eu"),
+        ("host", "o.auroraobjects.eu?x"),
+        ("host", "o auroraobjects"),
+        ("host", "localhost:8080"),
+        ("port", 0),
+        ("port", 65_536),
+        ("port", -1),
+        ("port", "http"),
+        ("port", [80]),
+        ("timeout", 0),
+        ("timeout", -1),
+        ("timeout", "60"),
+        ("timeout", float("nan")),
+        ("timeout", float("inf")),
+        ("retry_delay", -0.1),
+        ("retry_delay", float("nan")),
+        ("backoff", 0.9),
+        ("backoff", 1e200),
+        ("backoff", "2"),
+        ("ex_part_size", None),
+        ("ex_part_size", 5_242_879),
+        ("ex_part_size", 5_368_709_121),
+        ("ex_part_size", 6e6),
+        ("ex_part_size", "5"),
+        ("ex_max_concurrency", 0),
+        ("ex_max_concurrency", 257),
+        ("ex_max_concurrency", 1.5),
+        ("ex_max_attempts", None),
+        ("ex_max_attempts", 0),
+        ("ex_max_attempts", 101),
+        ("ex_max_attempts", 2.0),
+        ("ex_verify", 1),
+        ("ex_verify", "yes"),
+        ("ex_allow_plain_keys", None),
+        ("ex_allow_plain_keys", 1),
+        ("ex_verify_ssl", None),
+        ("ex_verify_ssl", 1),
+        ("ex_verify_ssl", "/no/such/ca.pem"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(name, value):
+    """Every wrong argument is a ValueError that names it."""
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", 8080),
+        ("port", "8080"),
+        ("port", 65_535),
+        ("host", "localhost"),
+        ("host", "::1"),
+        ("host", "127.0.0.1"),
+        ("timeout", 0.5),
+        ("timeout", 3600),
+        ("ex_verify_ssl", False),
+        ("ex_verify_ssl", __file__),
+        ("ex_allow_plain_keys", True),
+    ],
+)
+def test_right_values_are_accepted(name, value):
+    """Arguments in range are kept as they are."""
+    assert settings(**{name: value}).arguments == {**DEFAULTS, name: value}
+
+
+def test_the_secret_is_in_no_repr_nor_in_an_error():
+    """No repr shows a secret, token or proxy password, and errors do not quote a wrong secret."""
+    given = {"token": "the-token", "proxy_url": "http://user:password@proxy:8080"}
+    shown = repr(settings(**given)) + repr(AuroraObjectsStorageDriver("key", "top-secret", **given))
+    assert "top-secret" not in shown
+    assert "the-token" not in shown
+    assert "password" not in shown
+    with pytest.raises(ValueError, match="secret") as caught:
+        settings(secret=b"top-secret")
+    assert "top-secret" not in str(caught.value)
+
+
+def test_settings_keep_their_own_arguments():
+    """What the caller does to the arguments afterwards changes no setting."""
+    arguments = dict(DEFAULTS)
+    made = Settings(arguments)
+    arguments["region"] = "eu"
+    assert made.arguments == DEFAULTS
+
+
+def pickled(thing):
+    return pickle.loads(pickle.dumps(thing))  # noqa: S301
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_settings_travel(copied):
+    """A copy of settings, pickled or not, holds the same."""
+    twin = copied(settings(port=8080, ex_max_concurrency=3, ex_max_attempts=2, retry_delay=0))
+    assert twin.arguments["port"] == 8080
+    assert (twin.transfer.file_concurrency, twin.transfer.stream_concurrency) == (3, 3)
+    assert (twin.retry.max_attempts, twin.retry.delay_seconds) == (2, 0)
+    assert Settings(twin.arguments).arguments == twin.arguments
+
+
+def test_only_libclouds_arguments_go_to_libcloud():
+    """libcloud's driver is made with every argument it knows, and no other."""
+    own = {"token", *(name for name in DEFAULTS if name.startswith("ex_"))}
+    passed = settings(port=8080).libcloud_arguments()
+    assert passed == {
+        name: value for name, value in {**DEFAULTS, "port": 8080}.items() if name not in own
+    }
+
+
+def test_unknown_arguments_warn():
+    """Each unknown argument is a warning that names it, and points at the caller."""
+    with pytest.warns(UserWarning, match="does not know") as caught:
+        AuroraObjectsStorageDriver("key", "secret", project="x", profile="y")
+    assert [str(warning.message) for warning in caught] == [
+        "AuroraObjects does not know the argument 'project'",
+        "AuroraObjects does not know the argument 'profile'",
+    ]
+    assert {warning.filename for warning in caught} == {__file__}

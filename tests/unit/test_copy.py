@@ -1,6 +1,4 @@
-"""_copy: copies that the server makes."""
-
-from functools import partial
+"""Copies that the server makes."""
 
 import pytest
 import requests
@@ -8,9 +6,9 @@ from libcloud.storage.base import Container, Object
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import errors
-from libcloud_aurora._copy import Source, copy_by_parts
 
 MIB = 1_048_576
+GIB = 1024 * MIB
 
 
 @pytest.fixture
@@ -131,7 +129,7 @@ def test_a_server_may_give_the_copy_another_etag(s3, driver, container, source, 
 def test_a_missing_source_is_an_error(s3, driver, container, source):
     """Copying what is not there says so."""
     s3.buckets["photos"].clear()
-    with pytest.raises(errors.KeyNotFoundError):
+    with pytest.raises(errors.ObjectNotFoundError):
         driver.ex_copy_object(source, container, "new")
 
 
@@ -152,41 +150,60 @@ def test_only_an_etag_is_a_success(s3, driver, container, source, answer):
     assert len(s3.sent("PUT")) == 2
 
 
-@pytest.fixture
-def large(s3, driver):
-    data = bytes(12 * MIB)
-    s3.put("large", data)
-    return Source.look(driver._request, "/photos/large")
+class Large:
+    """The bytes of an object that would not fit in memory: a span of them says where it was."""
+
+    def __init__(self, size, name=""):
+        self.size = size
+        self.name = name
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, span):
+        return f"{self.name}{span.start}-{span.stop};".encode()
+
+
+SIZE = 5 * GIB + 1
+SPANS = [(at, min(at + 512 * MIB, SIZE)) for at in range(0, SIZE, 512 * MIB)]
+COPIED = [f"{start}-{stop};".encode() for start, stop in SPANS]
 
 
 @pytest.fixture(params=[1, 10], ids=["sequential", "parallel"])
-def copy(request, new_driver, container, large):
+def copy(request, new_driver, s3, container):
+    """Copy an object that is too large for one request."""
     driver = new_driver(ex_max_concurrency=request.param)
-
-    def run():
-        window = driver._window(lambda count: None)
-        copy_by_parts(
-            driver._target(container, "new"),
-            large,
-            {"x-amz-acl": "private"},
-            partial(driver._begin, driver._target(container, "new")),
-            window,
-            driver._retrier.stopping_with(window.stop),
-            part_size=5 * MIB,
-        )
-
-    return run
+    kept = {"content-type": "text/x", "x-amz-meta-a": "1"}
+    s3.put("large", Large(SIZE), composite([b"large"]), **kept)
+    large = Object("large", SIZE, None, None, None, container, driver)
+    return lambda *arguments, **more: driver.ex_copy_object(
+        large, container, "new", *arguments, **more
+    )
 
 
 def test_a_large_copy_goes_by_parts(s3, copy):
-    """A large object is copied in parts, pinned to its ETag, that make the same bytes."""
-    copy()
+    """What one CopyObject cannot copy is copied by parts, each pinned to the original's ETag."""
+    obj = copy({"acl": "private"})
     stored = s3.buckets["photos"]["new"]
-    assert stored.data == bytes(12 * MIB)
-    assert stored.etag == composite([bytes(5 * MIB), bytes(5 * MIB), bytes(2 * MIB)])
-    spans = sorted(sent.headers["x-amz-copy-source-range"] for sent in s3.sent("PUT"))
-    assert spans == ["bytes=0-5242879", "bytes=10485760-12582911", "bytes=5242880-10485759"]
+    assert stored.data == b"".join(COPIED)
+    assert obj.hash == stored.etag == composite(COPIED)
+    assert len(SPANS) == 11
+    assert {sent.headers["x-amz-copy-source-if-match"] for sent in s3.sent("PUT")} == {
+        composite([b"large"])
+    }
+    (begun,) = (sent for sent in s3.sent("POST") if sent.query == "uploads=")
+    assert begun.headers["x-amz-acl"] == "private"
+    assert (obj.extra["content_type"], obj.meta_data) == ("text/x", {"a": "1"})
     assert s3.uploads == {}
+
+
+@pytest.mark.parametrize("size", [5 * GIB, 5 * GIB + 1])
+def test_five_gib_are_the_most_of_one_request(s3, driver, container, size):
+    """An object of exactly 5 GiB is copied with one request."""
+    s3.put("large", Large(size), composite([b"large"]))
+    large = Object("large", size, None, None, None, container, driver)
+    driver.ex_copy_object(large, container, "new")
+    assert len(s3.sent("PUT")) == (1 if size == 5 * GIB else 11)
 
 
 def test_parts_of_a_copy_that_fail_are_copied_again(s3, copy):
@@ -194,15 +211,16 @@ def test_parts_of_a_copy_that_fail_are_copied_again(s3, copy):
     s3.fail(1, error(503, "SlowDown"), method="PUT")
     s3.fail(1, Answer(200, b"<CopyPartResult>"), method="PUT")
     copy()
-    assert s3.buckets["photos"]["new"].data == bytes(12 * MIB)
+    assert s3.buckets["photos"]["new"].data == b"".join(COPIED)
+    assert len(s3.sent("PUT")) == 13
 
 
 def test_a_source_replaced_before_the_last_part_is_an_error(s3, copy):
     """A source replaced on a server that knows no condition is noticed before the copy appears."""
 
     def replace(request):
-        if request.method == "HEAD":
-            s3.put("large", b"x" * 12 * MIB)
+        if request.method == "HEAD" and len(s3.sent("PUT")):
+            s3.put("large", b"another")
 
     s3.faults.append(replace)
     with pytest.raises(errors.ObjectChangedError, match="was replaced while it was copied"):
@@ -211,45 +229,70 @@ def test_a_source_replaced_before_the_last_part_is_an_error(s3, copy):
     assert s3.uploads == {}
 
 
-@pytest.mark.parametrize("failure", [error(403, "QuotaExceeded"), KeyboardInterrupt()])
-def test_a_large_copy_that_fails_leaves_nothing(s3, copy, failure):
-    """A failure, or Ctrl-C, removes the parts."""
-    s3.fail(9, failure, method="PUT")
-    with pytest.raises((errors.AuroraObjectsError, KeyboardInterrupt)):
+@pytest.mark.parametrize(
+    "failure",
+    [error(403, "QuotaExceeded"), KeyboardInterrupt(), SystemExit()],
+    ids=["refused", "Ctrl-C", "exit"],
+)
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_large_copy_that_fails_leaves_nothing(s3, copy, failure, method):
+    """A failure, or Ctrl-C, removes the parts; also when it comes while they are completed."""
+    s3.faults.append(
+        lambda request: (
+            failure if request.method == method and "uploadId" in request.params else None
+        )
+    )
+    with pytest.raises((errors.AuroraObjectsError, KeyboardInterrupt, SystemExit)):
         copy()
+    assert s3.sent("DELETE")
     assert s3.uploads == {}
+    assert "new" not in s3.buckets["photos"]
+
+
+def test_a_copy_that_cannot_begin_aborts_nothing(s3, copy):
+    """When Initiate is refused, uploads of the same name that others have begun stay."""
+    theirs = s3.begin("new", {1: b"x"})
+    s3.fail(1, error(403, "AccessDenied"), method="POST")
+    with pytest.raises(errors.AccessDeniedError):
+        copy()
+    assert list(s3.uploads) == [theirs]
+    assert s3.sent("DELETE") == []
 
 
 def test_a_source_replaced_meanwhile_is_an_error(s3, copy):
     """A source that becomes another object is never mixed into the copy."""
-    s3.put("large", b"x" * 12 * MIB)
+
+    def replace(request):
+        if request.params.get("partNumber") == "3":
+            s3.put("large", Large(SIZE, "another"), composite([b"another"]))
+
+    s3.faults.append(replace)
     with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
         copy()
     assert s3.uploads == {}
+    assert "new" not in s3.buckets["photos"]
 
 
-def test_objects_over_5_gib_are_copied_by_parts(s3, driver, container, source):
-    """What one CopyObject cannot copy is copied by parts."""
-    size = 5 * 1024**3 + 1
-    head = Answer(200, b"", {"content-length": str(size), "etag": '"x"'})
-    s3.fail(2, head, method="HEAD")
-    spans = []
+@pytest.mark.parametrize("name", ["If-Match", "if-none-match"])
+def test_a_large_copy_takes_no_condition(s3, copy, name):
+    """radosgw ignores conditions where an object is made of parts: they are refused."""
+    with pytest.raises(ValueError, match=f"headers: .*{name}"):
+        copy(headers={name: "*"})
+    assert {sent.method for sent in s3.sent()} == {"HEAD"}
 
-    def part(request):
-        if "partNumber" in request.params:
-            spans.append(request.headers["x-amz-copy-source-range"])
-            return Answer(200, b"<CopyPartResult><ETag>" + b"0" * 32 + b"</ETag></CopyPartResult>")
-        if request.method == "POST" and "uploadId" in request.params:
-            etag = "17a4a7f9dbdd1e1f3ee3e2d3d3a7b9f1-11"
-            s3.put("new", b"x", etag)
-            return Answer(200, f"<R><ETag>{etag}</ETag></R>".encode())
-        return None
 
-    s3.faults.append(part)
+def test_a_large_copy_of_other_parts_is_an_error(s3, copy):
+    """A copy that is not made of the parts that were copied is an error."""
+    other = f"<R><ETag>{composite([b'other'])}</ETag></R>".encode()
+    s3.faults.append(
+        lambda request: (
+            Answer(200, other)
+            if request.method == "POST" and "uploadId" in request.params
+            else None
+        )
+    )
     with pytest.raises(errors.HashMismatchError):
-        driver.ex_copy_object(source, container, "new")
-    assert len(spans) == 11
-    assert f"bytes={10 * 512 * MIB}-{size - 1}" in spans
+        copy()
 
 
 def test_other_headers_keep_the_type(s3, driver, container, source):

@@ -1,4 +1,4 @@
-"""_delete: many objects deleted with few requests."""
+"""Many objects deleted with few requests."""
 
 import pickle
 
@@ -63,7 +63,7 @@ def test_objects_and_names_are_taken(s3, driver, container):
 def test_an_impossible_name_deletes_nothing_of_its_batch(s3, driver, container, keys):
     """An impossible name is an error before anything of its batch is deleted."""
     s3.put("a", b"")
-    with pytest.raises(errors.InvalidKeyError):
+    with pytest.raises(errors.InvalidObjectNameError):
         driver.ex_delete_objects(container, keys)
     assert list(s3.buckets["photos"]) == ["a"]
 
@@ -71,7 +71,7 @@ def test_an_impossible_name_deletes_nothing_of_its_batch(s3, driver, container, 
 def test_a_missing_container_is_an_error(s3, driver, container):
     """Deleting from a container that is gone says so."""
     del s3.buckets["photos"]
-    with pytest.raises(errors.BucketNotFoundError):
+    with pytest.raises(errors.ContainerNotFoundError):
         driver.ex_delete_objects(container, ["a"])
 
 
@@ -91,6 +91,24 @@ def test_what_is_left_is_listed(s3, driver, container):
     assert len(failures) == 13
     assert str(caught.value).endswith("; and 3 more")
     assert pickle.loads(pickle.dumps(caught.value)).failures == failures  # noqa: S301
+
+
+def test_access_denied_to_a_whole_request_is_said_of_its_objects(s3, driver, container):
+    """Where the server refuses the request, its objects are what is left."""
+    s3.fail(1, error(403, "AccessDenied"), method="POST")
+    with pytest.raises(errors.DeleteFailedError, match="2 objects") as caught:
+        driver.ex_delete_objects(container, ["a", "b"])
+    assert list(caught.value.failures) == ["a", "b"]
+    assert isinstance(caught.value.__cause__, errors.AccessDeniedError)
+
+
+def test_access_denied_to_each_object_is_the_cause(s3, driver, container):
+    """Where the server refuses each object, access is the cause, and is named once."""
+    rows = "<Error><Key>k</Key><Code>AccessDenied</Code><Message>AccessDenied</Message></Error>"
+    s3.fail(1, Answer(200, f"<DeleteResult>{rows}</DeleteResult>".encode()), method="POST")
+    with pytest.raises(errors.DeleteFailedError, match=r"'k': AccessDenied$") as caught:
+        driver.ex_delete_objects(container, ["k"])
+    assert isinstance(caught.value.__cause__, errors.AccessDeniedError)
 
 
 def test_a_few_failures_are_all_named(s3, driver, container):

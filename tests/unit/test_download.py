@@ -1,4 +1,4 @@
-"""_download: objects coming down to a file, verified."""
+"""Objects coming down to a file, verified."""
 
 import os
 import threading
@@ -248,7 +248,7 @@ def test_an_object_replaced_meanwhile_is_an_error(s3, container, driver, tmp_pat
 def test_a_missing_object_is_an_error(s3, container, driver, tmp_path):
     """A download of nothing leaves nothing."""
     for call in (driver.download_object, lambda *a: driver.download_object_range(*a, 1, 5)):
-        with pytest.raises(errors.KeyNotFoundError):
+        with pytest.raises(errors.ObjectNotFoundError):
             call(handle(container, driver), str(tmp_path / "f"))
     assert leftovers(tmp_path) == []
 

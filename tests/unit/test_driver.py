@@ -202,6 +202,16 @@ def test_a_container_whose_answer_was_lost_is_ours(s3, driver):
     assert driver.create_container("photos").name == "photos"
 
 
+def test_a_container_whose_answer_was_lost_may_be_somebody_elses(s3, driver):
+    """A container of another account is not taken for the one that the first attempt has made."""
+    s3.fail(1, error(503, "SlowDown"), method="PUT")
+    s3.fail(1, error(409, "BucketAlreadyExists"), method="PUT")
+    denied = {"HEAD": Answer(403), "GET": error(403, "AccessDenied")}
+    s3.faults.append(lambda seen: denied.get(seen.method) if s3.sent("PUT") else None)
+    with pytest.raises(ContainerAlreadyExistsError):
+        driver.create_container("theirs")
+
+
 def test_wrong_keys_are_told_by_get_container(s3, driver):
     """get_container finds out wrong credentials."""
     s3.faults.append(
@@ -245,7 +255,7 @@ def test_impossible_containers_send_nothing(s3, driver, name):
         lambda: driver.upload_object_via_stream(b"x", container, "k"),
         lambda: list(driver.download_object_as_stream(obj)),
     ):
-        with pytest.raises(errors.InvalidBucketNameError):
+        with pytest.raises(errors.InvalidContainerNameError):
             call()
     assert s3.requests == []
 
@@ -330,6 +340,9 @@ def test_objects_others_have_built_are_taken(s3, driver):
 
 def test_the_seams_of_libclouds_tests_are_there(driver):
     """Names that libcloud's own tests and programs reach into exist."""
+    container = Container("photos", {}, driver)
+    assert driver._get_container_path(container) == "/photos"
+    assert driver._get_object_path(container, "a b/c") == "/photos/a%20b/c"
     assert driver.supports_s3_multipart_upload
     assert driver._clean_object_name("a b") == "a%20b"
     assert driver._to_storage_class_headers("cold") == {"x-amz-storage-class": "cold"}

@@ -2,10 +2,11 @@
 
 import copy
 import pickle
+from urllib.parse import quote
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libcloud.common.types import InvalidCredsError, LibcloudError
 from libcloud.storage.types import (
@@ -16,20 +17,21 @@ from libcloud.storage.types import (
     ObjectDoesNotExistError,
     ObjectHashMismatchError,
 )
+from unit.memory_s3 import Answer, error
 
 import libcloud_aurora
-from libcloud_aurora import _failures, _secrets, errors
+from libcloud_aurora import errors
 
 TABLE = {
-    "NoSuchBucket": (404, "BucketNotFoundError", ContainerDoesNotExistError),
-    "NoSuchKey": (404, "KeyNotFoundError", ObjectDoesNotExistError),
+    "NoSuchBucket": (404, "ContainerNotFoundError", ContainerDoesNotExistError),
+    "NoSuchKey": (404, "ObjectNotFoundError", ObjectDoesNotExistError),
     "NoSuchUpload": (404, "UploadNotFoundError", LibcloudError),
-    "BucketAlreadyExists": (409, "BucketExistsError", ContainerAlreadyExistsError),
-    "BucketAlreadyOwnedByYou": (409, "BucketExistsError", ContainerAlreadyExistsError),
-    "BucketNotEmpty": (409, "BucketNotEmptyError", ContainerIsNotEmptyError),
-    "InvalidBucketName": (400, "InvalidBucketNameError", InvalidContainerNameError),
-    "InvalidObjectName": (400, "InvalidKeyError", ObjectDoesNotExistError),
-    "KeyTooLongError": (400, "InvalidKeyError", ValueError),
+    "BucketAlreadyExists": (409, "ContainerExistsError", ContainerAlreadyExistsError),
+    "BucketAlreadyOwnedByYou": (409, "ContainerExistsError", ContainerAlreadyExistsError),
+    "BucketNotEmpty": (409, "ContainerNotEmptyError", ContainerIsNotEmptyError),
+    "InvalidBucketName": (400, "InvalidContainerNameError", InvalidContainerNameError),
+    "InvalidObjectName": (400, "InvalidObjectNameError", ObjectDoesNotExistError),
+    "KeyTooLongError": (400, "InvalidObjectNameError", ValueError),
     "InvalidAccessKeyId": (403, "InvalidCredentialsError", InvalidCredsError),
     "SignatureDoesNotMatch": (403, "InvalidCredentialsError", InvalidCredsError),
     "InvalidToken": (400, "InvalidCredentialsError", InvalidCredsError),
@@ -50,119 +52,125 @@ KINDS = [
 ]
 
 
-def answer(status=400, *, fields=None, headers=None, body=b"", bucket="b", key="k", method="GET"):
-    return _failures.answer_error(
-        method=method,
-        bucket=bucket,
-        key=key,
-        status=status,
-        headers=headers or {},
-        fields=fields or {},
-        body=body,
-        driver="driver",
-    )
+@pytest.fixture
+def meet(s3, driver):
+    """Return the error of a request that meets an answer, or a failure of the network, once."""
+
+    def meet(answer, path="/photos/k", method="GET"):
+        s3.fail(1, answer)
+        with pytest.raises(errors.AuroraObjectsError) as caught:
+            driver.connection.request(path, method=method, retry_failed=False)
+        return caught.value
+
+    return meet
 
 
 @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidArgument"])
-def test_a_chunk_that_is_refused_was_damaged(code):
+def test_a_chunk_that_is_refused_was_damaged(s3, driver, container, code):
     """Of a body signed in chunks, radosgw says the same of a wrong key and of a damaged chunk."""
-    error = _failures.answer_error(
-        method="PUT",
-        bucket="b",
-        key="k",
-        status=403,
-        headers={},
-        fields={"Code": code},
-        body=b"",
-        driver=None,
-        chunked=True,
-    )
-    assert type(error) is errors.HashMismatchError
-    assert (error.code, error.is_final) == (code, False)
-    assert "damaged on its way: its SHA-256" in str(error)
-    assert "Check the secret key" not in str(error)
+    s3.fail(10, error(403, code), method="PUT")
+    with pytest.raises(errors.HashMismatchError, match="its SHA-256 is not the one") as caught:
+        driver.upload_object_via_stream([b"x" * 6_000_000], container, "k")
+    assert type(caught.value) is errors.HashMismatchError
+    assert caught.value.code == code
+    assert len(caught.value.history) == 5
+    assert "Check the secret key" not in str(caught.value)
+    assert s3.uploads == {}
+
+
+def test_a_whole_body_that_is_refused_was_signed_with_a_wrong_key(s3, driver, container):
+    """A body under one signature says by another code that it was damaged, so this one is final."""
+    s3.fail(5, error(403, "SignatureDoesNotMatch"), method="PUT")
+    with pytest.raises(errors.InvalidCredentialsError, match="Check the secret key"):
+        driver.upload_object_via_stream([b"x"], container, "k")
+    assert len(s3.sent("PUT")) == 1
 
 
 def test_the_table_is_complete():
-    """Every code of the package's table is tested here."""
-    assert set(errors.ERROR_CLASSES) <= set(TABLE)
+    """Every code that has an exception of its own is tested here."""
+    named = {
+        code
+        for code, meaning in errors.MEANINGS.items()
+        if meaning.error is not errors.AuroraObjectsError
+    }
+    assert named <= set(TABLE)
 
 
 @pytest.mark.parametrize("code", TABLE)
-def test_every_code_has_its_exception(code):
+def test_every_code_has_its_exception(meet, driver, code):
     """A code becomes the exception of the table, which is libcloud's too, with all fields."""
     status, name, base = TABLE[code]
-    error = answer(
-        status,
-        fields={"Code": code, "Message": "said so"},
-        headers={"x-amz-request-id": "tx7"},
-    )
-    assert type(error).__name__ == name
-    assert isinstance(error, (base, LibcloudError))
-    assert isinstance(error, base)
-    assert isinstance(error, errors.AuroraObjectsError)
-    assert (error.code, error.http_status, error.http_code) == (code, status, status)
-    assert (error.bucket, error.key, error.request_id) == ("b", "k", "tx7")
-    assert (error.container_name, error.object_name, error.driver) == ("b", "k", "driver")
-    assert error.history == ()
-    start = f"GET of object 'k' in container 'b' failed: {code} (HTTP {status}). said so"
-    assert str(error).startswith(start)
+    failed = meet(error(status, code, "said so"))
+    assert type(failed).__name__ == name
+    assert isinstance(failed, base)
+    assert isinstance(failed, LibcloudError)
+    assert (failed.code, failed.http_status, failed.http_code) == (code, status, status)
+    assert (failed.bucket, failed.key, failed.request_id) == ("photos", "k", "tx1")
+    assert (failed.container_name, failed.object_name) == ("photos", "k")
+    assert failed.driver is driver
+    start = f"GET of object 'k' in container 'photos' failed: {code} (HTTP {status}). said so"
+    assert str(failed).startswith(start)
+    assert failed.history == (failed.value,)
 
 
-def test_access_denied_is_no_wrong_credential():
+def test_access_denied_is_no_wrong_credential(meet):
     """Access denied is not reported as wrong credentials."""
-    assert not isinstance(answer(403, fields={"Code": "AccessDenied"}), InvalidCredsError)
+    assert not isinstance(meet(error(403, "AccessDenied")), InvalidCredsError)
 
 
 @pytest.mark.parametrize(
-    ("status", "key", "code", "name"),
+    ("status", "path", "code", "name"),
     [
-        (400, "k", "BadRequest", "AuroraObjectsError"),
-        (403, "k", "AccessDenied", "AccessDeniedError"),
-        (404, "k", "NoSuchKey", "KeyNotFoundError"),
-        (404, None, "NoSuchBucket", "BucketNotFoundError"),
-        (405, "k", "MethodNotAllowed", "AuroraObjectsError"),
-        (409, None, "Conflict", "AuroraObjectsError"),
-        (411, "k", "MissingContentLength", "AuroraObjectsError"),
-        (412, "k", "PreconditionFailed", "AuroraObjectsError"),
-        (416, "k", "InvalidRange", "AuroraObjectsError"),
-        (418, "k", "HTTP418", "AuroraObjectsError"),
-        (423, "k", "Locked", "AuroraObjectsError"),
-        (429, "k", "TooManyRequests", "AuroraObjectsError"),
-        (500, "k", "InternalError", "AuroraObjectsError"),
-        (501, "k", "NotImplemented", "AuroraObjectsError"),
-        (502, "k", "BadGateway", "AuroraObjectsError"),
-        (503, "k", "ServiceUnavailable", "AuroraObjectsError"),
-        (504, "k", "GatewayTimeout", "AuroraObjectsError"),
+        (400, "/b/k", "BadRequest", "AuroraObjectsError"),
+        (403, "/b/k", "AccessDenied", "AccessDeniedError"),
+        (404, "/b/k", "NoSuchKey", "ObjectNotFoundError"),
+        (404, "/b", "NoSuchBucket", "ContainerNotFoundError"),
+        (405, "/b/k", "MethodNotAllowed", "AuroraObjectsError"),
+        (409, "/b", "Conflict", "AuroraObjectsError"),
+        (411, "/b/k", "MissingContentLength", "AuroraObjectsError"),
+        (412, "/b/k", "PreconditionFailed", "AuroraObjectsError"),
+        (416, "/b/k", "InvalidRange", "AuroraObjectsError"),
+        (418, "/b/k", "HTTP418", "AuroraObjectsError"),
+        (423, "/b/k", "Locked", "AuroraObjectsError"),
+        (429, "/b/k", "TooManyRequests", "AuroraObjectsError"),
+        (500, "/b/k", "InternalError", "AuroraObjectsError"),
+        (501, "/b/k", "NotImplemented", "AuroraObjectsError"),
+        (502, "/b/k", "BadGateway", "AuroraObjectsError"),
+        (503, "/b/k", "ServiceUnavailable", "AuroraObjectsError"),
+        (504, "/b/k", "GatewayTimeout", "AuroraObjectsError"),
     ],
 )
-def test_answers_without_a_body_are_told_by_status(status, key, code, name):
+def test_answers_without_a_body_are_told_by_status(meet, status, path, code, name):
     """Where the server sends no code, the status gives it."""
-    error = answer(status, key=key)
-    assert (error.code, type(error).__name__) == (code, name)
+    failed = meet(Answer(status), path)
+    assert (failed.code, type(failed).__name__) == (code, name)
 
 
 @pytest.mark.parametrize(
-    ("bucket", "key", "subject"),
+    ("path", "subject"),
     [
-        ("b", "k", "object 'k' in container 'b'"),
-        ("b", None, "container 'b'"),
-        (None, None, "the list of containers"),
+        ("/b/k", "object 'k' in container 'b'"),
+        ("/b/a%20b/c%C5%BC", "object 'a b/cż' in container 'b'"),
+        ("/b", "container 'b'"),
+        ("/", "the list of containers"),
     ],
 )
-def test_errors_name_what_they_are_about(bucket, key, subject):
+def test_errors_name_what_they_are_about(meet, path, subject):
     """The text begins with the method and the object, container or list it was about."""
-    error = answer(500, bucket=bucket, key=key, method="PUT")
-    assert str(error) == f"PUT of {subject} failed: InternalError (HTTP 500)."
+    failed = meet(Answer(500), path, "PUT")
+    assert str(failed) == f"PUT of {subject} failed: InternalError (HTTP 500)."
 
 
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
+        ("NoSuchBucket", "make it with create_container()"),
+        ("InvalidBucketName", "3 to 63 lower case letters"),
         ("InvalidAccessKeyId", "Check the access key"),
         ("SignatureDoesNotMatch", "Check the secret key"),
         ("AccessDenied", "may belong to another account"),
         ("RequestTimeTooSkewed", "Set this machine's clock."),
+        ("InvalidArgument", "Check the values given"),
         ("InvalidRange", "starts at or after the end"),
         ("BucketNotEmpty", "Delete its objects first."),
         ("QuotaExceeded", "more space"),
@@ -170,48 +178,41 @@ def test_errors_name_what_they_are_about(bucket, key, subject):
         ("EntityTooLarge", "5 GiB at most."),
     ],
 )
-def test_errors_say_what_can_be_done(code, advice):
+def test_errors_say_what_can_be_done(meet, code, advice):
     """Errors the reader can do something about say what."""
-    assert advice in str(answer(400, fields={"Code": code}))
+    assert advice in str(meet(error(400, code)))
 
 
-def test_a_proxys_page_is_quoted():
+def test_all_advice_is_tested(meet):
+    """Whatever the table advises ends the text of the error, once."""
+    for code, meaning in errors.MEANINGS.items():
+        text = str(meet(error(400, code, "said so.")))
+        assert text.endswith(f"said so. {meaning.advice}".rstrip(" "))
+
+
+def test_a_proxys_page_is_quoted(meet):
     """A body that is not S3 is quoted, on one line and bounded, with its content type."""
     page = b"<html>\n<h1>502 Bad\x00 Gateway</h1>" + b"x" * 5000
-    error = answer(502, body=page, headers={"content-type": "text/html"})
-    assert "the body is not S3 but text/html: '<html> <h1>502 Bad Gateway</h1>xxx" in str(error)
-    assert len(str(error)) < 300
-    assert "no content type" in str(answer(502, body=page))
+    failed = meet(Answer(502, page, {"content-type": "text/html"}))
+    assert "the body is not S3 but text/html: '<html> <h1>502 Bad Gateway</h1>xxx" in str(failed)
+    assert len(str(failed)) < 300
+    assert "no content type" in str(meet(Answer(502, page)))
 
 
-def test_redirects_name_their_target_without_its_query():
+def test_redirects_name_their_target_without_its_query(meet):
     """A redirect is an error that says where it led, but no query that may be signed."""
-    error = answer(307, headers={"location": "https://elsewhere/b/k?X-Amz-Signature=abc"})
-    assert "this one leads to https://elsewhere/b/k." in str(error)
-    assert "abc" not in str(error)
-    assert "leads to nowhere" in str(answer(301))
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("3", 3.0), ("0", 0.0), ("", 0.0), ("-1", 0.0), ("soon", 0.0), ("²", 0.0), ("1.5", 0.0)],
-)
-def test_retry_after_is_read_in_seconds(header, seconds):
-    """Retry-After counts when it is a number of seconds."""
-    assert answer(503, headers={"retry-after": header}).retry_after == seconds
-
-
-def test_the_servers_date_is_kept():
-    """The error keeps the Date header, which corrects a wrong clock."""
-    assert answer(403, headers={"date": "now"}).server_date == "now"
-    assert answer(403).server_date is None
+    location = {"location": "https://elsewhere/b/k?X-Amz-Signature=abc"}
+    failed = meet(Answer(307, b"", location))
+    assert "this one leads to https://elsewhere/b/k." in str(failed)
+    assert "abc" not in str(failed)
+    assert "leads to nowhere" in str(meet(Answer(301)))
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "Signature=SECRET",
-        "X-Amz-Signature=SECRET&x=1",
+        "X-Amz-Signature=SECRET&amp;x=1",
         "x-amz-security-token: SECRET",
         '"X-Amz-Security-Token": "SECRET"',
         "X-Amz-Credential=SECRET",
@@ -219,62 +220,121 @@ def test_the_servers_date_is_kept():
         "authorization: SECRET",
         "Authorization: AWS4-HMAC-SHA256 Credential=SECRET/x, SignedHeaders=a;b, Signature=SECRET",
         "Signature = SECRET",
+        "x-amz-server-side-encryption-customer-key: SECRET",
+        "x-amz-server-side-encryption-customer-key-MD5: SECRET",
     ],
 )
-def test_signatures_and_tokens_are_left_out(text):
+def test_signatures_and_tokens_are_left_out(meet, text):
     """No text of a server that repeats a signature, credential or token gets through."""
-    assert "SECRET" not in _secrets.redact(f"before {text} after")
+    for answer in (
+        error(400, "InvalidRequest", f"before {text} after"),
+        error(400, f"before {text}"),
+        Answer(400, f"before {text} after".encode()),
+        OSError(f"before {text} after"),
+    ):
+        failed = meet(answer)
+        assert "before" in str(failed)
+        assert "SECRET" not in f"{failed!s}{failed!r}{failed.code}{failed.history}"
+
+
+TOKEN = "t0ken+that/nobody=may.see"
+SECRET_KEY = "s3cret/that+nobody=may.see"
+FORMS = [
+    form
+    for secret in (TOKEN, SECRET_KEY)
+    for form in (secret, quote(secret), quote(secret, safe=""))
+]
 
 
 @pytest.mark.parametrize(
-    ("text", "limit", "expected"),
+    "answer",
     [
-        ("plain text", 300, "plain text"),
-        ("  two\nlines\t\x00end ", 300, "two lines end"),
-        ("x" * 400, 300, "x" * 300),
-        ("abc", 2, "ab"),
-        ("ż📷", 300, "ż📷"),
+        lambda said: error(400, "InvalidRequest", f"it was {said}, was it not?"),
+        lambda said: error(400, said),
+        lambda said: error(400, "Odd", **{"x-amz-request-id": said}),
+        lambda said: Answer(400, f"it was {said}".encode()),
+        lambda said: Answer(307, b"", {"location": f"https://elsewhere/{said}"}),
+        lambda said: error(200, "InternalError", f"it was {said}, was it not?"),
+        lambda said: error(200, said),
+        lambda said: Answer(200, f"<html>{said}</html>".encode()),
+        lambda said: Answer(200, f"{said} and so on".encode()),
+        lambda said: OSError(f"it was {said}, was it not?"),
     ],
 )
-def test_redacted_texts_are_one_bounded_line(text, limit, expected):
-    """A server's text becomes one line of bounded length."""
-    assert _secrets.redact(text, limit) == expected
+@pytest.mark.parametrize("form", FORMS)
+def test_what_was_sent_in_secret_is_left_out(s3, new_driver, answer, form):
+    """A token or secret that somebody repeats, with no name before it, is in no text."""
+    driver = new_driver(secret=SECRET_KEY, token=TOKEN, ex_max_attempts=1)
+    s3.fail(1, answer(form))
+    with pytest.raises(errors.AuroraObjectsError) as caught:
+        driver.list_containers()
+    failed = caught.value
+    shown = f"{failed!s}{failed!r}{failed.code}{failed.request_id}{failed.history}"
+    assert [secret for secret in FORMS if secret in shown] == []
 
 
-@given(st.text(), st.integers(1, 400))
-def test_any_text_can_be_redacted(text, limit):
-    """Any text becomes printable, on one line, and no longer than the limit."""
-    redacted = _secrets.redact(text, limit)
-    assert redacted.isprintable()
-    assert len(redacted) <= limit
+def test_what_deleting_says_holds_no_secret(s3, new_driver):
+    """What the server says of each object that it could not delete is shown without secrets."""
+    driver = new_driver(token=TOKEN)
+    row = f"<Error><Key>k</Key><Code>Odd</Code><Message>it was {TOKEN}, sorry</Message></Error>"
+    s3.fail(1, Answer(200, f"<DeleteResult>{row}</DeleteResult>".encode()), method="POST")
+    with pytest.raises(errors.DeleteFailedError) as caught:
+        driver.ex_delete_objects(driver.get_container("photos"), ["k"])
+    assert caught.value.failures == {"k": "Odd it was ..., sorry"}
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("plain text", "plain text."),
+        ("  two\nlines\tend ", "two lines end."),
+        ("x" * 400, "x" * 300 + "."),
+        ("ż📷", "ż📷."),
+        ("one.", "one."),
+    ],
+)
+def test_a_servers_text_is_one_bounded_line(meet, said, shown):
+    """What a server says becomes one line of bounded length, with one full stop."""
+    failed = meet(error(500, "InternalError", said))
+    assert str(failed).endswith(f"failed: InternalError (HTTP 500). {shown}")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text())
+def test_any_text_can_be_shown(meet, text):
+    """Whatever a broken connection says, the error is printable, on one line, and bounded."""
+    failed = meet(OSError(text))
+    assert str(failed).isprintable()
+    assert len(str(failed)) < 450
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_errors_pickle_with_all_they_know(kind):
     """Every error survives pickling and copying with its fields, but without the driver."""
-    error = kind(
+    failed = kind(
         "text", driver=object(), code="C", http_status=500, request_id="r", bucket="b", key="k"
     )
-    error.history = ("one", "two")
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301
+    failed.history = ("one", "two")
+    for twin in (pickle.loads(pickle.dumps(failed)), copy.copy(failed)):  # noqa: S301
         assert type(twin) is kind
         assert str(twin) == "text (after 2 attempts)"
-        assert {**vars(twin), "driver": None} == {**vars(error), "driver": None}
+        assert {**vars(twin), "driver": None} == {**vars(failed), "driver": None}
         assert twin.driver is None
 
 
 def test_the_cdns_error_pickles():
     """The error of the CDN calls survives pickling, and says what it said."""
-    error = errors.CDNNotSupportedError("no CDN", driver=None)
-    twin = pickle.loads(pickle.dumps(error))  # noqa: S301
+    failed = errors.CDNNotSupportedError("no CDN", driver=None)
+    twin = pickle.loads(pickle.dumps(failed))  # noqa: S301
     assert (type(twin), str(twin)) == (errors.CDNNotSupportedError, "no CDN")
-    assert isinstance(error, LibcloudError)
-    assert isinstance(error, NotImplementedError)
+    assert isinstance(failed, LibcloudError)
+    assert isinstance(failed, NotImplementedError)
 
 
 def test_a_repr_names_the_class_and_the_text():
     """The repr of an error is its class and its text."""
-    assert repr(errors.KeyNotFoundError("gone")) == "<KeyNotFoundError: gone>"
+    assert repr(errors.ObjectNotFoundError("gone")) == "<ObjectNotFoundError: gone>"
 
 
 @pytest.mark.parametrize(
@@ -283,9 +343,9 @@ def test_a_repr_names_the_class_and_the_text():
 )
 def test_the_number_of_attempts_is_in_the_text(history, text):
     """An error after several attempts says how many there were."""
-    error = errors.AuroraObjectsError("text")
-    error.history = history
-    assert str(error) == text
+    failed = errors.AuroraObjectsError("text")
+    failed.history = history
+    assert str(failed) == text
 
 
 @pytest.mark.parametrize(
@@ -299,23 +359,19 @@ def test_the_number_of_attempts_is_in_the_text(history, text):
         (ConnectionResetError(104, "reset"), "NetworkError", "the connection failed"),
     ],
 )
-def test_network_failures_are_libclouds_and_requests(cause, kind, said):
+def test_network_failures_are_libclouds_and_requests(meet, cause, kind, said):
     """A request without an answer is LibcloudError and requests.RequestException at once."""
-    error = _failures.network_error(cause, method="GET", bucket="b", key="k", driver=None)
-    assert type(error).__name__ == kind
-    assert isinstance(error, LibcloudError)
-    assert isinstance(error, requests.ConnectionError)
-    assert isinstance(error, requests.Timeout) == (kind == "NetworkTimeoutError")
-    assert str(error).startswith("GET of object 'k' in container 'b' failed: ")
-    assert said in str(error)
-    assert not error.is_final
-
-
-def test_network_failures_have_what_requests_promises():
-    """Who catches requests.RequestException may look at its request and response."""
-    error = _failures.network_error(OSError("x"), method="GET", bucket="b", key="k", driver=None)
-    assert error.response is None
-    assert error.request is None
+    failed = meet(cause)
+    assert type(failed).__name__ == kind
+    assert isinstance(failed, LibcloudError)
+    assert isinstance(failed, requests.ConnectionError)
+    assert isinstance(failed, requests.Timeout) == (kind == "NetworkTimeoutError")
+    assert str(failed).startswith("GET of object 'k' in container 'photos' failed: ")
+    assert said in str(failed)
+    assert failed.__cause__ is cause
+    # What requests promises to who catches its exceptions.
+    assert failed.response is None
+    assert failed.request is None
 
 
 @pytest.mark.parametrize(
@@ -323,14 +379,21 @@ def test_network_failures_have_what_requests_promises():
     [
         ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "ex_verify_ssl takes the path"),
         ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "use secure=False"),
+        ("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] alert", "another version of TLS"),
+        ("[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol", "another version of TLS"),
+        ("Could not find a suitable TLS CA certificate bundle", "Check ex_verify_ssl"),
+        ("[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate", "holds no certificates"),
+        ("Tunnel connection failed: 407 Proxy Authentication Required", "the proxy"),
+        ("Failed to parse: http://[", "Check the proxy's URL"),
     ],
 )
-def test_tls_that_cannot_work_is_final(text, advice):
-    """What does not verify, or is no TLS, will not be at the next attempt: the error says so."""
-    cause = requests.ConnectionError(text)
-    error = _failures.network_error(cause, method="GET", bucket="b", key=None, driver=None)
-    assert error.is_final
-    assert advice in str(error)
+def test_what_settings_must_change_is_final(s3, driver, text, advice):
+    """A wrong certificate, version or proxy is so at the next attempt, too: the error advises."""
+    s3.fail(5, requests.ConnectionError(text))
+    with pytest.raises(errors.NetworkError) as caught:
+        driver.connection.request("/photos")
+    assert len(s3.requests) == 1
+    assert advice in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -338,14 +401,15 @@ def test_tls_that_cannot_work_is_final(text, advice):
     [
         ("_Connection(host='h', port=1): refused", "failed: h:1: refused"),
         ("_Pool(host='::1', port='80'): refused", "failed: ::1:80: refused"),
-        ("<libcloud_aurora._pools._Connection object at 0x7f>: refused", "failed: refused"),
+        (
+            "<libcloud_aurora._wire.transport._Connection object at 0x7f>: refused",
+            "failed: refused",
+        ),
     ],
 )
-def test_network_failures_name_the_endpoint(text, said):
+def test_network_failures_name_the_endpoint(meet, text, said):
     """An error names the endpoint, and no class of this package."""
-    cause = requests.ConnectionError(text)
-    error = _failures.network_error(cause, method="GET", bucket="b", key=None, driver=None)
-    assert str(error).endswith(said)
+    assert str(meet(requests.ConnectionError(text))).endswith(said)
 
 
 def test_all_errors_are_exported():

@@ -1,13 +1,17 @@
-"""_files: the destination is the old file or the complete new one."""
+"""The file an object is saved as: where it lies, and that it appears whole or not at all."""
 
 import errno
 import os
 import stat
+import threading
 
 import pytest
+from libcloud.storage.base import Object
+from unit.memory_s3 import Answer, md5
 
-from libcloud_aurora import _files
-from libcloud_aurora.errors import AuroraObjectsError, InvalidKeyError
+from libcloud_aurora.errors import AuroraObjectsError, InvalidObjectNameError
+
+MIB = 1_048_576
 
 
 def listing(directory):
@@ -21,221 +25,389 @@ def umask():
     os.umask(old)
 
 
-def test_a_path_of_a_file_is_the_destination(tmp_path):
+@pytest.fixture
+def save(s3, container, driver):
+    """Save an object at a path; a callback sees the temporary file, before its first byte."""
+
+    def save(path, key="k", data=b"new", *, overwrite=True, begun=None, driver=driver, **arguments):
+        s3.put(key, data)
+        obj = Object(key, len(data), None, None, None, container, driver)
+        if begun is not None:
+            arguments["ex_progress"] = lambda done, total: begun() if done == 0 else None
+        s3.requests.clear()
+        return driver.download_object(obj, path, overwrite, **arguments)
+
+    return save
+
+
+# Where it lies
+
+
+def test_a_path_of_a_file_is_the_destination(save, tmp_path):
     """A path that does not exist yet is where the object goes, whatever its name."""
-    target = _files.destination(tmp_path / "new", "../other/key", overwrite=False)
-    assert target == tmp_path / "new"
+    assert save(tmp_path / "new", "../other/key") is True
+    assert listing(tmp_path) == ["new"]
 
 
-def test_a_path_of_bytes_is_taken(tmp_path):
-    """A path as bytes is as good as text, as in libcloud."""
-    target = _files.destination(os.fsencode(tmp_path / "ż"), "k", overwrite=False)
-    assert target == tmp_path / "ż"
+@pytest.mark.parametrize("kind", [str, os.fsencode, lambda path: path])
+def test_paths_of_all_kinds_are_taken(save, tmp_path, kind):
+    """A path may be text, bytes, as in libcloud, or a pathlib.Path."""
+    save(kind(tmp_path / "ż"))
+    assert listing(tmp_path) == ["ż"]
 
 
-@pytest.mark.parametrize("path", ["a\0b", b"a\0b"])
-def test_a_path_with_a_nul_is_refused(path):
-    """A path no file can have is a ValueError that names the argument."""
-    with pytest.raises(ValueError, match="destination_path"):
-        _files.destination(path, "k", overwrite=True)
+@pytest.mark.parametrize("path", ["a\0b", b"a\0b", ""])
+def test_a_path_no_file_can_have_is_refused(s3, save, path):
+    """An impossible path is a ValueError that names the argument, and nothing is sent."""
+    with pytest.raises(ValueError, match="destination_path must not"):
+        save(path)
+    assert s3.requests == []
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_directory_takes_an_object_under_its_own_name(tmp_path, slash):
+def test_a_directory_takes_an_object_under_its_own_name(save, tmp_path, slash):
     """In a directory the object gets its own name, sub-directories included."""
-    target = _files.destination(f"{tmp_path}{slash}", "a/b.txt", overwrite=False)
-    assert target == tmp_path / "a" / "b.txt"
+    save(f"{tmp_path}{slash}", "a/c/b.txt")
+    assert (tmp_path / "a" / "c" / "b.txt").read_bytes() == b"new"
+    assert listing(tmp_path) == ["a", "b.txt", "c"]
 
 
 @pytest.mark.parametrize(
     "key",
     ["..", ".", "../x", "a/../../x", "a/../b", "/etc/passwd", "a/", "/", "x/..", "a\0b", "\0"],
 )
-def test_no_key_escapes_the_directory(tmp_path, key):
-    """A key that leads elsewhere is refused, and nothing is made."""
+def test_no_key_escapes_the_directory(s3, save, tmp_path, key):
+    """A key that leads elsewhere is refused, nothing is sent and nothing is made."""
     directory = tmp_path / "inside"
     directory.mkdir()
-    with pytest.raises(InvalidKeyError, match="cannot be saved under its own name"):
-        _files.destination(directory, key, overwrite=True)
+    with pytest.raises(InvalidObjectNameError):
+        save(directory, key)
+    assert s3.requests == []
     assert listing(tmp_path) == ["inside"]
 
 
-def test_no_key_escapes_through_a_link(tmp_path):
+def test_no_key_escapes_through_a_link(save, tmp_path):
     """A link inside the directory that leads out of it is not followed."""
     outside, directory = tmp_path / "outside", tmp_path / "inside"
     outside.mkdir()
     directory.mkdir()
     (directory / "link").symlink_to(outside)
-    with pytest.raises(InvalidKeyError):
-        _files.destination(directory, "link/x", overwrite=True)
+    with pytest.raises(InvalidObjectNameError, match="cannot be saved under its own name"):
+        save(directory, "link/x")
+    assert listing(outside) == []
 
 
-def test_a_linked_directory_is_as_good_as_its_target(tmp_path):
+def test_a_linked_directory_is_as_good_as_its_target(save, tmp_path):
     """The directory itself may be reached by a link."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    target = _files.destination(tmp_path / "link", "x", overwrite=False)
-    assert target == tmp_path / "real" / "x"
+    save(tmp_path / "link", "x")
+    assert listing(tmp_path / "real") == ["x"]
 
 
-def test_a_linked_file_is_replaced_at_its_target(tmp_path):
-    """The destination of a link is the file it leads to, so that the link stays."""
-    (tmp_path / "real").write_bytes(b"old")
+@pytest.mark.parametrize("old", [b"old", None])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_linked_file_is_replaced_at_its_target(save, tmp_path, old, resume):
+    """The destination of a link is the file it leads to, there or not, so that the link stays."""
+    if old is not None:
+        (tmp_path / "real").write_bytes(old)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    target = _files.destination(tmp_path / "link", "x", overwrite=True)
-    assert target == tmp_path / "real"
+    save(tmp_path / "link", ex_resume=resume)
+    assert (tmp_path / "link").is_symlink()
+    assert not (tmp_path / "real").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("path", ["missing/file", "missing/"])
-def test_a_missing_directory_is_named(tmp_path, path):
-    """A directory that does not exist is an error that names it."""
+def test_a_missing_directory_is_named(s3, save, tmp_path, path):
+    """A directory that does not exist is an error that names it, and nothing is sent."""
     with pytest.raises(AuroraObjectsError, match="missing' does not exist"):
-        _files.destination(f"{tmp_path}/{path}", "k", overwrite=True)
+        save(f"{tmp_path}/{path}")
+    assert s3.requests == []
 
 
-def test_an_existing_file_is_kept(tmp_path):
+def test_an_existing_file_is_kept(s3, save, tmp_path):
     """Without leave to overwrite, an existing file is an error, in a directory too."""
     (tmp_path / "k").write_bytes(b"old")
     for path in (tmp_path / "k", tmp_path):
         with pytest.raises(AuroraObjectsError, match="overwrite_existing is False"):
-            _files.destination(path, "k", overwrite=False)
-        assert _files.destination(path, "k", overwrite=True) == tmp_path / "k"
+            save(path, overwrite=False)
+        assert s3.requests == []
+        assert (tmp_path / "k").read_bytes() == b"old"
+    assert save(tmp_path / "k", overwrite=True)
+    assert (tmp_path / "k").read_bytes() == b"new"
 
 
-def test_only_regular_files_are_replaced(tmp_path):
+def test_only_regular_files_are_replaced(s3, save, tmp_path):
     """A pipe, a device or a directory in the place of the file is an error."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "dir" / "k").mkdir(parents=True)
     for path in (tmp_path / "pipe", tmp_path / "dir"):
         with pytest.raises(AuroraObjectsError, match="is not a regular file"):
-            _files.destination(path, "k", overwrite=True)
+            save(path)
+    assert s3.requests == []
 
 
-def test_a_file_appears_complete(tmp_path):
+# That it appears whole or not at all
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_file_appears_complete(save, tmp_path, overwrite):
     """While it is written, the file lies under another name beside its place; then it appears."""
-    target = tmp_path / "file"
-    with _files.appearing(target, 3) as descriptor:
-        (temporary,) = listing(tmp_path)
-        assert temporary.startswith(".file.")
-        assert temporary.endswith(".part")
-        os.pwrite(descriptor, b"new", 0)
+    seen = []
+
+    def begun():
+        (temporary,) = tmp_path.iterdir()
+        seen.append((temporary.name, temporary.stat().st_ino))
+
+    save(tmp_path / "file", overwrite=overwrite, begun=begun)
+    ((name, number),) = seen
+    assert name.startswith(".file.")
+    assert name.endswith(".part")
     assert listing(tmp_path) == ["file"]
-    assert target.read_bytes() == b"new"
+    assert (tmp_path / "file").stat().st_ino == number
+    assert (tmp_path / "file").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, GeneratorExit])
-def test_nothing_is_left_of_a_failure(tmp_path, kind):
+def test_nothing_is_left_of_a_failure(save, tmp_path, kind):
     """A failure leaves the old file, no temporary file, and no directory made for it."""
     (tmp_path / "old").write_bytes(b"old")
-    for target in (tmp_path / "old", tmp_path / "a" / "b" / "new"):
-        with pytest.raises(kind), _files.appearing(target, 10) as descriptor:  # noqa: PT012
-            os.pwrite(descriptor, b"half", 0)
-            raise kind
+
+    def begun():
+        assert len(listing(tmp_path)) > 1
+        raise kind
+
+    for path, key in ((tmp_path / "old", "k"), (tmp_path, "a/b/new")):
+        with pytest.raises(kind):
+            save(path, key, begun=begun)
     assert listing(tmp_path) == ["old"]
     assert (tmp_path / "old").read_bytes() == b"old"
 
 
-def test_directories_in_use_survive_a_failure(tmp_path):
+def test_directories_in_use_survive_a_failure(save, tmp_path):
     """A directory made for a file stays if something else is in it by then."""
-    with (  # noqa: PT012
-        pytest.raises(RuntimeError),
-        _files.appearing(tmp_path / "a" / "b" / "new", None),
-    ):
+
+    def begun():
         (tmp_path / "a" / "other").write_bytes(b"")
         raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        save(tmp_path, "a/b/new", begun=begun)
     assert listing(tmp_path) == ["a", "other"]
-
-
-def test_missing_directories_are_made(tmp_path):
-    """An object with slashes in its name gets its directories."""
-    with _files.appearing(tmp_path / "a" / "b" / "new", None):
-        pass
-    assert listing(tmp_path) == ["a", "b", "new"]
-
-
-def test_a_new_file_has_the_usual_permissions(tmp_path, umask):
-    """A new file has the permissions that the umask gives."""
-    with _files.appearing(tmp_path / "new", None):
-        pass
-    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
-
-
-def test_a_replaced_file_keeps_its_permissions(tmp_path, umask):
-    """A file that replaces another has that one's permissions."""
-    (tmp_path / "old").touch()
-    (tmp_path / "old").chmod(0o604)
-    with _files.appearing(tmp_path / "old", None):
-        pass
-    assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == 0o604
 
 
 @pytest.mark.parametrize(
     "name", ["n" * 255, "ż" * 127, "📷" * 60, "📷" * 63], ids=["1 byte", "2 bytes", "4", "more"]
 )
-def test_long_names_have_room_for_the_temporary_one(tmp_path, name):
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_long_names_have_room_for_the_hidden_ones(save, tmp_path, name, resume, overwrite):
     """Any name that a file can have can be a destination."""
-    with _files.appearing(tmp_path / name, None):
-        pass
+    save(tmp_path / name, ex_resume=resume, overwrite=overwrite)
     assert listing(tmp_path) == [name]
 
 
-def test_two_downloads_to_one_file_do_not_meet(tmp_path):
+def test_two_downloads_to_one_file_do_not_meet(save, tmp_path):
     """Two files that are to appear in the same place are written apart; the last one stays."""
-    with (
-        _files.appearing(tmp_path / "f", None) as one,
-        _files.appearing(tmp_path / "f", None) as two,
-    ):
-        os.pwrite(one, b"one", 0)
-        os.pwrite(two, b"two", 0)
+    save(tmp_path / "f", "one", b"one", begun=lambda: save(tmp_path / "f", "two", b"two"))
     assert listing(tmp_path) == ["f"]
     assert (tmp_path / "f").read_bytes() == b"one"
 
 
-def test_a_full_disk_shows_at_once(tmp_path):
-    """Space that cannot be had is an error before the first byte, and nothing is left."""
-    with pytest.raises(OSError) as caught, _files.appearing(tmp_path / "huge", 2**62):  # noqa: PT011
-        pytest.fail("the space was there")
-    assert caught.value.errno in (errno.EFBIG, errno.ENOSPC)
-    assert listing(tmp_path) == []
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_bytes(b"other"),
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.mkdir(),
+    ],
+    ids=["file", "link", "directory"],
+)
+def test_what_is_made_meanwhile_is_never_replaced(save, tmp_path, make, resume):
+    """With overwrite_existing=False, what appears at the destination meanwhile stays as it is."""
+    path = tmp_path / "f"
+    with pytest.raises(AuroraObjectsError, match="overwrite_existing is False"):
+        save(path, overwrite=False, begun=lambda: make(path), ex_resume=resume)
+    left = listing(tmp_path)
+    assert [name for name in left if not name.startswith(".")] == ["f"]
+    assert len(left) == (3 if resume else 1)  # what has arrived can still be had
+    assert path.is_symlink() or path.is_dir() or path.read_bytes() == b"other"
 
 
-def test_space_is_reserved_where_the_system_can(tmp_path):
+@pytest.mark.usefixtures("hasty_threads")
+@pytest.mark.parametrize("resume", [True, False])
+def test_of_two_threads_one_makes_the_file(s3, container, driver, tmp_path, resume):
+    """Of two threads that save to one path without overwriting, exactly one is told True."""
+    contents = {"one": b"1" * 1000, "two": b"2" * 1000}
+    for key, data in contents.items():
+        s3.put(key, data)
+    for number in range(10):
+        path, both = tmp_path / f"f{number}", threading.Barrier(2)
+        told, refused = [], []
+
+        def progress(done, total, both=both):
+            if not resume and done == 0:
+                both.wait(10)  # neither has found the other's file
+
+        def save(key, path=path, told=told, refused=refused, progress=progress):
+            obj = Object(key, 1000, None, None, None, container, driver)
+            try:
+                driver.download_object(obj, path, ex_progress=progress, ex_resume=resume)
+            except AuroraObjectsError as error:
+                refused.append(str(error))
+            else:
+                told.append(key)
+
+        threads = [threading.Thread(target=save, args=(key,)) for key in contents]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (winner,), (reason,) = told, refused
+        assert "already exists" in reason or "another process" in reason
+        assert path.read_bytes() == contents[winner]
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_file_systems_without_links_are_told_first(save, tmp_path, monkeypatch, resume):
+    """Where a file cannot appear without the risk of replacing one, no byte is written."""
+
+    def refused(*paths):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda *write: pytest.fail("a byte was written"))
+        with pytest.raises(AuroraObjectsError, match="no hard links") as caught:
+            save(tmp_path / "f", overwrite=False, ex_resume=resume)
+    assert "Use overwrite_existing=True" in str(caught.value)
+    assert save(tmp_path / "f", overwrite=True, ex_resume=resume)
+    assert listing(tmp_path) == ["f"]
+
+
+# Permissions
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_new_file_has_the_usual_permissions(save, tmp_path, umask, resume):
+    """A new file has the permissions that the umask gives."""
+    save(tmp_path / "new", ex_resume=resume)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+    assert listing(tmp_path) == ["new"]
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("mode", [0o604, 0o400, 0o777, 0o4755, 0o2755, 0o1644, 0o7777])
+def test_a_replaced_file_keeps_its_permissions(save, tmp_path, umask, mode, resume):
+    """A file that replaces another has its permissions, but never setuid, setgid or sticky."""
+    path = tmp_path / "old"
+    path.touch()
+    path.chmod(mode)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    save(path, ex_resume=resume)
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == mode & 0o777
+
+
+# Space and bytes
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_full_disk_shows_at_once(s3, save, tmp_path, resume):
+    """Space that cannot be had is an error before the first byte, and no file is left."""
+    huge = {"content-range": f"bytes 0-0/{10**18 - 1}", "etag": '"x"'}
+    s3.faults.append(lambda request: Answer(206, b"x", huge) if request.key else None)
+    with pytest.raises((OSError, AuroraObjectsError)) as caught:
+        save(tmp_path / "huge", ex_resume=resume)
+    reason = caught.value if isinstance(caught.value, OSError) else caught.value.__cause__
+    assert reason.errno in (errno.EFBIG, errno.ENOSPC)
+    assert "huge" not in listing(tmp_path)
+    assert resume or listing(tmp_path) == []
+
+
+def test_space_is_reserved_where_the_system_can(save, tmp_path):
     """A file has its whole length before its bytes come."""
-    with open(tmp_path / "f", "wb") as file:
-        _files.reserve(file.fileno(), 12_345)
-        assert os.fstat(file.fileno()).st_size == 12_345
+    sizes = []
+
+    def begun():
+        (temporary,) = tmp_path.iterdir()
+        sizes.append(temporary.stat().st_size)
+
+    save(tmp_path / "f", data=bytes(12_345), begun=begun)
+    assert sizes == [12_345]
 
 
-def test_systems_that_cannot_reserve_are_fine(monkeypatch):
-    """Where space cannot be reserved, on a pipe or another system, nothing happens."""
-    reading, writing = os.pipe()
-    _files.reserve(writing, 100)
-    monkeypatch.delattr(os, "posix_fallocate")
-    _files.reserve(writing, 100)
-    os.close(reading)
-    os.close(writing)
+@pytest.mark.parametrize("refusal", [None, errno.EOPNOTSUPP, errno.EINVAL])
+def test_systems_that_cannot_reserve_are_fine(save, tmp_path, monkeypatch, refusal):
+    """Where space cannot be reserved, the file arrives all the same."""
+    if refusal is None:
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+
+        def refused(*span):
+            raise OSError(refusal, os.strerror(refusal))
+
+        monkeypatch.setattr(os, "posix_fallocate", refused)
+    save(tmp_path / "f", data=b"content")
+    assert (tmp_path / "f").read_bytes() == b"content"
 
 
-def test_buffers_are_written_at_their_offset(tmp_path):
-    """All of a buffer is written where it belongs."""
-    with open(tmp_path / "f", "w+b") as file:
-        _files.write_all(file.fileno(), memoryview(b"world"), 6)
-        _files.write_all(file.fileno(), memoryview(b"hello "), 0)
-        _files.write_all(file.fileno(), memoryview(b""), 50)
-    assert (tmp_path / "f").read_bytes() == b"hello world"
+def test_short_writes_are_continued(save, tmp_path, monkeypatch):
+    """A disk that takes fewer bytes than it was given gets the rest."""
+    write, data = os.pwrite, os.urandom(3 * MIB)
+    monkeypatch.setattr(
+        os, "pwrite", lambda descriptor, view, offset: write(descriptor, view[:99_999], offset)
+    )
+    save(tmp_path / "f", data=data)
+    assert (tmp_path / "f").read_bytes() == data
 
 
-def test_a_span_is_read_in_pieces(tmp_path):
-    """A span of a file comes in pieces with their offsets, and ends where the file ends."""
-    (tmp_path / "f").write_bytes(b"0123456789")
-    with open(tmp_path / "f", "rb") as file:
-        pieces = list(_files.read_pieces(file.fileno(), 3, 9, 4))
-        assert pieces == [(3, b"3456"), (7, b"78")]
-        assert list(_files.read_pieces(file.fileno(), 8, 99, 4)) == [(8, b"89")]
-        assert list(_files.read_pieces(file.fileno(), 5, 5, 4)) == []
+def test_bytes_that_others_take_away_are_fetched_again(s3, save, tmp_path, new_driver):
+    """What came before its turn is hashed from the file, so that bytes lost there are noticed."""
+    data, second, driver = os.urandom(9 * MIB), threading.Event(), new_driver()
+    head = {
+        "etag": f'"{md5(data)}"',
+        "content-range": f"bytes 0-{9 * MIB // 2 - 1}/{9 * MIB}",
+        "content-length": str(9 * MIB // 2),
+    }
+    s3.fail(1, Answer(206, data[:MIB], head), method="GET", key="k")
+
+    def cut(request):
+        if request.headers.get("range", "").startswith(f"bytes={MIB}-"):
+            assert second.wait(10)  # the other half has come
+            (temporary,) = tmp_path.iterdir()
+            os.truncate(temporary, MIB)
+
+    s3.faults.append(cut)
+    save(
+        tmp_path / "f",
+        data=data,
+        driver=driver,
+        ex_progress=lambda done, total: second.set() if done == MIB + total // 2 else None,
+    )
+    assert (tmp_path / "f").read_bytes() == data
+    assert len(s3.requests) == 6
 
 
-def test_a_destination_needs_a_name():
-    """An empty path is no destination: ValueError names the argument."""
-    with pytest.raises(ValueError, match="destination_path must not be empty"):
-        _files.destination("", "k", overwrite=True)
+#: What Windows and macOS lack, apart from locks.
+LINUX_CALLS = ("preadv", "pwrite", "fchmod", "fdatasync", "posix_fallocate", "geteuid")
+
+
+@pytest.mark.parametrize("lacking", [*LINUX_CALLS, "locks", "all"])
+def test_other_systems_do_with_what_they_have(s3, save, container, tmp_path, monkeypatch, lacking):
+    """Where the system lacks a call, files go up and come down all the same."""
+    for name in LINUX_CALLS:
+        if lacking in (name, "all"):
+            monkeypatch.delattr(os, name)
+    if lacking in ("locks", "all"):
+        monkeypatch.setattr("libcloud_aurora._transfer.open_file.fcntl", None)
+    data = os.urandom(11 * MIB)
+    (tmp_path / "up").write_bytes(data)
+    container.upload_object(str(tmp_path / "up"), "up")
+    assert s3.buckets["photos"]["up"].data == data
+    save(tmp_path / "down", data=data)
+    save(tmp_path / "resumed", data=data, ex_resume=True)
+    assert (tmp_path / "down").read_bytes() == (tmp_path / "resumed").read_bytes() == data
+    assert listing(tmp_path) == ["down", "resumed", "up"]

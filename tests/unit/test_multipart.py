@@ -1,5 +1,6 @@
-"""_multipart: whole uploads of files and streams through the driver."""
+"""Whole uploads of files and streams through the driver."""
 
+import contextlib
 import errno
 import io
 import os
@@ -7,14 +8,12 @@ import signal
 import threading
 
 import pytest
+from unit.ctrl_c import lines_of, pressed_at
 from unit.memory_s3 import Answer, composite, error, md5
 
-from libcloud_aurora import _values, errors
-from libcloud_aurora._retry import Retrier
-from libcloud_aurora.config import RetryPolicy
+from libcloud_aurora import AuroraObjectsStorageDriver, errors
 
 MIB = 1_048_576
-RETRIER = Retrier(RetryPolicy(delay_seconds=0))
 PART = 5 * MIB
 DATA = os.urandom(2 * PART + 777)
 
@@ -153,9 +152,9 @@ def test_a_damaged_chunk_is_sent_again(s3, any_driver, container, large_file, st
 def test_impossible_names_send_nothing(s3, driver, container, tmp_path, name):
     """An impossible object name is an error before anything is read or sent."""
     s3.requests.clear()
-    with pytest.raises(errors.InvalidKeyError):
+    with pytest.raises(errors.InvalidObjectNameError):
         driver.upload_object(__file__, container, name)
-    with pytest.raises(errors.InvalidKeyError):
+    with pytest.raises(errors.InvalidObjectNameError):
         driver.upload_object_via_stream(io.BytesIO(b"x"), container, name)
     assert s3.requests == []
 
@@ -202,7 +201,7 @@ def test_lines_of_a_file_are_a_stream(s3, driver, container):
     assert s3.buckets["photos"]["k"].data == b"a\nb\nc"
 
 
-@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("after", [0, PART - 1, PART + 1, 2 * PART + 5])
 def test_a_failing_stream_leaves_nothing(s3, any_driver, container, kind, after):
     """An exception of the stream, or Ctrl-C, is what the caller gets, and nothing is left."""
@@ -217,8 +216,9 @@ def test_a_failing_stream_leaves_nothing(s3, any_driver, container, kind, after)
     assert s3.buckets["photos"] == {}
 
 
-@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
-def test_an_exception_from_progress_leaves_nothing(s3, upload, kind):
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("size", [5, len(DATA)])
+def test_an_exception_from_progress_leaves_nothing(s3, upload, kind, size):
     """An exception from ex_progress cancels the upload and leaves no part."""
 
     def progress(done, total):
@@ -226,7 +226,7 @@ def test_an_exception_from_progress_leaves_nothing(s3, upload, kind):
         raise kind("cancelled")
 
     with pytest.raises(kind, match="cancelled"):
-        upload(DATA, ex_progress=progress)
+        upload(DATA[:size], ex_progress=progress)
     assert s3.uploads == {}
     assert s3.buckets["photos"] == {}
 
@@ -283,20 +283,40 @@ def test_ctrl_c_leaves_nothing(s3, new_driver, container, kind, place):
 
 
 @pytest.mark.parametrize("concurrency", [1, 10])
-def test_ctrl_c_between_the_steps_leaves_nothing(
-    s3, new_driver, container, concurrency, monkeypatch
-):
-    """Ctrl-C just after the upload is begun, before its first part, aborts it."""
-    driver = new_driver(ex_max_concurrency=concurrency)
+@pytest.mark.parametrize("step", ["_upload_multipart_chunks", "_commit_multipart"])
+def test_ctrl_c_between_the_steps_leaves_nothing(s3, container, concurrency, step):
+    """Ctrl-C just after the upload is begun, or just before it is completed, aborts it."""
 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(driver, "_upload_multipart_chunks", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    kind = type("Interrupted", (AuroraObjectsStorageDriver,), {step: interrupted})
+    with (
+        pytest.raises(KeyboardInterrupt),
+        kind("key", "secret", ex_max_concurrency=concurrency) as driver,
+    ):
         driver.upload_object_via_stream(io.BytesIO(DATA), container, "k")
     assert s3.sent("DELETE")
     assert s3.uploads == {}
+
+
+@pytest.mark.usefixtures("tiny_parts", "no_thread_left")
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_ctrl_c_at_any_line_leaves_no_part(s3, new_driver, container, concurrency):
+    """Wherever Ctrl-C comes, no part is left, no lock is held, and no thread is left."""
+    driver = new_driver(ex_max_concurrency=concurrency, ex_part_size=10)
+
+    def upload():
+        driver.upload_object_via_stream([b"a" * 25], container, "k", ex_progress=lambda *_: None)
+
+    lines = lines_of(upload)
+    assert len(lines) > 100
+    for line in lines:
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_at(line, upload)
+        assert [each["parts"] for each in s3.uploads.values() if each["parts"]] == [], line
+        s3.uploads.clear()
+    upload()
 
 
 def test_ctrl_c_while_an_upload_is_begun_waits_for_its_id(s3, driver, container):
@@ -311,15 +331,6 @@ def test_ctrl_c_while_an_upload_is_begun_waits_for_its_id(s3, driver, container)
         driver.upload_object_via_stream(io.BytesIO(DATA), container, "k")
     assert s3.uploads == {}
     assert s3.buckets["photos"] == {}
-
-
-def test_hooks_may_be_called_by_others(s3, driver, container):
-    """Programs that call libcloud's hooks themselves begin, send and complete an upload."""
-    upload_id = driver._initiate_multipart(container, "k", {"x-amz-acl": "private"})
-    chunks, _, size = driver._upload_multipart_chunks(container, "k", upload_id, [DATA])
-    etag = driver._commit_multipart(container, "k", upload_id, chunks)
-    assert (s3.buckets["photos"]["k"].data, size) == (DATA, len(DATA))
-    assert etag == expected_etag(DATA)
 
 
 def test_a_file_that_changes_leaves_nothing(s3, any_driver, container, tmp_path):
@@ -407,32 +418,50 @@ def test_an_interrupted_upload_is_resumed(s3, any_driver, container, tmp_path):
     assert s3.uploads == {}
 
 
-def test_one_part_of_an_upload_that_is_all_there_is_sent_again(s3, driver, container, tmp_path):
-    """Its answer says whether the parts are what they seem; then the upload is completed."""
+@pytest.fixture
+def resume(s3, any_driver, container, tmp_path):
+    """Upload DATA as a file with ex_resume."""
     (tmp_path / "f").write_bytes(DATA)
-    upload_id = driver._target(container, "k").initiate({}, RETRIER)
+
+    def send(extra=None, **arguments):
+        arguments = {"ex_resume": True, **arguments}
+        return any_driver.upload_object(str(tmp_path / "f"), container, "k", extra, **arguments)
+
+    return send
+
+
+def copies(s3):
+    return [sent for sent in s3.sent() if "x-amz-copy-source" in sent.headers]
+
+
+def test_one_part_of_an_upload_that_is_all_there_is_sent_again(s3, resume):
+    """Its answer says whether the parts are what they seem; then the upload is completed."""
     cut = [DATA[at : at + PART] for at in range(0, len(DATA), PART)]
-    s3.uploads[upload_id]["parts"] = dict(enumerate(cut, 1))
+    s3.begin("k", dict(enumerate(cut, 1)))
     s3.requests.clear()
-    driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    resume()
     numbers = [each.params.get("partNumber") for each in s3.sent("PUT")]
     assert [number for number in numbers if number] == ["3"]
     assert s3.buckets["photos"]["k"].data == DATA
 
 
-def test_a_resumed_upload_has_what_this_call_asks_for(s3, any_driver, container, tmp_path):
+def test_a_resumed_upload_has_what_this_call_asks_for(s3, resume):
     """Type, access and metadata are this call's, not those the upload was once begun with."""
-    (tmp_path / "f").write_bytes(DATA)
-    old = {"Content-Type": "text/old", "x-amz-meta-v": "old", "x-amz-acl": "public-read"}
-    any_driver._target(container, "k").initiate(old, RETRIER)
+    s3.begin(
+        "k",
+        headers={"content-type": "text/old", "x-amz-meta-v": "old", "x-amz-acl": "public-read"},
+    )
     extra = {"content_type": "text/new", "acl": "private", "meta_data": {"w": "new"}}
-    obj = any_driver.upload_object(str(tmp_path / "f"), container, "k", extra, ex_resume=True)
+    obj = resume(extra)
     stored = s3.buckets["photos"]["k"]
     assert stored.data == DATA
     assert stored.headers == {"content-type": "text/new", "x-amz-meta-w": "new"}
-    copied = s3.sent("PUT")[-1].headers
-    assert (copied["x-amz-copy-source"], copied["x-amz-acl"]) == ("/photos/k", "private")
-    assert copied["x-amz-metadata-directive"] == "REPLACE"
+    (copied,) = copies(s3)
+    assert (copied.headers["x-amz-copy-source"], copied.headers["x-amz-acl"]) == (
+        "/photos/k",
+        "private",
+    )
+    assert copied.headers["x-amz-metadata-directive"] == "REPLACE"
     assert (obj.hash, obj.meta_data, obj.extra["content_type"]) == (
         stored.etag,
         {"w": "new"},
@@ -440,27 +469,113 @@ def test_a_resumed_upload_has_what_this_call_asks_for(s3, any_driver, container,
     )
 
 
-def test_a_resumed_upload_never_passes_for_anothers(s3, driver, container, tmp_path):
-    """An object written by somebody else as soon as ours was complete is an error, and stays."""
-    (tmp_path / "f").write_bytes(DATA)
-    driver._target(container, "k").initiate({}, RETRIER)
+SAME = {"content-type": "a/b", "x-amz-meta-a-b": "1", "content-encoding": "x"}
+
+
+def test_a_resumed_upload_that_is_right_is_not_copied(s3, resume):
+    """Where HEAD shows what this call asks for, one HEAD is all that resuming costs."""
+    s3.begin("k", headers=SAME)
+    s3.requests.clear()
+    obj = resume(
+        {"content_type": "a/b", "meta_data": {"a_b": 1}}, headers={"Content-Encoding": "x"}
+    )
+    assert copies(s3) == []
+    assert [sent.method for sent in s3.requests if sent.method != "PUT"] == [
+        "GET",  # the uploads of the name
+        "GET",  # the parts
+        "POST",
+        "HEAD",
+    ]
+    assert obj.hash == s3.buckets["photos"]["k"].etag
+    assert s3.buckets["photos"]["k"].headers == SAME
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"extra": {"content_type": "a/c", "meta_data": {"a-b": "1"}}},
+        {"extra": {"content_type": "a/b", "meta_data": {"a-b": "2"}}},
+        {"extra": {"content_type": "a/b"}},
+        {"extra": {"content_type": "a/b", "meta_data": {"a-b": "1", "c": "3"}}},
+        {"headers": {"Content-Encoding": "y"}},
+        {"headers": {}},
+        {"headers": {"Content-Encoding": "x", "Cache-Control": "no-store"}},
+        {"headers": {"Content-Encoding": "x", "x-amz-tagging": "a=b"}},
+        {"extra": {"content_type": "a/b", "meta_data": {"a-b": "1"}, "acl": "private"}},
+        {"ex_storage_class": "cold"},
+    ],
+    ids=[
+        "type",
+        "metadata",
+        "no metadata",
+        "more metadata",
+        "header",
+        "no header",
+        "another header",
+        "what HEAD does not show",
+        "access",
+        "storage class",
+    ],
+)
+def test_a_resumed_upload_that_differs_is_copied(s3, resume, arguments):
+    """Where HEAD shows something else, or cannot show it, the object is described anew."""
+    s3.begin("k", headers=SAME)
+    given = {
+        "extra": {"content_type": "a/b", "meta_data": {"a-b": "1"}},
+        "headers": {"Content-Encoding": "x"},
+    } | arguments
+    resume(**given)
+    (copied,) = copies(s3)
+    for name, value in given["headers"].items():
+        assert copied.headers[name.lower()] == value
+    assert copied.headers["content-type"] == given["extra"]["content_type"]
+    assert copied.headers.get("x-amz-acl") == given["extra"].get("acl")
+    assert copied.headers.get("x-amz-storage-class") == given.get("ex_storage_class")
+    assert copied.headers.get("x-amz-meta-a-b") == given["extra"].get("meta_data", {}).get("a-b")
+    assert s3.buckets["photos"]["k"].data == DATA
+
+
+@pytest.mark.parametrize("written", [b"theirs", None])
+def test_a_resumed_upload_never_passes_for_anothers(s3, resume, written):
+    """An object that somebody else writes, or deletes, as soon as ours was complete is theirs."""
+    s3.begin("k", headers={"content-type": "text/old"})
 
     def replace(request):
         if request.method == "HEAD":
-            s3.put("k", b"theirs", v="theirs")
+            s3.buckets["photos"].clear()
+            if written is not None:
+                s3.put("k", written, v="theirs")
 
     s3.faults.append(replace)
-    with pytest.raises(errors.ObjectChangedError, match="replaced"):
-        driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
-    assert s3.buckets["photos"]["k"].data == b"theirs"
-    assert s3.buckets["photos"]["k"].headers == {"v": "theirs"}
+    assert resume({"content_type": "text/new"}).hash == expected_etag(DATA)
+    assert copies(s3) == []
+    if written is None:
+        assert s3.buckets["photos"] == {}
+    else:
+        assert s3.buckets["photos"]["k"].data == b"theirs"
+        assert s3.buckets["photos"]["k"].headers == {"v": "theirs"}
 
 
-def test_an_upload_that_was_not_begun_before_is_not_copied(s3, driver, container, tmp_path):
+def test_ctrl_c_keeps_the_parts_of_an_upload_to_be_resumed(s3, resume):
+    """With ex_resume neither a failure nor Ctrl-C aborts: the next call goes on."""
+
+    def pressed(done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        resume(ex_progress=pressed)
+    (upload,) = s3.uploads.values()
+    assert upload["parts"]
+    assert s3.sent("DELETE") == []
+    assert resume().hash == expected_etag(DATA)
+    assert s3.uploads == {}
+
+
+def test_an_upload_that_was_not_begun_before_is_not_copied(s3, resume):
     """With ex_resume and nothing to resume, no copy is made."""
-    (tmp_path / "f").write_bytes(DATA)
-    driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
-    assert not [sent for sent in s3.sent() if "x-amz-copy-source" in sent.headers]
+    resume({"acl": "private"})
+    assert copies(s3) == []
 
 
 @pytest.mark.parametrize("name", ["If-None-Match", "if-match"])
@@ -494,12 +609,10 @@ def test_a_stream_may_use_its_memory_again(s3, driver, container, step):
     assert s3.buckets["photos"]["k"].data == DATA
 
 
-def test_a_changed_part_is_sent_again(s3, driver, container, tmp_path):
+def test_a_changed_part_is_sent_again(s3, resume):
     """A part on the server that is not the file's is replaced."""
-    (tmp_path / "f").write_bytes(DATA)
-    upload_id = driver._target(container, "k").initiate({}, RETRIER)
-    s3.uploads[upload_id]["parts"][1] = bytes(PART)
-    driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    s3.begin("k", {1: bytes(PART)})
+    resume()
     assert s3.buckets["photos"]["k"].data == DATA
 
 
@@ -510,17 +623,6 @@ def test_a_new_file_begins_an_upload_to_be_resumed(s3, driver, container, tmp_pa
     (tmp_path / "f").write_bytes(b"small")
     obj = driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
     assert (obj.size, s3.buckets["photos"]["k"].data) == (5, b"small")
-
-
-def test_the_inherited_hooks_take_a_plain_stream(s3, driver, container):
-    """Programs that use libcloud's own hooks may give them an iterator, and quoted ETags."""
-    upload_id = driver._initiate_multipart(container, "k")
-    parts, _, size = driver._upload_multipart_chunks(
-        container, "k", upload_id, iter([DATA[:PART], DATA[PART:]])
-    )
-    assert (size, [number for number, _ in parts]) == (len(DATA), [1, 2, 3])
-    quoted = [(number, f'"{etag}"') for number, etag in parts]
-    assert driver._commit_multipart(container, "k", upload_id, quoted) == expected_etag(DATA)
 
 
 def test_uploads_say_what_is_known_of_them(s3, upload):
@@ -534,7 +636,7 @@ def test_uploads_say_what_is_known_of_them(s3, upload):
         "storage_class": "cold",
         "version_id": None,
     }
-    assert set(upload(DATA).extra) == {*_values.UNKNOWN, "acl"}
+    assert set(upload(DATA).extra) == set(upload(b"x").extra)
     assert upload(DATA).extra["storage_class"] == "STANDARD"
 
 

@@ -4,7 +4,7 @@ import hashlib
 from itertools import islice, pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from libcloud_aurora import parts
@@ -105,6 +105,7 @@ def test_parts_of_an_unknown_size_hold_5_tib():
     assert all(size % MIB == 0 for size in plan)
 
 
+@settings(max_examples=25)
 @given(part_sizes)
 @example(5 * MIB)
 @example(5 * MIB + 1)

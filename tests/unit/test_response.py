@@ -1,46 +1,48 @@
-"""_response: a successful answer, in libcloud's shape."""
-
-from types import SimpleNamespace
+"""What connection.request returns: a successful answer, in libcloud's shape."""
 
 import pytest
-import requests
+from unit.memory_s3 import Answer
 
-from libcloud_aurora._response import AuroraResponse
 from libcloud_aurora.errors import AuroraObjectsError, MalformedAnswerError
 
-CONNECTION = SimpleNamespace(driver="driver")
+
+@pytest.fixture
+def answered(s3, driver):
+    """Return what a request returns that is answered like this."""
+
+    def answered(content=b"", **headers):
+        s3.fail(1, Answer(200, content, headers))
+        return driver.connection.request("/photos/k")
+
+    return answered
 
 
-def response(content=b"", status=200, **headers):
-    answer = requests.Response()
-    answer.status_code, answer.reason, answer.raw = status, "OK", "raw"
-    answer.headers.update(headers)
-    return AuroraResponse(answer, CONNECTION, content)
-
-
-def test_it_has_what_libclouds_users_expect():
+def test_it_has_what_libclouds_users_expect(answered, driver):
     """Status, headers in lower case, body, object, error and success() are there."""
-    answer = response(b'<A xmlns="urn:x"><B>1</B></A>', ETag='"x"')
-    assert (answer.status, answer.error, answer.headers) == (200, "OK", {"etag": '"x"'})
-    assert answer.body == '<A xmlns="urn:x"><B>1</B></A>'
-    assert answer.object.findtext("{urn:x}B") == "1"
-    assert answer.success()
-    assert (answer.history, answer.raw) == ((), "raw")
-    assert callable(answer.iter_content)
+    response = answered(b'<A xmlns="urn:x"><B>1</B></A>', ETag='"x"')
+    assert (response.status, response.error) == (200, "reason")
+    assert response.headers["etag"] == '"x"'
+    assert response.body == '<A xmlns="urn:x"><B>1</B></A>'
+    assert response.object.findtext("{urn:x}B") == "1"
+    assert response.success()
+    assert response.connection is driver.connection
+    assert callable(response.iter_content)
 
 
-def test_an_empty_body_has_an_empty_object():
+def test_an_empty_body_has_an_empty_object(answered):
     """Without a body, body and object are the empty text."""
-    assert (response().body, response().object) == ("", "")
+    response = answered()
+    assert (response.body, response.object) == ("", "")
 
 
 @pytest.mark.parametrize(
     "content", [b"no xml", b"<a>", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>']
 )
-def test_an_object_that_is_no_document_is_a_libcloud_error(content):
+def test_an_object_that_is_no_document_is_a_libcloud_error(answered, content):
     """A body that is not S3 never makes the XML parser's error."""
-    with pytest.raises(MalformedAnswerError):
-        _ = response(content).object
+    response = answered(content)
+    with pytest.raises(MalformedAnswerError, match="body begins with"):
+        _ = response.object
 
 
 @pytest.mark.parametrize(
@@ -52,45 +54,64 @@ def test_an_object_that_is_no_document_is_a_libcloud_error(content):
         ("żaba", "żaba"),
     ],
 )
-def test_header_values_are_read_as_utf_8(sent, read):
+def test_header_values_are_read_as_utf_8(answered, sent, read):
     """Metadata that is UTF-8 comes back as text, anything else as it came."""
-    assert response(**{"X-Amz-Meta-A": sent}).headers["x-amz-meta-a"] == read
+    assert answered(**{"X-Amz-Meta-A": sent}).headers["x-amz-meta-a"] == read
 
 
-def test_texts_and_pages_are_read():
-    """Elements of the body are read by name."""
-    assert response(b"<R><UploadId>u</UploadId></R>").text_of("UploadId") == "u"
-    page = response(b"<L><P><N>1</N></P></L>").page(root="L", row="P")
-    assert page.rows == [{"N": "1"}]
+@pytest.fixture
+def reads(s3, driver, container, tmp_path):
+    """Calls that read an element, or a page, of an answer with this content."""
+
+    def reads(content, times=5):
+        def begin():
+            s3.fail(times, Answer(200, content), method="POST")
+            driver.upload_object_via_stream([b"x" * 6_000_000], container, "k")
+
+        def browse():
+            s3.fail(times, Answer(200, content), method="GET")
+            driver.list_container_objects(container)
+
+        return begin, browse
+
+    return reads
 
 
 @pytest.mark.parametrize("content", [b"", b"<html/>", b"<R/>", b"\x00", b"<Errors/>"])
-def test_other_bodies_are_malformed(content):
+def test_other_bodies_are_malformed(reads, driver, content):
     """A success whose body is something else is MalformedAnswerError that shows its beginning."""
-    for read in (
-        lambda: response(content).text_of("UploadId"),
-        lambda: response(content).page(root="L", row="P"),
-    ):
-        with pytest.raises(MalformedAnswerError, match="HTTP 200, but not S3") as caught:
+    for read in reads(content):
+        with pytest.raises(MalformedAnswerError, match="the response is not S3: ") as caught:
             read()
-        assert (caught.value.http_status, caught.value.driver) == (200, "driver")
+        assert (caught.value.http_status, caught.value.driver) == (200, driver)
+        assert (caught.value.bucket, len(caught.value.history)) == ("photos", 5)
+        assert ("its body begins with" in str(caught.value)) == bool(content)
 
 
-def test_an_error_in_spite_of_success_is_an_error():
+def test_a_malformed_success_is_tried_again(s3, driver, reads):
+    """What a proxy has said in place of the server is overcome."""
+    for read in reads(b"<html/>", times=4):
+        read()
+    assert s3.buckets["photos"]["k"].data == b"x" * 6_000_000
+
+
+def test_an_error_in_spite_of_success_is_an_error(reads):
     """A 200 with an <Error> in its body is the error it names, without a signature in its text."""
     body = b"<Error><Code>InternalError</Code><Message>Signature=abc oops</Message></Error>"
-    for read in (
-        lambda: response(body).text_of("ETag"),
-        lambda: response(body).page(root="L", row="P"),
-    ):
-        with pytest.raises(AuroraObjectsError, match=r"with error InternalError.*oops") as caught:
+    for read in reads(body):
+        with pytest.raises(AuroraObjectsError, match=r"InternalError \(HTTP 200\).*oops") as caught:
             read()
         assert (caught.value.code, caught.value.http_status) == ("InternalError", 200)
+        assert len(caught.value.history) == 5
         assert "abc" not in str(caught.value)
 
 
-def test_an_error_without_a_code_is_internal():
-    """An <Error> that names no code counts as InternalError."""
-    with pytest.raises(AuroraObjectsError) as caught:
-        response(b"<Error><Message/></Error>").text_of("ETag")
-    assert caught.value.code == "InternalError"
+@pytest.mark.parametrize(
+    "fields", [b"<Message/>", b"<Code/>", b"<Code></Code><Message>x</Message>"]
+)
+def test_an_error_without_a_code_is_internal(reads, fields):
+    """An <Error> that names no code counts as InternalError, and is tried again."""
+    for read in reads(b"<Error>" + fields + b"</Error>"):
+        with pytest.raises(AuroraObjectsError) as caught:
+            read()
+        assert (caught.value.code, len(caught.value.history)) == ("InternalError", 5)

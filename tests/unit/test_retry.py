@@ -1,48 +1,37 @@
-"""_retry: which failures pass, how long to wait, and the one loop that tries again."""
+"""_wire.retry: which failures are transient, how long to wait, and the loop that tries again."""
 
 import logging
+import threading
 
 import pytest
+from unit.memory_s3 import Answer, error
 
-from libcloud_aurora._retry import PROGRESS_SIZE, Retrier, is_transient
-from libcloud_aurora._threads import Stop
+from libcloud_aurora._wire.retry import PROGRESS_SIZE, Retrier, Stop
 from libcloud_aurora.config import RetryPolicy
-from libcloud_aurora.errors import (
-    AuroraObjectsError,
-    MalformedAnswerError,
-    NetworkError,
-    NetworkTimeoutError,
-)
+from libcloud_aurora.errors import AuroraObjectsError, NetworkError, NetworkTimeoutError
 
-
-def failure(code=None, status=None, retry_after=0.0):
-    error = AuroraObjectsError(f"{code} {status}", code=code, http_status=status)
-    error.retry_after = retry_after
-    return error
-
-
-class Operation:
-    """Fails with each error in turn, then returns its number of calls."""
-
-    def __init__(self, *errors):
-        self.errors = list(errors)
-        self.calls = 0
-
-    def __call__(self):
-        self.calls += 1
-        if self.errors:
-            raise self.errors.pop(0)
-        return self.calls
+SLOW = error(503, "SlowDown")
 
 
 @pytest.fixture
-def pauses():
-    return []
+def pauses(driver):
+    """The pauses of this driver's connection, which are not waited for."""
+    made = []
+    driver.connection.retrier = Retrier(RetryPolicy(), sleep=made.append, fraction=lambda: 1.0)
+    return made
 
 
 @pytest.fixture
-def retrier(pauses):
-    return Retrier(RetryPolicy(), sleep=pauses.append, fraction=lambda: 1.0)
+def request_photo(s3, driver):
+    """Send a request that meets these answers in turn, before the object that is there."""
+    s3.put("k", b"x")
+
+    def request_photo(*answers, method="GET", **arguments):
+        for answer in answers:
+            s3.fail(1, answer)
+        return driver.connection.request("/photos/k", method=method, **arguments)
+
+    return request_photo
 
 
 @pytest.mark.parametrize(
@@ -64,9 +53,10 @@ def retrier(pauses):
         ("RequestTimeout", 408),
     ],
 )
-def test_failures_that_pass_are_transient(code, status):
-    """A server that is busy, or got a damaged body, may be asked again."""
-    assert is_transient(failure(code, status))
+def test_transient_failures_are_overcome(s3, request_photo, code, status):
+    """A server that is busy, or got a damaged body, is asked again."""
+    assert request_photo(error(status, code)).body == "x"
+    assert len(s3.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -81,133 +71,206 @@ def test_failures_that_pass_are_transient(code, status):
         ("InvalidRange", 416),
         ("NotImplemented", 501),
         ("RequestTimeTooSkewed", 403),
-        (None, None),
+        ("MovedPermanently", 301),
     ],
 )
-def test_failures_that_stay_are_final(code, status):
-    """What the same request would meet again is not asked again."""
-    assert not is_transient(failure(code, status))
+def test_final_failures_are_not_repeated(s3, request_photo, pauses, code, status):
+    """What the same request would meet again is not asked again, be it after other failures."""
+    with pytest.raises(AuroraObjectsError, match=code):
+        request_photo(error(status, code))
+    assert len(s3.requests) == 1
+    with pytest.raises(AuroraObjectsError, match=code) as caught:
+        request_photo(SLOW, error(status, code))
+    assert len(s3.requests) == 3
+    assert (len(caught.value.history), pauses) == (2, [0.5])
 
 
-def test_a_put_that_meets_no_such_key_is_transient():
-    """radosgw answers a PUT whose body was cut off with NoSuchKey; only then it passes."""
-    assert is_transient(failure("NoSuchKey", 404), "PUT")
-    assert not is_transient(failure("NoSuchBucket", 404), "PUT")
+@pytest.mark.parametrize(("data", "sent"), [(b"body", 2), (b"", 1)])
+def test_a_put_that_meets_no_such_key_is_transient(s3, request_photo, data, sent):
+    """radosgw answers a PUT whose body was cut off with NoSuchKey; only then it is transient."""
+    try:
+        request_photo(error(404, "NoSuchKey"), method="PUT", data=data)
+    except AuroraObjectsError:
+        assert sent == 1
+    assert len(s3.requests) == sent
 
 
-@pytest.mark.parametrize("kind", [NetworkError, NetworkTimeoutError, MalformedAnswerError])
-def test_broken_connections_and_answers_are_transient(kind):
-    """A request without a proper answer is sent again, unless the certificate is wrong."""
-    error = kind("broken")
-    assert is_transient(error)
-    error.is_final = True
-    assert not is_transient(error)
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (ConnectionResetError(104, "reset"), NetworkError),
+        (TimeoutError("x"), NetworkTimeoutError),
+    ],
+)
+def test_broken_connections_are_transient(s3, request_photo, cause, kind):
+    """A request without a response is sent again, until the attempts are used up."""
+    assert request_photo(*[cause] * 4).body == "x"
+    with pytest.raises(kind, match="after 5 attempts"):
+        request_photo(*[cause] * 5)
+    assert len(s3.requests) == 10
 
 
-def test_success_at_once_needs_no_pause(retrier, pauses):
-    """An operation that succeeds is called once."""
-    assert retrier.run(Operation()) == (1, ())
-    assert pauses == []
+def test_success_at_once_needs_no_pause(s3, request_photo, pauses):
+    """A request that succeeds is sent once."""
+    assert request_photo().body == "x"
+    assert (len(s3.requests), pauses) == (1, [])
 
 
-def test_passing_failures_are_survived(retrier, pauses):
-    """After four passing failures the fifth attempt succeeds, with the pauses of the policy."""
-    errors = [failure("SlowDown", 503) for _ in range(4)]
-    result, history = retrier.run(Operation(*errors))
-    assert result == 5
-    assert history == ("SlowDown 503",) * 4
+def test_pauses_grow(request_photo, pauses):
+    """After four transient failures the fifth attempt succeeds, with the pauses of the policy."""
+    assert request_photo(*[SLOW] * 4).body == "x"
     assert pauses == [0.5, 1.0, 2.0, 4.0]
 
 
-def test_the_last_error_carries_the_history(retrier, pauses):
+def test_the_last_error_carries_the_history(s3, request_photo, pauses):
     """When the attempts are used up, the last error comes, with a text for each attempt."""
-    errors = [failure("SlowDown", 503) for _ in range(4)] + [failure("InternalError", 500)]
-    operation = Operation(*errors)
     with pytest.raises(
-        AuroraObjectsError, match=r"InternalError 500 \(after 5 attempts\)"
+        AuroraObjectsError, match=r"InternalError \(HTTP 500\)\. \(after 5 attempts\)"
     ) as caught:
-        retrier.run(operation)
-    assert caught.value.history == ("SlowDown 503",) * 4 + ("InternalError 500",)
-    assert operation.calls == 5
-    assert len(pauses) == 4
+        request_photo(*[SLOW] * 4, error(500, "InternalError"))
+    texts = [text.partition("failed: ")[2].partition(" ")[0] for text in caught.value.history]
+    assert texts == ["SlowDown"] * 4 + ["InternalError"]
+    assert (len(s3.requests), len(pauses)) == (5, 4)
 
 
-def test_final_failures_are_not_repeated(retrier, pauses):
-    """A failure that stays is raised after one attempt, or after the passing ones before it."""
-    operation = Operation(failure("SlowDown", 503), failure("AccessDenied", 403))
-    with pytest.raises(AuroraObjectsError, match="AccessDenied"):
-        retrier.run(operation)
-    assert operation.calls == 2
-    assert pauses == [0.5]
-
-
-def test_other_exceptions_pass_through(retrier, pauses):
+def test_other_exceptions_pass_through(s3, request_photo, pauses):
     """What is no failure of a request is not caught."""
     with pytest.raises(ZeroDivisionError):
-        retrier.run(Operation(ZeroDivisionError()))
-    assert pauses == []
+        request_photo(ZeroDivisionError())
+    assert (len(s3.requests), pauses) == (1, [])
 
 
-def test_the_number_of_attempts_can_be_given(retrier):
+def test_a_request_may_be_sent_once_only(s3, request_photo):
     """A caller may ask for one attempt only."""
-    operation = Operation(failure("SlowDown", 503))
-    with pytest.raises(AuroraObjectsError):
-        retrier.run(operation, attempts=1)
-    assert operation.calls == 1
+    with pytest.raises(AuroraObjectsError, match="SlowDown"):
+        request_photo(SLOW, retry_failed=False)
+    assert len(s3.requests) == 1
 
 
-def test_the_method_decides_about_no_such_key(retrier):
-    """A PUT is repeated after NoSuchKey."""
-    assert retrier.run(Operation(failure("NoSuchKey", 404)), method="PUT")[0] == 2
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3.0),
+        ("3600", 20.0),
+        ("0", 0.5),
+        ("", 0.5),
+        ("-1", 0.5),
+        ("soon", 0.5),
+        ("²", 0.5),
+        ("Wed, 01 Jul 2026 12:00:09 GMT", 9.0),
+    ],
+)
+def test_the_servers_wish_makes_the_pause_longer(request_photo, pauses, header, seconds):
+    """Retry-After, in seconds or as a date, is waited for, but no longer than 20 seconds."""
+    headers = {"retry-after": header, "date": "Wed, 01 Jul 2026 12:00:00 GMT"}
+    request_photo(Answer(503, b"", headers))
+    assert pauses == [seconds]
 
 
-def test_the_servers_wish_makes_the_pause_longer(retrier, pauses):
-    """Retry-After of 3 seconds is waited for, one of an hour is capped at 20 seconds."""
-    retrier.run(Operation(failure("SlowDown", 503, 3.0), failure("SlowDown", 503, 3600.0)))
-    assert pauses == [3.0, 20.0]
+def test_each_retry_is_a_line_of_the_log(request_photo, pauses, caplog):
+    """One line at INFO says which attempt failed, why, and how long the pause is."""
+    caplog.set_level(logging.INFO, "libcloud_aurora")
+    request_photo(SLOW)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(
+        "attempt 1 failed, next in 0.50 s: GET of object 'k' in container 'photos' failed: SlowDown"
+    )
+
+
+class Attempts:
+    """Fails a number of times, then returns its number of calls."""
+
+    def __init__(self, failures):
+        self.failures = failures
+        self.calls = 0
+        self.failed = threading.Event()
+
+    def __call__(self):
+        self.calls += 1
+        if self.calls > self.failures:
+            return self.calls
+        self.failed.set()
+        raise AuroraObjectsError("slow down", code="SlowDown", http_status=503)
 
 
 @pytest.mark.parametrize(("moved", "expected"), [(PROGRESS_SIZE, 21), (PROGRESS_SIZE - 1, 5)])
-def test_attempts_that_get_on_start_the_count_anew(retrier, moved, expected):
+def test_attempts_that_get_on_start_the_count_anew(moved, expected):
     """An attempt that moved a mebibyte was worth it, so a long transfer survives many breaks."""
-    position = 0
-
-    class Breaking(Operation):
-        def __call__(self):
-            nonlocal position
-            position += moved
-            return super().__call__()
-
-    operation = Breaking(*(failure("SlowDown", 503) for _ in range(20)))
+    attempts = Attempts(20)
+    retrier = Retrier(RetryPolicy(delay_seconds=0))
     try:
-        retrier.run(operation, progress=lambda: position)
+        retrier.run(attempts, progress=lambda: moved * attempts.calls)
     except AuroraObjectsError:
         assert expected == 5
-    assert operation.calls == expected
+    assert attempts.calls == expected
 
 
-def test_each_retry_is_a_line_of_the_log(retrier, caplog):
-    """One line at INFO says which attempt failed, why, and how long the pause is."""
-    caplog.set_level(logging.INFO, "libcloud_aurora")
-    retrier.run(Operation(failure("SlowDown", 503)))
-    assert [record.getMessage() for record in caplog.records] == [
-        "attempt 1 failed, next in 0.50 s: SlowDown 503"
-    ]
-
-
-def test_a_pause_ends_with_the_transfer(retrier):
-    """Once a transfer is stopped, its retries end with the failure they were about."""
+def test_a_request_alone_has_nobody_to_share_with():
+    """Where no others share its link, a request that times out has used up an attempt."""
     stop = Stop()
+    assert stop.narrow("timed out") is False
+    assert not stop.is_set()
+
+
+class Shared(Stop):
+    """The sign of a transfer whose requests share a link."""
+
+    def narrow(self, why):
+        """Find a place among the others."""
+        return True
+
+
+def test_a_timeout_of_a_transfer_that_moves_is_no_attempt():
+    """While other requests of its transfer get on, one that times out does so for free."""
+    stop, calls = Shared(), []
+
+    def attempt():
+        calls.append(stop.moved)
+        stop.moved += len(calls) <= 20
+        raise NetworkTimeoutError("timed out")
+
+    with pytest.raises(NetworkTimeoutError) as caught:
+        Retrier(RetryPolicy(delay_seconds=0)).run(attempt, stop=stop)
+    assert (len(calls), len(caught.value.history)) == (25, 5)
+
+
+def test_another_failure_of_a_transfer_that_moves_is_an_attempt():
+    """Only what was too slow gets another chance for what others have moved."""
+    stop, attempts = Stop(), Attempts(20)
+
+    def attempt():
+        stop.moved += 1
+        return attempts()
+
+    with pytest.raises(AuroraObjectsError):
+        Retrier(RetryPolicy(delay_seconds=0)).run(attempt, stop=stop)
+    assert attempts.calls == 5
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_pause_ends_with_the_transfer(early):
+    """Once a transfer is stopped, its retries end with the failure they were about."""
+    stop, attempts, ends = Stop(), Attempts(2), []
+    policy = RetryPolicy(delay_seconds=3600, max_delay_seconds=3600)
+    retrier = Retrier(policy, fraction=lambda: 1.0)
+
+    def run():
+        with pytest.raises(AuroraObjectsError, match="slow down") as caught:
+            retrier.run(attempts, stop=stop)
+        ends.append(caught.value)
+
+    if early:
+        stop.set()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert attempts.failed.wait(10)
     stop.set()
-    operation = Operation(failure("SlowDown", 503, retry_after=20.0))
-    with pytest.raises(AuroraObjectsError, match="SlowDown"):
-        retrier.stopping_with(stop).run(operation)
-    assert operation.calls == 1
+    thread.join(10)
+    assert (len(ends), attempts.calls, stop.is_set()) == (1, 1, True)
 
 
-def test_a_pause_of_a_running_transfer_is_waited_for(pauses):
+def test_a_pause_of_a_running_transfer_is_waited_for():
     """While a transfer runs, its retries go on."""
-    policy = RetryPolicy(delay_seconds=0)
-    retrier = Retrier(policy).stopping_with(Stop())
-    assert retrier.run(Operation(failure("SlowDown", 503)))[0] == 2
-    assert retrier.policy is policy
+    stop = Stop()
+    assert Retrier(RetryPolicy(delay_seconds=0)).run(Attempts(1), stop=stop) == 2
+    assert not stop.is_set()

@@ -1,20 +1,21 @@
-"""_signing: Signature Version 4, against Amazon's own examples and against botocore."""
+"""_s3.signing: Signature Version 4, against Amazon's own examples and against botocore."""
 
 import hashlib
 from datetime import datetime, timezone
+from urllib.parse import unquote
 
 import pytest
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libcloud_aurora._signing import (
+from libcloud_aurora._s3.signing import (
     EMPTY_SHA256,
-    Credentials,
     Signer,
     canonical_query,
+    escape_dots,
     quote_path,
 )
 
@@ -94,9 +95,8 @@ def test_amazons_examples(method, query, digest, signature, path, headers, sha25
     ordered = sorted(names)
     lines = [method, path, query, *(f"{name}:{names[name]}" for name in ordered), ""]
     canonical = "\n".join([*lines, ";".join(ordered), sha256])
-    signer = Signer(Credentials(ACCESS, SECRET))
-    scope = "20130524/us-east-1/s3/aws4_request"
-    assert signer.signature(canonical, "20130524T000000Z", scope) == signature
+    signer = Signer(ACCESS, SECRET)
+    assert signer.signature(canonical, "20130524T000000Z") == signature
     assert hashlib.sha256(canonical.encode()).hexdigest() == digest
 
 
@@ -105,7 +105,7 @@ def test_amazons_examples(method, query, digest, signature, path, headers, sha25
 )
 def test_amazons_examples_as_they_are_sent(method, query, digest, signature, path, headers, sha256):
     """Where Amazon signs what we sign, the whole Authorization header is Amazon's."""
-    added = Signer(Credentials(ACCESS, SECRET)).headers(
+    added = Signer(ACCESS, SECRET).headers(
         method=method,
         path=path,
         query=query,
@@ -129,7 +129,7 @@ def test_amazons_example_of_signed_chunks():
     seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
     added = {"x-amz-date": "20130524T000000Z", "Authorization": f"Signature={seed}"}
     chunks = [[memoryview(b"a" * 65536)], [memoryview(b"a" * 1000), memoryview(b"a" * 24)]]
-    sent = b"".join(Signer(Credentials(ACCESS, SECRET)).chunks(chunks, added))
+    sent = b"".join(Signer(ACCESS, SECRET).chunks(chunks, added))
     assert sent == (
         b"10000;chunk-signature="
         b"ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n"
@@ -142,6 +142,38 @@ def test_amazons_example_of_signed_chunks():
         + b"\r\n0;chunk-signature="
         b"b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9\r\n\r\n"
     )
+
+
+def test_amazons_example_of_a_presigned_url():
+    """Amazon's example of a GET that is signed in its query has Amazon's signature."""
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    query = Signer(ACCESS, SECRET).presigned_query(
+        method="GET", path="/test.txt", host=HOST, expires_seconds=86_400, now=NOW
+    )
+    assert query == (
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524"
+        "%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400"
+        "&X-Amz-SignedHeaders=host&X-Amz-Signature="
+        "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+    )
+
+
+@pytest.mark.parametrize("token", [None, "session/token+x="])
+def test_botocore_presigns_the_same(token):
+    """For a path that needs encoding, with a token and without, botocore signs the same query."""
+    query = Signer(ACCESS, SECRET, token=token).presigned_query(
+        method="PUT", path="/b/a%20%C5%BC", host="h:8080", expires_seconds=1, now=NOW
+    )
+    request = AWSRequest(method="PUT", url=f"http://h:8080/b/a%20%C5%BC?{query}")
+    request.context["timestamp"] = "20130524T000000Z"
+    credentials = BotoCredentials(ACCESS, SECRET, token)
+    auth = S3SigV4QueryAuth(credentials, "s3", "us-east-1", expires=1)
+    request.url = request.url.partition("&X-Amz-Signature=")[0]
+    signature = auth.signature(
+        auth.string_to_sign(request, auth.canonical_request(request)), request
+    )
+    assert query.rpartition("X-Amz-Signature=")[2] == signature
+    assert ("X-Amz-Security-Token=session%2Ftoken%2Bx%3D" in query) == bool(token)
 
 
 @pytest.mark.parametrize("token", [None, "session-token"])
@@ -163,7 +195,7 @@ def test_botocore_signs_the_same(method, path, query, headers, token):
     url = f"https://o.auroraobjects.eu{path}" + (f"?{query}" if query else "")
     canonical, signature = boto_headers(method, url, headers, EMPTY_SHA256, token)
     assert canonical.split("\n")[1] == path
-    added = Signer(Credentials(ACCESS, SECRET, token)).headers(
+    added = Signer(ACCESS, SECRET, token=token).headers(
         method=method,
         path=path,
         query=query,
@@ -182,7 +214,7 @@ def test_botocore_signs_the_same(method, path, query, headers, token):
 
 def test_every_header_radosgw_wants_is_signed():
     """Signed are host, content-type and every x-amz-* header, and nothing a proxy may change."""
-    added = Signer(Credentials(ACCESS, SECRET, "t")).headers(
+    added = Signer(ACCESS, SECRET, token="t").headers(
         method="PUT",
         path="/b/k",
         query="",
@@ -210,7 +242,7 @@ def test_header_values_are_signed_as_they_go_over_the_wire():
     dressed = "ż  x".encode().decode("latin-1")
 
     def sign(value):
-        return Signer(Credentials(ACCESS, SECRET)).headers(
+        return Signer(ACCESS, SECRET).headers(
             method="PUT",
             path="/b/k",
             query="",
@@ -227,13 +259,26 @@ def test_header_values_are_signed_as_they_go_over_the_wire():
 def test_letters_that_look_like_blanks_are_signed(text):
     """A value is signed with all bytes of its letters; 0xA0 and 0x85 at an end are no blanks."""
     dressed = text.encode().decode("latin-1")
+    signer = Signer(ACCESS, SECRET)
+    lines = ["PUT", "/b/k", "", "host:h", f"x-amz-content-sha256:{EMPTY_SHA256}"]
+    lines += ["x-amz-date:20130524T000000Z", f"x-amz-meta-a:{dressed}", ""]
+    lines += ["host;x-amz-content-sha256;x-amz-date;x-amz-meta-a", EMPTY_SHA256]
+    expected = signer.signature("\n".join(lines), "20130524T000000Z")
     for value in (dressed, f" \t{dressed}\t "):
-        assert Signer._signed_headers({"x-amz-meta-a": value}) == {"x-amz-meta-a": dressed}
+        added = signer.headers(
+            method="PUT",
+            path="/b/k",
+            query="",
+            headers={"Host": "h", "x-amz-meta-a": value},
+            payload_sha256=EMPTY_SHA256,
+            now=NOW,
+        )
+        assert signature_of(added["Authorization"]) == expected
 
 
 def test_the_region_is_part_of_the_scope():
     """Another region is signed for when one is given."""
-    added = Signer(Credentials(ACCESS, SECRET), "eu-1").headers(
+    added = Signer(ACCESS, SECRET, region="eu-1").headers(
         method="GET", path="/", query="", headers={}, payload_sha256=EMPTY_SHA256, now=NOW
     )
     assert "/20130524/eu-1/s3/aws4_request" in added["Authorization"]
@@ -253,6 +298,22 @@ def test_the_region_is_part_of_the_scope():
 def test_paths_are_encoded_as_radosgw_signs_them(path, expected):
     """All but unreserved characters and the slash is encoded, once, in capitals."""
     assert quote_path(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/b/../c", "/b/%2E%2E/c"),
+        ("/b/./.", "/b/%2E/%2E"),
+        ("/b/...", "/b/..."),
+        ("/b/.c/d..", "/b/.c/d.."),
+        ("//", "//"),
+    ],
+)
+def test_dots_that_others_would_resolve_are_escaped(path, expected):
+    """Only segments of one or two dots are written as %2E, and they decode to what they were."""
+    assert escape_dots(path) == expected
+    assert unquote(escape_dots(path)) == path
 
 
 @pytest.mark.parametrize(
@@ -282,9 +343,21 @@ def test_any_query_is_plain_ascii_without_blanks(params):
     assert not set(query) & set(" +#?/\n")
 
 
-def test_a_credentials_repr_holds_no_secret():
-    """The repr of credentials and of a signer shows the access key only."""
-    text = repr(Signer(Credentials(ACCESS, SECRET, "token-value")))
+def test_each_day_is_signed_with_its_own_key():
+    """A signer that is used over midnight, and back, signs as one made that day."""
+
+    def sign(signer, day):
+        return signer.signature("request", f"201305{day}T000000Z")
+
+    used = Signer(ACCESS, SECRET)
+    signed = [sign(used, day) for day in (24, 25, 24)]
+    assert signed == [sign(Signer(ACCESS, SECRET), day) for day in (24, 25, 24)]
+    assert signed[0] != signed[1]
+
+
+def test_a_signers_repr_holds_no_secret():
+    """The repr of a signer shows the access key only."""
+    text = repr(Signer(ACCESS, SECRET, token="token-value"))
     assert ACCESS in text
     assert SECRET not in text
     assert "token-value" not in text

@@ -1,4 +1,4 @@
-"""_stream: objects coming down to an iterator."""
+"""Objects coming down to an iterator."""
 
 import contextlib
 import os
@@ -6,13 +6,10 @@ import threading
 from itertools import islice
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from libcloud.storage.base import Object
 from unit.memory_s3 import Answer, composite, error, md5
 
-from libcloud_aurora import _stream, errors
-from libcloud_aurora.config import TransferConfig
+from libcloud_aurora import errors
 
 MIB = 1_048_576
 LARGE = os.urandom(21 * MIB + 12_345)
@@ -27,26 +24,15 @@ def any_driver(request, new_driver):
     return new_driver(ex_max_concurrency=request.param)
 
 
-@given(st.lists(st.binary(max_size=20), max_size=8), st.integers(1, 30))
-def test_chunks_have_exactly_the_size(pieces, size):
-    """However the bytes come, each chunk but the last has exactly the size asked for."""
-    data = b"".join(pieces)
-    chunks = list(_stream.rechunk(iter(map(memoryview, pieces)), size))
-    assert chunks == [data[at : at + size] for at in range(0, len(data), size)]
-    assert all(type(chunk) is bytes for chunk in chunks)
-
-
-@pytest.mark.parametrize(("given_size", "size"), [(None, MIB), (0, MIB), (1, 1), (10**9, 10**9)])
-def test_chunk_sizes(given_size, size):
-    """Without a chunk size, or with an empty object's, chunks are 1 MiB."""
-    assert _stream.chunk_size_of(given_size) == size
-
-
 @pytest.mark.parametrize("given_size", [-1, 1.5, "1", True])
-def test_impossible_chunk_sizes_are_refused(given_size):
-    """A chunk size that is no number of bytes is a ValueError that names it."""
+def test_impossible_chunk_sizes_are_refused(s3, container, driver, given_size):
+    """A chunk size that is no number of bytes is a ValueError that names it; nothing is sent."""
+    s3.requests.clear()
     with pytest.raises(ValueError, match="chunk_size"):
-        _stream.chunk_size_of(given_size)
+        driver.download_object_as_stream(handle(container, driver), given_size)
+    with pytest.raises(ValueError, match="chunk_size"):
+        driver.download_object_range_as_stream(handle(container, driver), 0, 5, given_size)
+    assert s3.requests == []
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
@@ -68,13 +54,25 @@ def test_any_size_arrives(s3, container, any_driver, size, known):
     assert seen[-1] == (size, size)
 
 
-@pytest.mark.parametrize("chunk_size", [1, 1000, MIB, 3 * MIB + 1, 10**9])
-def test_the_chunk_size_is_honoured(s3, container, driver, chunk_size):
-    """Chunks have the size the caller asked for."""
-    s3.put("k", LARGE[: 5000 if chunk_size == 1 else 7 * MIB])
+@pytest.mark.parametrize(
+    "chunk_size", [1, 1000, MIB - 1, MIB, MIB + 1, 2 * MIB, 3 * MIB + 1, 6 * MIB, 10**9]
+)
+@pytest.mark.parametrize("size", [5000, 7 * MIB + 9])
+def test_chunks_have_exactly_the_size(s3, container, driver, chunk_size, size):
+    """However the bytes come, each chunk but the last has exactly the size asked for."""
+    size = 5000 if chunk_size == 1 else size
+    s3.put("k", LARGE[:size])
     chunks = list(driver.download_object_as_stream(handle(container, driver), chunk_size))
-    assert all(len(chunk) == chunk_size for chunk in chunks[:-1])
-    assert 0 < len(chunks[-1]) <= chunk_size
+    assert chunks == [LARGE[at : min(at + chunk_size, size)] for at in range(0, size, chunk_size)]
+    assert {type(chunk) for chunk in chunks} == {bytes}
+
+
+@pytest.mark.parametrize("given_size", [None, 0])
+def test_chunks_are_1_mib_by_default(s3, container, driver, given_size):
+    """Without a chunk size, or with an empty object's, chunks are 1 MiB."""
+    s3.put("k", LARGE)
+    chunks = driver.download_object_as_stream(handle(container, driver), given_size)
+    assert [len(chunk) for chunk in chunks] == [*[MIB] * 21, 12_345]
 
 
 @pytest.mark.parametrize("wrong", [0, 5, len(LARGE) + 9])
@@ -109,8 +107,10 @@ def test_closing_in_the_middle_ends_the_read_ahead(s3, container, driver):
     taken = list(islice(stream, 4))
     stream.close()
     count = len(s3.requests)
+    for thread in set(threading.enumerate()) - {threading.current_thread()}:
+        thread.join(10)
     assert b"".join(taken) == LARGE[: 4 * MIB]
-    assert driver._resources.workers.submit(lambda: len(s3.requests)).result() == count
+    assert len(s3.requests) == count
 
 
 def test_read_ahead_grows_while_the_consumer_waits(s3, container, driver):
@@ -288,30 +288,8 @@ def test_failures_that_stay_end_the_stream(s3, container, any_driver):
 def test_a_missing_object_is_an_error_at_the_first_step(s3, container, driver):
     """The iterator raises when it is first asked, not when it is made."""
     stream = driver.download_object_as_stream(handle(container, driver))
-    with pytest.raises(errors.KeyNotFoundError):
+    with pytest.raises(errors.ObjectNotFoundError):
         next(stream)
-
-
-def test_ranges_that_have_not_begun_are_never_fetched(s3, container, driver, lazy_workers):
-    """Ranges that still wait for a thread when the consumer stops are not fetched."""
-    s3.put("k", LARGE)
-    s3.requests.clear()
-    stream = _stream.Stream(
-        request=driver.connection.request,
-        retrier=driver._retrier,
-        workers=lazy_workers,
-        config=TransferConfig(),
-        path="/photos/k",
-        context={"bucket": "photos", "key": "k", "driver": driver},
-        size_hint=None,
-        span=None,
-        progress=None,
-        open_ahead=lambda count: None,
-    ).chunks(MIB)
-    assert b"".join(islice(stream, 2)) == LARGE[: 2 * MIB]
-    stream.close()
-    assert lazy_workers.begin_at_last() == 3
-    assert len(s3.requests) == 2
 
 
 def test_a_server_that_knows_no_ranges_gives_the_whole_object(s3, container, any_driver):

@@ -1,4 +1,4 @@
-"""_verify: MD5s of parts, from bytes in any order."""
+"""_transfer.verify: MD5s of parts, from bytes in any order."""
 
 import hashlib
 import random
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libcloud_aurora._verify import PartHashes
+from libcloud_aurora._transfer.verify import PartHashes
 
 
 def md5(data):

@@ -1,0 +1,560 @@
+"""S3's operations, one typed method each; what they send, and what they read of the response."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+from libcloud_aurora._s3 import xml
+from libcloud_aurora._s3.encryption import SOURCE_PREFIX
+from libcloud_aurora._s3.names import ObjectPath, bucket_path
+from libcloud_aurora._s3.objects import ObjectHead, Stored, strip_etag
+from libcloud_aurora._s3.signing import Body, ChunkedBody, md5
+from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
+from libcloud_aurora._wire.failures import NETWORK_FAILURES, network_error
+from libcloud_aurora._wire.retry import Stop, is_transient, logger
+from libcloud_aurora.errors import (
+    AccessDeniedError,
+    AuroraObjectsError,
+    ContainerExistsError,
+    ContainerNotFoundError,
+    EncryptionKeyError,
+    HashMismatchError,
+    ObjectNotFoundError,
+    UploadNotFoundError,
+)
+from libcloud_aurora.parts import composite_etag, part_count
+
+T = TypeVar("T")
+
+#: Rows asked for at once, the most that radosgw gives before Tentacle.
+PAGE_SIZE = 1000
+#: Seconds for which radosgw may lock an upload that it completes (``rgw_mp_lock_max_time``).
+COMPLETE_SECONDS = 600.0
+#: An upload of a part may still run when its upload is aborted; abort until it is gone.
+ABORTS = 3
+#: What a listing of parts is called: by AWS and radosgw, by radosgw Jewel, and by moto.
+_PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
+#: What says that a multipart upload does not exist; radosgw's ListParts names the key.
+_GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+
+Span = tuple[int, "int | None"]
+
+
+class CopySource(NamedTuple):
+    """The object to copy; copies are pinned to its ETag."""
+
+    path: ObjectPath
+    head: ObjectHead
+
+    def headers(self) -> dict[str, str]:
+        """
+        Return the headers that say what to copy.
+
+        radosgw reads the source with the part's key: one without a key carries the source's.
+        """
+        named = {
+            "x-amz-copy-source": self.path.quoted,
+            "x-amz-copy-source-if-match": self.head.etag,
+        }
+        key = self.path.customer_key
+        return {**named, **(key.headers(SOURCE_PREFIX) | key.headers() if key else {})}
+
+
+class OpenObject:
+    """The bytes of an object from ``start`` to before ``stop``, still on the wire."""
+
+    def __init__(self, response: AuroraResponse, span: Span | None) -> None:
+        self._response = response
+        self.subject = response.subject
+        self.etag = strip_etag(response.headers.get("etag"))
+        try:
+            self.start, self.stop, self.size = _span_of(response, span or (0, None))
+        except AuroraObjectsError:
+            self.release()
+            raise
+        # http.client reads from the socket into the buffer, urllib3 would copy once more.
+        original = getattr(response.raw, "_original_response", None)
+        self._original = original if isinstance(original, http.client.HTTPResponse) else None
+        self._fill = self._original.readinto if self._original else self._copy_into
+
+    def readinto(self, view: memoryview) -> int:
+        """Read the next bytes into a buffer, and return how many."""
+        try:
+            count: int = self._fill(view)
+            if not count:
+                raise http.client.IncompleteRead(b"", len(view))
+        except NETWORK_FAILURES as exc:
+            raise network_error(exc, self.subject) from exc
+        return count
+
+    def _copy_into(self, view: memoryview) -> int:
+        data = self._response.raw.read(len(view), decode_content=False)
+        view[: len(data)] = data
+        return len(data)
+
+    def release(self, *, finished: bool = False) -> None:
+        """Let the connection go, to be used again if all bytes have been read."""
+        raw = self._response.raw
+        if finished and (self._original is None or self._original.isclosed()):
+            raw.release_conn()
+        else:
+            raw.close()
+
+
+class Client:
+    """S3's operations, each attempted until done or given up; ``stop`` ends the pauses between."""
+
+    def __init__(self, connection: AuroraObjectsConnection) -> None:
+        self._connection = connection
+        self._run = connection.retrier.run
+        #: Times that a request is sent, and an object fetched that differs from its ETag.
+        self.max_attempts = connection.retrier.policy.max_attempts
+        #: Breaks the requests that some threads make.
+        self.interrupt = connection.interrupt
+
+    # Containers
+
+    def list_buckets(self) -> xml.Page:
+        """Return all containers of the account; radosgw pages no such list by default."""
+        read = _page_of("ListAllMyBucketsResult", "Bucket", "Name")
+        return self._run(Request(self._connection, "GET", "/", read=read).attempt)
+
+    def head_bucket(self, bucket: str) -> None:
+        self._run(self._on_bucket("HEAD", bucket, read=_nothing).attempt)
+
+    def create_bucket(self, bucket: str) -> None:
+        """Create a container; one that an earlier attempt has created is ours."""
+        try:
+            self._run(self._on_bucket("PUT", bucket, read=_nothing).attempt)
+        except ContainerExistsError as error:
+            if len(error.history) < 2:
+                raise
+            try:
+                self.head_bucket(bucket)
+            except AccessDeniedError:
+                raise error from None
+
+    def delete_bucket(self, bucket: str) -> None:
+        """Remove a container; one that an earlier attempt has removed is gone."""
+        try:
+            self._run(self._on_bucket("DELETE", bucket, read=_nothing).attempt)
+        except ContainerNotFoundError as error:
+            if len(error.history) < 2:
+                raise
+
+    def list_objects(
+        self, bucket: str, *, selection: Mapping[str, str], rows: int, stop: Stop | None = None
+    ) -> xml.Page:
+        """Return a page of objects, as ``prefix``, ``delimiter`` and ``marker`` select them."""
+        query = {**selection, "encoding-type": "url", "max-keys": rows}
+        read = _page_of("ListBucketResult", "Contents", "Key", "Size")
+        request = self._on_bucket("GET", bucket, query=query, read=read)
+        return self._run(request.attempt, stop=stop)
+
+    def list_uploads(self, bucket: str, *, selection: Mapping[str, str]) -> xml.Page:
+        """Return a page of the unfinished multipart uploads that S3's parameters select."""
+        query = {"uploads": "", "max-uploads": PAGE_SIZE, "encoding-type": "url", **selection}
+        read = _page_of("ListMultipartUploadsResult", "Upload", "Key", "UploadId")
+        return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
+
+    def delete_objects(self, bucket: str, keys: Iterable[str]) -> dict[str, str]:
+        """Delete objects with one request; return those left, and what the server says of them."""
+        body, read = xml.delete_objects(keys), _page_of("DeleteResult", "Error")
+        request = self._on_bucket("POST", bucket, query={"delete": ""}, body=body, read=read)
+        left = {}
+        for row in self._run(request.attempt).rows:
+            said = dict.fromkeys((row.get("Code", "?"), row.get("Message", "")))
+            left[row.get("Key", "")] = request.subject.clean(" ".join(said).strip())
+        return left
+
+    # Objects
+
+    def head_object(self, path: ObjectPath) -> ObjectHead:
+        """Return what the server says of an object."""
+        return self._run(self._on_object("HEAD", path, keyed=True, read=_head).attempt)
+
+    def get_object(
+        self,
+        path: ObjectPath,
+        read: Callable[[OpenObject], T],
+        *,
+        span: Callable[[], Span | None],
+        etag: str = "",
+        opened: OpenObject | None = None,
+        progress: Callable[[], int] = lambda: 0,
+        stop: Stop | None = None,
+    ) -> T:
+        """
+        Read an object or a span of it, and again while that fails.
+
+        :param read: Reads the bytes of one response, and lets its connection go.
+        :param span: Returns what is wanted, ``None`` for all; asked before each attempt.
+        :param etag: ETag of the version wanted, empty for any.
+        :param opened: A response that is there already, for the first attempt.
+        """
+
+        def attempt() -> T:
+            nonlocal opened
+            if opened is not None:
+                body, opened = opened, None
+                return read(body)
+            wanted = span()
+            headers = {"If-Match": f'"{etag}"'} if etag else {}
+            if wanted is not None:
+                last = "" if wanted[1] is None else wanted[1] - 1
+                headers["Range"] = f"bytes={wanted[0]}-{last}"
+            return self._on_object(
+                "GET",
+                path,
+                headers=headers,
+                keyed=True,
+                stream=True,
+                read=lambda response: read(OpenObject(response, wanted)),
+            ).attempt()
+
+        return self._run(attempt, progress=progress, stop=stop)
+
+    def put_object(self, path: ObjectPath, body: Body, headers: Mapping[str, str]) -> Stored:
+        """
+        Store an object with one request.
+
+        A conditional PUT whose first response was lost may refuse the second because of the first:
+        what is stored decides.
+        """
+        request = self._on_object("PUT", path, keyed=True, headers=headers, body=body, read=_stored)
+        try:
+            return self._run(request.attempt)
+        except AuroraObjectsError as error:
+            if error.code != "PreconditionFailed" or len(error.history) < 2:
+                raise
+            head = self.head_object(path)
+            if head.etag != md5(body):
+                raise
+            return Stored(head.etag, head.headers.get("x-amz-version-id"))
+
+    def copy_object(self, path: ObjectPath, source: CopySource, headers: Mapping[str, str]) -> str:
+        """
+        Copy an object of up to 5 GiB with one request, and return the copy's ETag.
+
+        radosgw answers 200 before it has copied: only a body with an ETag is a success.
+        """
+        sent = {**headers, **source.headers()}
+        return self._run(self._on_object("PUT", path, headers=sent, read=_completed).attempt).etag
+
+    def delete_object(self, path: ObjectPath) -> None:
+        """Delete an object; one that does not exist counts as deleted."""
+        self._run(self._on_object("DELETE", path, read=_nothing).attempt)
+
+    # Multipart uploads
+
+    def create_upload(
+        self, path: ObjectPath, headers: Mapping[str, str], *, stop: Stop | None = None
+    ) -> str:
+        """
+        Begin a multipart upload and return its id.
+
+        An attempt whose response is lost may have begun one more, without parts: another client's
+        may look the same, so that none is aborted on suspicion.
+        """
+        request = self._on_object(
+            "POST",
+            path,
+            query={"uploads": ""},
+            headers={**headers, **_key_headers(path)},
+            read=lambda response: (_upload_id(response), response),
+        )
+
+        def attempt() -> tuple[str, AuroraResponse]:
+            try:
+                return request.attempt()
+            except AuroraObjectsError as error:
+                if is_transient(error):
+                    logger.warning(
+                        "an upload of %r in container %r may have been begun without a response; "
+                        "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
+                        path.key,
+                        path.bucket,
+                        error.value,
+                    )
+                raise
+
+        upload_id, response = self._run(attempt, stop=stop)
+        key = path.customer_key
+        if key and not key.is_named_by(response.headers):
+            self.abort_upload(path, upload_id)
+            raise _unconfirmed(response, is_part=False)
+        return upload_id
+
+    def upload_part(
+        self,
+        path: ObjectPath,
+        upload_id: str,
+        number: int,
+        body: ChunkedBody,
+        *,
+        stop: Stop | None = None,
+    ) -> str:
+        """Send a part, signed chunk by chunk, and return its ETag."""
+        query = {"partNumber": number, "uploadId": upload_id}
+        request = self._on_object("PUT", path, query=query, keyed=True, body=body, read=_part_etag)
+        return self._run(request.attempt, stop=stop)
+
+    def upload_part_copy(
+        self,
+        path: ObjectPath,
+        upload_id: str,
+        number: int,
+        source: CopySource,
+        *,
+        span: tuple[int, int],
+        stop: Stop | None = None,
+    ) -> str:
+        """Let the server copy a span of an object as a part, and return the part's ETag."""
+        query = {"partNumber": number, "uploadId": upload_id}
+        headers = {**source.headers(), **_key_headers(path)}
+        headers["x-amz-copy-source-range"] = f"bytes={span[0]}-{span[1] - 1}"
+        # The key is not checked: radosgw's response to a copy names none.
+        request = self._on_object("PUT", path, query=query, headers=headers, read=_completed)
+        return self._run(request.attempt, stop=stop).etag
+
+    def complete_upload(
+        self, path: ObjectPath, upload_id: str, parts: list[tuple[int, str]], *, verify: bool = True
+    ) -> Stored:
+        """
+        Assemble the parts, and make sure that exactly these were assembled.
+
+        A success is a success, whoever replaces the object afterwards: radosgw may leave the ETag
+        empty, and the hash is then that of the parts. radosgw answers a second Complete, and one
+        that crossed another or a restart, with 500, and any response may be lost. Then an upload
+        that is gone and an object that is these parts are a success; an upload that is there is
+        completed again, for the object may be an older one of the same bytes. While radosgw says
+        that it is at it, it is asked for as long as its lock may last.
+        """
+        expected = composite_etag([etag for _, etag in parts])
+        request = self._on_object(
+            "POST",
+            path,
+            query={"uploadId": upload_id},
+            # Ceph 20 wants the key, and no other minds.
+            headers={"Content-Type": "application/xml", **_key_headers(path)},
+            body=xml.complete_multipart(parts),
+            read=_completed,
+        )
+        deadline = time.monotonic() + COMPLETE_SECONDS
+        failures = 0
+
+        def attempt() -> Stored:
+            nonlocal failures
+            try:
+                stored = request.attempt()
+            except AuroraObjectsError as error:
+                gone = self._is_gone(path, upload_id)
+                if gone and self._is_stored(path, expected):
+                    return Stored(expected)
+                at_it = not gone and "already in progress" in error.value
+                failures += not at_it
+                error._retry_after = max(error._retry_after, float(at_it))
+                spent = failures >= self.max_attempts
+                if at_it and time.monotonic() > deadline:
+                    error.value += (
+                        f" The server may still complete upload {upload_id}, so its parts are "
+                        "kept. Look for the object later; ex_cleanup_all_multipart_uploads() "
+                        "removes them."
+                    )
+                    spent = error._keeps_parts = True
+                error._is_final = gone or spent or not is_transient(error)
+                raise
+            if verify and stored.etag not in ("", expected):
+                raise HashMismatchError(
+                    f"upload of object {path.key!r} ended with ETag {stored.etag!r}, but its "
+                    f"parts make {expected!r}: it is damaged. Upload it again.",
+                    **request.subject.fields,
+                )
+            return Stored(stored.etag or expected, stored.version_id)
+
+        return self._run(attempt, attempts=sys.maxsize)
+
+    def _is_stored(self, path: ObjectPath, etag: str) -> bool:
+        """Tell whether the object is known to be there."""
+        try:
+            return self.head_object(path).etag == etag
+        except AuroraObjectsError:
+            return False
+
+    def _is_gone(self, path: ObjectPath, upload_id: str) -> bool:
+        """Tell whether the upload is known to be gone."""
+        try:
+            return not self.list_parts(path, upload_id)
+        except _GONE:
+            return True
+        except AuroraObjectsError:
+            return False
+
+    def list_parts(self, path: ObjectPath, upload_id: str) -> dict[int, tuple[int, str]]:
+        """Return the parts the server holds: number to size and ETag."""
+        parts: dict[int, tuple[int, str]] = {}
+        marker = 0
+        while True:
+            query = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": PAGE_SIZE}
+            read = _page_of(_PARTS_ROOTS, "Part", "PartNumber", "Size", "ETag")
+            request = self._on_object("GET", path, query=query, read=read)
+            page = self._run(request.attempt)
+            for row in page.rows:
+                number = int(row["PartNumber"])
+                parts[number] = int(row["Size"]), strip_etag(row["ETag"])
+            if not page.is_truncated:
+                return parts
+            if max(parts) <= marker:
+                raise request.subject.malformed("the server repeats a page")
+            marker = max(parts)
+
+    def newest_upload(self, path: ObjectPath) -> str | None:
+        """Return the id of an object's newest unfinished upload."""
+        page = self.list_uploads(path.bucket, selection={"prefix": path.key})
+        rows = [row for row in page.rows if unquote(row["Key"]) == path.key]
+        return max(rows, key=lambda row: row.get("Initiated", ""))["UploadId"] if rows else None
+
+    def abort_upload(self, path: ObjectPath, upload_id: str) -> None:
+        """Abort a multipart upload, until the server says that it is gone."""
+        request = self._on_object("DELETE", path, query={"uploadId": upload_id}, read=_nothing)
+
+        def attempt() -> None:
+            try:
+                request.attempt()
+            except ContainerExistsError as error:
+                error._is_final = False  # what Ceph 18 and 20 say while they complete the upload
+                raise
+
+        for _ in range(ABORTS):
+            try:
+                self._run(attempt)
+            except (UploadNotFoundError, ObjectNotFoundError):
+                return
+
+    # Requests
+
+    def _on_bucket(
+        self, method: str, bucket: str, *, read: Callable[[AuroraResponse], T], **fields: Any
+    ) -> Request[T]:
+        return Request(self._connection, method, bucket_path(bucket), read=read, **fields)
+
+    def _on_object(
+        self,
+        method: str,
+        path: ObjectPath,
+        *,
+        read: Callable[[AuroraResponse], T],
+        keyed: bool = False,
+        headers: Mapping[str, str] | None = None,
+        **fields: Any,
+    ) -> Request[T]:
+        """
+        Return a request about an object.
+
+        :param keyed: Whether it carries the object's key. radosgw reads an unencrypted object with
+            any key, and other servers ignore keys: only a response that names it is a success.
+        """
+        key = path.customer_key if keyed else None
+
+        def confirmed(response: AuroraResponse) -> T:
+            if key is not None and not key.is_named_by(response.headers):
+                raise _unconfirmed(response, is_part="uploadId" in (fields.get("query") or {}))
+            return read(response)
+
+        sent = {**(headers or {}), **(_key_headers(path) if keyed else {})}
+        return Request(
+            self._connection, method, path.quoted, read=confirmed, headers=sent, **fields
+        )
+
+
+def _key_headers(path: ObjectPath) -> dict[str, str]:
+    """Return the headers of the key with which an object is encrypted."""
+    return path.customer_key.headers() if path.customer_key else {}
+
+
+def _unconfirmed(response: AuroraResponse, *, is_part: bool) -> EncryptionKeyError:
+    subject = response.subject
+    stored = "What was just stored is readable without the key: delete it. "
+    left = stored * (subject.method == "PUT")
+    if is_part:
+        left = "No object was stored; ex_cleanup_all_multipart_uploads() removes its parts. "
+    response.raw.close()
+    return EncryptionKeyError(
+        f"{subject} failed: the server does not say that the object is encrypted with the given "
+        f"key. {left}Either it was begun without that key, or the server does not know such keys.",
+        http_status=response.status,
+        **subject.fields,
+    )
+
+
+# Readers of responses
+
+
+def _nothing(response: AuroraResponse) -> None:
+    """Read nothing of a response whose status says it all."""
+
+
+def _page_of(
+    root: str | tuple[str, ...], row: str, *needs: str
+) -> Callable[[AuroraResponse], xml.Page]:
+    """Return what reads a page of a listing: its root, its rows, and what each row must have."""
+
+    def read(response: AuroraResponse) -> xml.Page:
+        return response.document(lambda body: xml.page(body, root=root, row=row, needs=needs))
+
+    return read
+
+
+def _head(response: AuroraResponse) -> ObjectHead:
+    size = xml.whole_number(response.headers.get("content-length", ""))
+    if size is None:
+        raise response.malformed("an object without a length")
+    return ObjectHead(response.headers, size, strip_etag(response.headers.get("etag")))
+
+
+def _stored(response: AuroraResponse) -> Stored:
+    headers = response.headers
+    return Stored(strip_etag(headers.get("etag")), headers.get("x-amz-version-id"))
+
+
+def _completed(response: AuroraResponse) -> Stored:
+    etag = strip_etag(response.document(lambda body: xml.text_of(body, "ETag")))
+    return Stored(etag, response.headers.get("x-amz-version-id"))
+
+
+def _part_etag(response: AuroraResponse) -> str:
+    etag = strip_etag(response.headers.get("etag"))
+    if part_count(etag) != 1:
+        raise response.malformed(f"a part with ETag {etag[:80]!r}")
+    return etag
+
+
+def _upload_id(response: AuroraResponse) -> str:
+    upload_id = response.document(lambda body: xml.text_of(body, "UploadId"))
+    if not upload_id:
+        raise response.malformed("an upload without an id")
+    return upload_id
+
+
+def _span_of(response: AuroraResponse, asked: Span) -> tuple[int, int, int]:
+    """Return the first byte of a body, the byte after its last one, and the size of the object."""
+    start, stop = asked
+    if response.status != 206:
+        length = xml.whole_number(response.headers.get("content-length", ""))
+        if length is None or start or length > (stop or length):
+            raise response.malformed("no range, or no length, where they were asked for")
+        return 0, length, length
+    found = response.headers.get("content-range", "")
+    match = _CONTENT_RANGE.fullmatch(found)
+    first, last, size = (int(number) for number in match.groups()) if match else (-1, -1, -1)
+    if not start == first <= last < min(size, size if stop is None else stop):
+        raise response.malformed(f"Content-Range {found!r}")
+    return first, last + 1, size

@@ -1,0 +1,117 @@
+"""Pure: keys with which the server encrypts an object (SSE-C), and the headers that carry them.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html and
+https://docs.ceph.com/en/latest/radosgw/encryption/
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+ALGORITHM = "AES256"
+#: Bytes of a key.
+KEY_SIZE = 32
+#: What the headers begin with that carry an object's key, and that of the source of a copy.
+PREFIX = "x-amz-server-side-encryption-customer-"
+SOURCE_PREFIX = "x-amz-copy-source-server-side-encryption-customer-"
+
+#: How radosgw and AWS begin to say that a key is missing, wrong, or not wanted.
+_COMPLAINT = re.compile(
+    r"server[ -]side encryption|hash of the key|encryption parameters", re.IGNORECASE
+)
+MISSING = "The object is encrypted with a key of its owner: give it (ex_customer_key)."
+WRONG = "The object, or the unfinished upload, was begun with another key, or without one."
+INSECURE = "Servers take a key over https only, unless told otherwise (rgw crypt require ssl)."
+
+
+class Hidden(str):
+    """Text that is sent as any other, but that no ``repr`` shows, nor that of what holds it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
+class CustomerKey(NamedTuple):
+    """A key and its MD5, both in base64 and shown by no ``repr``."""
+
+    encoded: Hidden
+    md5: Hidden
+
+    @classmethod
+    def of(cls, raw: bytes) -> CustomerKey:
+        """Return the key of 32 bytes."""
+        digest = hashlib.md5(raw, usedforsecurity=False).digest()
+        return cls(*(Hidden(base64.b64encode(each).decode()) for each in (raw, digest)))
+
+    def headers(self, prefix: str = PREFIX) -> dict[str, str]:
+        """Return the headers that carry the key."""
+        return {
+            f"{prefix}algorithm": ALGORITHM,
+            f"{prefix}key": self.encoded,
+            f"{prefix}key-md5": self.md5,
+        }
+
+    def is_named_by(self, answer: Mapping[str, str]) -> bool:
+        """Tell whether the headers of an answer say that the object has this key."""
+        return answer.get(f"{PREFIX}key-md5") == self.md5
+
+
+def customer_key(argument: str, value: Any) -> CustomerKey | None:
+    """Return the key that an argument holds."""
+    if value is None:
+        return None
+    binary = isinstance(value, (bytes, bytearray, memoryview))
+    size = len(bytes(value)) if binary else type(value).__name__
+    if size != KEY_SIZE:
+        raise ValueError(f"{argument} must be {KEY_SIZE} bytes, not {size}")
+    return CustomerKey.of(bytes(value))
+
+
+def split(
+    headers: Mapping[str, Any], prefix: str = PREFIX
+) -> tuple[dict[str, Any], CustomerKey | None]:
+    """Return headers without those that carry a key, and the key."""
+    given = {
+        str(name).lower(): str(value)
+        for name, value in headers.items()
+        if str(name).lower().startswith(prefix)
+    }
+    if not given:
+        return dict(headers), None
+    try:
+        raw = base64.b64decode(given.get(f"{prefix}key", ""), validate=True)
+    except ValueError:
+        raw = b""
+    key = CustomerKey.of(raw)
+    if len(raw) != KEY_SIZE or not given.items() <= key.headers(prefix).items():
+        raise ValueError(
+            f"headers: {prefix}algorithm must be {ALGORITHM}, ...-key {KEY_SIZE} bytes in base64, "
+            "and ...-key-MD5 their MD5 in base64"
+        )
+    return {name: headers[name] for name in headers if str(name).lower() not in given}, key
+
+
+def only_key(
+    argument: str, value: Any, headers: Mapping[str, Any], prefix: str = PREFIX
+) -> tuple[dict[str, Any], CustomerKey | None]:
+    """Return headers without those that carry a key, and the key they or the argument give."""
+    rest, carried = split(headers, prefix)
+    key = customer_key(argument, value)
+    if key and carried and key != carried:
+        raise ValueError(f"{argument} and the headers give different keys")
+    return rest, key or carried
+
+
+def trouble(code: str, said: str, *, keyed: bool) -> str:
+    """Return what to do about an answer with this code and message, empty if it is about no key."""
+    if keyed and code == "InvalidRequest" and (not said or "secure connection" in said):
+        return INSECURE  # radosgw has no message there
+    if not _COMPLAINT.search(said):
+        return ""
+    return WRONG if keyed else MISSING

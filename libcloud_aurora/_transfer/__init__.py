@@ -1,0 +1,1 @@
+"""Bytes on threads: objects to and from files and streams, listings, copies, deletions."""

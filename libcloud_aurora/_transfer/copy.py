@@ -1,0 +1,106 @@
+"""Copies that the server makes: whole up to 5 GiB, by parts in parallel above, or with a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import accumulate, pairwise
+
+from libcloud_aurora._client import Client, CopySource
+from libcloud_aurora._s3.objects import Wanted
+from libcloud_aurora._transfer.upload import Uploads
+from libcloud_aurora._transfer.workers import Task, Window
+from libcloud_aurora.config import MAX_PART_SIZE, MIB, TransferConfig
+from libcloud_aurora.errors import EncryptionKeyError, ObjectChangedError
+from libcloud_aurora.parts import plan_part_sizes
+
+#: Bytes of one part of a large copy: the server moves them, so few and large ones are best.
+COPY_PART_SIZE = 512 * MIB
+
+
+class Copy:
+    """One copy that the server makes of a source as a HEAD found it."""
+
+    def __init__(
+        self,
+        client: Client,
+        uploads: Uploads,
+        source: CopySource,
+        wanted: Wanted,
+        config: TransferConfig,
+    ) -> None:
+        self._client = client
+        self._uploads = uploads
+        self._source = source
+        self._wanted = wanted
+        self._config = config
+
+    def make(self, kept: Mapping[str, str], *, replace: bool) -> None:
+        """
+        Copy an object of any size.
+
+        radosgw encrypts and decrypts parts of a copy only: CopyObject refuses an encrypted source,
+        and forgets the key of the copy. A part has one key, for reading and for writing.
+
+        :param kept: Headers of the original that the copy repeats, where nothing else is wanted.
+        :param replace: Whether metadata is what is wanted instead of the source's.
+        """
+        source, wanted = self._source, self._wanted
+        key, source_key = wanted.path.customer_key, source.path.customer_key
+        by_parts = bool(key or source_key) or source.head.size > MAX_PART_SIZE
+        if by_parts:
+            wanted.refuse_conditions()
+        headers = {name.lower(): value for name, value in wanted.all_headers().items()}
+        given = {name.lower() for name in wanted.headers}
+        headers.update((name, value) for name, value in kept.items() if name not in given)
+        if not by_parts:
+            directive = {"x-amz-metadata-directive": "REPLACE" if replace else "COPY"}
+            self._whole({**headers, **directive})
+        elif source.head.size == 0:  # no part can be a copy of nothing
+            self._client.put_object(wanted.path, memoryview(b""), headers)
+        else:
+            try:
+                self._by_parts(headers)
+            except EncryptionKeyError as error:
+                if source_key not in (None, key):
+                    error.value = (
+                        f"object {source.path.key!r} was not copied: this server does not copy "
+                        f"from one key to another. Download and upload it instead. {error.value}"
+                    )
+                raise
+
+    def _whole(self, headers: Mapping[str, str]) -> None:
+        """Copy with one request; as radosgw before 17.2.8 takes no condition, compare ETags."""
+        source, wanted = self._source, self._wanted
+        copied = self._client.copy_object(wanted.path, source, headers)
+        if copied != source.head.etag:  # radosgw keeps it; others may give a copy a plain one
+            kept = copied if source.path.quoted == wanted.path.quoted else source.head.etag
+            if self._client.head_object(source.path).etag != kept:
+                raise self._changed()
+
+    def _by_parts(self, headers: Mapping[str, str]) -> None:
+        """Copy an object of any size but 0; a failure leaves no parts."""
+        source, path = self._source, self._wanted.path
+        with self._uploads.aborting(path):
+            upload = self._uploads.begin(path, headers)
+            window = Window(limit=self._config.file_concurrency, interrupt=self._client.interrupt)
+            etags: dict[int, str] = {}
+
+            def copy(number: int, span: tuple[int, int]) -> None:
+                etags[number] = self._client.upload_part_copy(
+                    path, upload.id, number, source, span=span, stop=window
+                )
+
+            ends = accumulate(plan_part_sizes(source.head.size, COPY_PART_SIZE), initial=0)
+            window.run(Task(partial(copy, *each)) for each in enumerate(pairwise(ends), 1))
+            if self._client.head_object(source.path).etag != source.head.etag:
+                raise self._changed()
+            upload.complete(sorted(etags.items()))
+            self._uploads.forget(upload)
+
+    def _changed(self) -> ObjectChangedError:
+        return ObjectChangedError(
+            f"object {self._source.path.key!r} was replaced while it was copied. Copy it again.",
+            bucket=self._wanted.path.bucket,
+            key=self._wanted.path.key,
+        )

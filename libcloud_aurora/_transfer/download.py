@@ -1,0 +1,187 @@
+"""An object to a file: ranges in parallel, verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from itertools import pairwise
+
+from libcloud_aurora._transfer.files import Destination
+from libcloud_aurora._transfer.open_file import OpenFile
+from libcloud_aurora._transfer.partial import Partial, remove_partial
+from libcloud_aurora._transfer.reader import Reader, Reading
+from libcloud_aurora._transfer.verify import PartHashes
+from libcloud_aurora._transfer.workers import Task, Window
+from libcloud_aurora._wire.retry import logger
+from libcloud_aurora.config import BUFFER_SIZE, MIB
+from libcloud_aurora.errors import HashMismatchError
+from libcloud_aurora.parts import other_layouts, part_count, plan_ranges
+
+#: Fewest bytes worth a request of their own when a file is fetched in ranges.
+SMALLEST_RANGE = 4 * MIB
+#: Most bytes of one range to a file; larger objects take more rounds.
+LARGEST_RANGE = 16 * MIB
+
+Ranges = list[tuple[int, int]]
+#: Told of each range that has arrived.
+Recorder = Callable[[int, int], None]
+
+
+class Download:
+    """One object, or a span of it, coming down to a file; 1 MiB of memory per connection."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._reported = -1
+
+    def to_file(self, target: Destination) -> None:
+        """Save to a file, and fetch it again while it differs from its ETag."""
+        with (
+            closing(Reader(self._reading, self._first_size())) as reader,
+            target.appearing(reader.stop - reader.start) as file,
+        ):
+            self._fetch_verified(reader, file, self._plan(reader))
+        remove_partial(target)
+
+    def to_file_resuming(self, target: Destination) -> None:
+        """Save to a file, but go on where an earlier call was cut off; a failure keeps bytes."""
+        with closing(Reader(self._reading, 1)) as reader:
+            if not reader.etag:  # nothing says whether it is the same object next time
+                reader.close()
+                self.to_file(target)
+                return
+            with Partial(target, self._reading.path.quoted) as kept:
+                kept.begin(reader.etag, reader.size)
+                gaps = kept.missing(reader.size)
+                ranges = [each for gap in gaps for each in self._ranges(*gap)]
+                try:
+                    self._fetch_verified(reader, kept.file, ranges, kept.record)
+                except HashMismatchError:
+                    kept.discard()
+                    raise
+                kept.finish()
+
+    def _first_size(self) -> int:
+        """Return the bytes to ask for first: everything, if one request is best."""
+        start, end = self._reading.span or (0, None)
+        size = self._reading.size_hint
+        stop = size if end is None else min(end, size or end)
+        if stop is None:
+            return SMALLEST_RANGE
+        first, last = self._ranges(start, max(stop, start + 1))[0]
+        return last - first
+
+    def _ranges(self, start: int, stop: int) -> Ranges:
+        return plan_ranges(
+            start,
+            stop,
+            concurrency=self._reading.config.file_concurrency,
+            smallest=SMALLEST_RANGE,
+            largest=LARGEST_RANGE,
+        )
+
+    def _plan(self, reader: Reader) -> Ranges:
+        """Return the ranges to fetch: the one whose response has begun, then the rest."""
+        first = (reader.start, reader.first_stop)
+        planned = self._ranges(reader.start, reader.stop)
+        if planned[0] == first:
+            return planned
+        rest = self._ranges(first[1], reader.stop) if first[1] < reader.stop else []
+        return [first, *rest]
+
+    def _fetch_verified(
+        self,
+        reader: Reader,
+        file: OpenFile,
+        ranges: Ranges,
+        record: Recorder = lambda start, stop: None,
+    ) -> None:
+        """
+        Fetch until the bytes have the object's ETag.
+
+        Each attempt cuts other ranges, so that damage at one place of each response hits other
+        bytes. Where the parts behind an ETag are unknown, two downloads that agree are right.
+        """
+        seen: list[list[str]] = []
+        key, begun_with = self._reading.path.key, len(ranges)
+        for attempt in range(1, self._reading.client.max_attempts + 1):
+            hashes = reader.hashes()
+            self._fetch(reader, file, hashes, ranges, record)
+            if hashes is None:
+                if self._reading.config.verify and reader.is_whole:
+                    logger.info("GET of %s: nothing to verify it by, ETag %r", key, reader.etag)
+                return
+            if self._matches(reader, file, hashes):
+                return
+            if part_count(reader.etag) != 1 and hashes.part_etags() in seen:
+                logger.info("GET of %s: two downloads agree, its parts are unknown", key)
+                return
+            seen.append(hashes.part_etags())
+            logger.info("GET of %s: attempt %d does not match its ETag", key, attempt)
+            count = begun_with + attempt
+            edges = [reader.size * index // count for index in range(count + 1)]
+            ranges = list(pairwise(edges))
+        raise reader.mismatch(hashes)
+
+    def _fetch(
+        self,
+        reader: Reader,
+        file: OpenFile,
+        hashes: PartHashes | None,
+        ranges: Ranges,
+        record: Recorder,
+    ) -> None:
+        total = reader.stop - reader.start
+        done = total - sum(stop - start for start, stop in ranges)
+
+        def report(count: int) -> None:
+            nonlocal done
+            done += count
+            if done > self._reported:  # an earlier attempt may have come further
+                self._reported = done
+                self._reading.report(done, total)
+
+        limit = min(self._reading.config.file_concurrency, len(ranges))
+        interrupt = self._reading.client.interrupt
+        window = Window(limit=limit, on_bytes=report, interrupt=interrupt)
+
+        def fetch(start: int, stop: int) -> None:
+            furthest = start
+
+            def deliver(offset: int, view: memoryview) -> None:
+                nonlocal furthest
+                file.write(view, offset - reader.start)
+                if hashes is not None:
+                    hashes.update(offset, view)
+                moved = max(0, offset + len(view) - furthest)  # what comes again counts once
+                furthest += moved
+                window.report(moved)
+
+            reader.read(start, stop, deliver, stop_sign=window)
+            if not window.is_set():
+                record(start, stop)
+
+        report(0)
+        window.run(Task(partial(fetch, *span)) for span in ranges)
+        if hashes is not None:
+            _catch_up(hashes, file)
+
+    def _matches(self, reader: Reader, file: OpenFile, hashes: PartHashes) -> bool:
+        """Compare with the ETag; try other ways to cut by reading the file again."""
+        if hashes.match(reader.etag):
+            return True
+        for layout in other_layouts(reader.size, reader.etag):
+            other = PartHashes(layout)
+            _catch_up(other, file)
+            if other.match(reader.etag):
+                return True
+        return False
+
+
+def _catch_up(hashes: PartHashes, file: OpenFile) -> None:
+    """Hash from the file what came before its turn."""
+    buffer = memoryview(bytearray(BUFFER_SIZE))
+    for start, stop in list(hashes.gaps()):
+        for offset, piece in file.pieces(start, stop, buffer):
+            hashes.update(offset, piece)

@@ -1,0 +1,158 @@
+"""Files appear by rename, whole and durable: the destination is the old file or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from libcloud_aurora._transfer.open_file import OWN, OpenFile, sync_directory
+from libcloud_aurora.errors import AuroraObjectsError, InvalidObjectNameError
+
+
+class Destination:
+    """
+    The file an object is saved as; a directory takes it under its own name.
+
+    :param overwrite: Whether an existing file may be replaced, or one that appears meanwhile.
+    :param durable: Whether the file is to survive a power cut once it has appeared.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], key: str, *, overwrite: bool, durable: bool = True
+    ) -> None:
+        self._key = key
+        self._overwrite = overwrite
+        self._durable = durable
+        text = os.fsdecode(path)
+        if not text:
+            raise ValueError("destination_path must not be empty")
+        if "\0" in text:
+            raise ValueError(f"destination_path must not hold a NUL character: {text!r}")
+        if not os.path.basename(text) or os.path.isdir(text):
+            self.path = self._inside(Path(text))
+        else:
+            self.path = Path(os.path.realpath(text))
+            if not self.path.parent.is_dir():
+                raise self._error(f"directory {str(self.path.parent)!r} does not exist.")
+        if self.path.exists():
+            if not overwrite:
+                raise self._exists()
+            if not stat.S_ISREG(self.path.stat().st_mode):
+                raise self._error(
+                    f"{str(self.path)!r} is not a regular file: write the chunks of "
+                    "download_object_as_stream() to it."
+                )
+
+    def _inside(self, directory: Path) -> Path:
+        if not directory.is_dir():
+            raise self._error(f"directory {str(directory)!r} does not exist.")
+        key = self._key
+        root = Path(os.path.realpath(directory))
+        target = Path(os.path.realpath(root / key)) if "\0" not in key else root
+        if root not in target.parents or ".." in key.split("/") or key.endswith("/"):
+            raise InvalidObjectNameError(
+                f"object {key!r} cannot be saved under its own name in {str(directory)!r}; "
+                "give the path of a file.",
+                key=key,
+            )
+        return target
+
+    def _error(self, text: str) -> AuroraObjectsError:
+        return AuroraObjectsError(text, key=self._key)
+
+    def _exists(self) -> AuroraObjectsError:
+        return self._error(
+            f"file {str(self.path)!r} already exists, and overwrite_existing is False."
+        )
+
+    def hidden(self, suffix: str) -> Path:
+        """Return the path of a hidden file beside it, whose name may be as long as can be."""
+        stem = os.fsencode(self.path.name)[:100].decode("utf-8", "ignore")
+        return self.path.with_name(f".{stem}.{suffix}")
+
+    def make_parents(self) -> list[Path]:
+        """Make missing directories, and return them, the innermost first."""
+        directory = self.path.parent
+        missing = [path for path in (directory, *directory.parents) if not path.exists()]
+        directory.mkdir(parents=True, exist_ok=True)
+        return missing
+
+    def permissions(self, otherwise: int) -> int:
+        """Return the permission bits of the file that is replaced, if there is one."""
+        try:
+            return stat.S_IMODE(self.path.stat().st_mode) & 0o777
+        except OSError:
+            return otherwise
+
+    @contextlib.contextmanager
+    def appearing(self, size: int) -> Iterator[OpenFile]:
+        """Give a temporary file that becomes the target; a block that fails leaves nothing."""
+        made = self.make_parents()
+        temporary = self.hidden(f"{os.urandom(8).hex()}.part")
+        try:
+            with OpenFile(temporary, OWN | os.O_CREAT | os.O_EXCL) as file:
+                mode = stat.S_IMODE(file.status().st_mode)
+                if self.permissions(mode) != mode:
+                    file.set_mode(self.permissions(mode))
+                self.check_links(temporary)
+                file.reserve(size)
+                yield file
+                self.sync(file)
+            self.put_in_place(temporary, made)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            remove_empty(made)
+            raise
+
+    def new_mode(self) -> int:
+        """Return the permission bits that a new file gets here."""
+        probe = self.hidden(f"{os.urandom(8).hex()}.mode")
+        try:
+            with OpenFile(probe, OWN | os.O_CREAT | os.O_EXCL) as file:
+                return stat.S_IMODE(file.status().st_mode)
+        finally:
+            os.unlink(probe)
+
+    def check_links(self, temporary: Path) -> None:
+        """Find out, before the first byte, whether a file can appear here without replacing one."""
+        if self._overwrite:
+            return
+        probe = temporary.with_suffix(".link")
+        try:
+            os.link(temporary, probe)
+        except OSError as exc:
+            raise self._error(
+                f"file {str(self.path)!r} cannot be made without the risk of replacing another: "
+                f"its file system has no hard links ({exc.strerror}). Use overwrite_existing=True."
+            ) from exc
+        os.unlink(probe)
+
+    def sync(self, file: OpenFile) -> None:
+        """Let a file's bytes reach the disk, if that is wanted."""
+        if self._durable:
+            file.sync()
+
+    def put_in_place(self, temporary: Path, made: list[Path]) -> None:
+        """Let a complete file appear under its name, in directories made for it."""
+        if self._overwrite:
+            os.replace(temporary, self.path)
+        else:
+            try:
+                os.link(temporary, self.path)
+            except FileExistsError:
+                raise self._exists() from None
+            os.unlink(temporary)
+        if self._durable:
+            for directory in (self.path.parent, *(path.parent for path in made)):
+                sync_directory(directory)
+
+
+def remove_empty(directories: list[Path]) -> None:
+    """Remove directories that were made for a file which does not appear."""
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()

@@ -1,0 +1,116 @@
+"""A file that threads read and write by offset, also where a system lacks some of Linux's calls."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NOINHERIT"))
+#: For files that this package makes: a symbolic link in their place is not followed.
+OWN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+
+
+class OpenFile:
+    """An open file; once it is closed, nothing goes to the file that gets its number next."""
+
+    def __init__(self, path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> None:
+        self._number = os.open(path, _FLAGS | flags, mode)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> OpenFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        number, self._number = self._number, -1
+        os.close(number)
+
+    def status(self) -> os.stat_result:
+        return os.fstat(self._number)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Read some bytes at an offset into a buffer, and return how many."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self._number, [view], offset)
+        with self._lock:
+            os.lseek(self._number, offset, os.SEEK_SET)
+            data = os.read(self._number, len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def write(self, view: memoryview, offset: int) -> None:
+        """Write all of a buffer at an offset."""
+        while view:
+            if hasattr(os, "pwrite"):
+                count = os.pwrite(self._number, view, offset)
+            else:
+                with self._lock:
+                    os.lseek(self._number, offset, os.SEEK_SET)
+                    count = os.write(self._number, view)
+            view, offset = view[count:], offset + count
+
+    def pieces(self, start: int, stop: int, buffer: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """Yield offset and bytes of a span, in a buffer that is used again."""
+        while start < stop:
+            count = self.read_into(buffer[: stop - start], start)
+            if not count:
+                return
+            yield start, buffer[:count]
+            start += count
+
+    def append(self, line: bytes) -> None:
+        """Write a line at the end of a file that was opened for it, in one step."""
+        os.write(self._number, line)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._number, size)
+
+    def set_mode(self, mode: int) -> None:
+        if hasattr(os, "fchmod"):
+            os.fchmod(self._number, mode)
+
+    def reserve(self, size: int) -> None:
+        """Allocate space where the system can, so that a full disk shows at once."""
+        if size and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(self._number, 0, size)
+            except OSError as exc:
+                if exc.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                    raise
+
+    def sync(self) -> None:
+        """Let the bytes reach the disk."""
+        getattr(os, "fdatasync", os.fsync)(self._number)
+
+    def lock(self) -> None:
+        """Lock the file, where the system can, until it is closed; or raise ``OSError``."""
+        if fcntl is not None:
+            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def sync_directory(directory: Path) -> None:
+    """Let the names in a directory reach the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        number = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def is_ours(status: os.stat_result) -> bool:
+    """Tell whether a file is this user's and no other may write to it, where the system says it."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022

@@ -1,0 +1,154 @@
+"""A download that survives a crash: the bytes so far, and a journal that says which are good."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+from libcloud_aurora._transfer.files import Destination, remove_empty
+from libcloud_aurora._transfer.open_file import OWN, OpenFile, is_ours
+from libcloud_aurora.errors import AuroraObjectsError
+
+
+class Partial:
+    """
+    The unfinished file beside a destination, and its journal.
+
+    The journal's first line names the object's version; each further one is a range whose bytes
+    have reached the disk. Both files are kept until :meth:`finish` or :meth:`discard`.
+    """
+
+    def __init__(self, destination: Destination, path: str) -> None:
+        self._destination = destination
+        self._path = path
+        self._data_path, self._journal_path = _paths(destination)
+        self._lock = threading.Lock()
+        try:
+            with contextlib.ExitStack() as files:
+                self._made = destination.make_parents()
+                self._journal = files.enter_context(_locked(self._journal_path))
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samefile(self._data_path, destination.path):
+                        os.unlink(self._data_path)  # complete: a crash has kept its second name
+                self.file = files.enter_context(_own(self._data_path))
+                destination.check_links(self._data_path)
+                self.identity, self._spans = self._load()
+                self._open = files.pop_all()
+        except OSError as exc:
+            raise AuroraObjectsError(
+                f"download to {str(destination.path)!r} cannot be resumed: {exc.strerror}; "
+                "another process may be at it."
+            ) from exc
+
+    def __enter__(self) -> Partial:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def _load(self) -> tuple[list[Any], list[tuple[int, int]]]:
+        """Return the version the journal is about, and the spans whose bytes are on the disk."""
+        content = memoryview(bytearray(self._journal.status().st_size))
+        size = self._journal.read_into(content, 0) if content else 0
+        lines = bytes(content[:size]).decode("utf-8", "replace").splitlines()
+        notes = [_parsed(line) for line in lines]
+        if not notes or notes[0][:1] != [self._path]:
+            return [], []
+        end = self.file.status().st_size
+        pairs = [note for note in notes[1:] if [type(each) for each in note] == [int, int]]
+        return notes[0], sorted((start, stop) for start, stop in pairs if 0 <= start < stop <= end)
+
+    def begin(self, etag: str, size: int) -> None:
+        """Start afresh, unless the journal is about this version already."""
+        identity = [self._path, etag, size]
+        if self.identity == identity:
+            return
+        self.identity, self._spans = identity, []
+        self._journal.truncate(0)
+        self.file.truncate(0)
+        self._journal.append(json.dumps(self.identity).encode() + b"\n")
+        self.file.reserve(size)
+
+    def missing(self, size: int) -> list[tuple[int, int]]:
+        """Return the spans still to be fetched."""
+        position, gaps = 0, []
+        for start, stop in [*self._spans, (size, size)]:
+            if start > position:
+                gaps.append((position, start))
+            position = max(position, stop)
+        return gaps
+
+    def record(self, start: int, stop: int) -> None:
+        """Note a range that has arrived, once its bytes are on the disk."""
+        self.file.sync()
+        with self._lock:
+            self._journal.append(json.dumps([start, stop]).encode() + b"\n")
+
+    def finish(self) -> None:
+        """Let the file appear, and remove the journal."""
+        self.file.truncate(self.identity[2])
+        self.file.set_mode(self._destination.permissions(self._destination.new_mode()))
+        self._destination.sync(self.file)
+        self._destination.put_in_place(self._data_path, self._made)
+        os.unlink(self._journal_path)
+
+    def discard(self) -> None:
+        """Remove both files, and the directories that were made for them."""
+        for path in (self._data_path, self._journal_path):
+            path.unlink(missing_ok=True)
+        remove_empty(self._made)
+
+
+def remove_partial(destination: Destination) -> None:
+    """Remove partial file and journal beside a file that is complete, if nobody is at them."""
+    data_path, journal_path = _paths(destination)
+    if journal_path.exists():
+        with contextlib.suppress(OSError, AuroraObjectsError), _locked(journal_path):
+            for path in (data_path, journal_path):
+                path.unlink(missing_ok=True)
+
+
+def _paths(destination: Destination) -> tuple[Path, Path]:
+    """Return the paths of a destination's partial file and journal."""
+    mark = hashlib.sha256(os.fsencode(destination.path.name)).hexdigest()[:8]
+    return destination.hidden(f"{mark}.resume.part"), destination.hidden(f"{mark}.resume.journal")
+
+
+def _own(path: Path, flags: int = 0) -> OpenFile:
+    """Open a file that only this user writes to, or make one."""
+    file = OpenFile(path, OWN | os.O_CREAT | flags, 0o600)
+    found = file.status()
+    if not stat.S_ISREG(found.st_mode) or not is_ours(found) or found.st_nlink > 1:
+        file.close()
+        raise AuroraObjectsError(
+            f"{str(path)!r} is not a file of this user alone, so its bytes are not trusted. "
+            "Remove it, and download again."
+        )
+    return file
+
+
+def _locked(path: Path) -> OpenFile:
+    """Open a file of ours and lock it."""
+    while True:
+        with contextlib.ExitStack() as opened:
+            file = opened.enter_context(_own(path, os.O_APPEND))
+            file.lock()
+            with contextlib.suppress(FileNotFoundError):  # its last owner has removed it meanwhile
+                if os.path.samestat(file.status(), os.stat(path)):
+                    opened.pop_all()
+                    return file
+
+
+def _parsed(line: str) -> list[Any]:
+    """Return a line of the journal; nothing for one that a crash has cut off."""
+    try:
+        note = json.loads(line)
+    except (ValueError, RecursionError):
+        return []
+    return note if isinstance(note, list) else []

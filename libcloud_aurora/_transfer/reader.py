@@ -1,0 +1,190 @@
+"""One version of one object, read range by range; never two versions mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
+
+from libcloud_aurora._client import Client, OpenObject, Span
+from libcloud_aurora._s3.names import ObjectPath
+from libcloud_aurora._transfer.sources import Progress
+from libcloud_aurora._transfer.verify import PartHashes
+from libcloud_aurora._wire.retry import Stop
+from libcloud_aurora.config import BUFFER_SIZE, TransferConfig
+from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError, ObjectChangedError
+from libcloud_aurora.parts import other_layouts, own_layouts
+
+#: Takes an offset in the object and a buffer, which it must not keep.
+Deliver = Callable[[int, memoryview], None]
+
+
+class Reading(NamedTuple):
+    """
+    What of an object is to be read, and how.
+
+    :ivar size_hint: Size of the object as far as the caller knows.
+    :ivar span: First byte and the byte after the last one; ``None`` for a whole object.
+    """
+
+    client: Client
+    path: ObjectPath
+    config: TransferConfig
+    size_hint: int | None = None
+    span: Span | None = None
+    progress: Progress | None = None
+
+    def report(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total)
+
+
+class Reader:
+    """
+    One version of an object, or of a span of it, from ``start`` to before ``stop``.
+
+    The first response says which version it is; every later one is pinned to it by ``If-Match``.
+
+    :ivar first_stop: Byte after the last one of the response that is open already.
+    """
+
+    def __init__(self, reading: Reading, first_size: int) -> None:
+        self._reading = reading
+        self.start, end = reading.span or (0, None)
+        stop = self.start + first_size if end is None else min(self.start + first_size, end)
+        small = reading.size_hint is not None and reading.size_hint <= first_size
+        first: Span | None = None if small and reading.span is None else (self.start, stop)
+        opens = partial(reading.client.get_object, reading.path, lambda body: body)
+        try:
+            opened = opens(span=lambda: first)
+        except AuroraObjectsError as error:
+            if error.code != "InvalidRange" or self.start:
+                raise
+            opened = opens(span=lambda: None)  # an empty object has no range
+            if end is not None and opened.size > end:
+                opened.release()
+                raise opened.subject.malformed("more than was asked for") from error
+        if not opened.etag and opened.stop < min(end or opened.size, opened.size):
+            # Without a version to pin, one response must do.
+            opened.release()
+            opened = opens(span=lambda: None if reading.span is None else (self.start, end))
+        self._opened: OpenObject | None = opened
+        self.subject = opened.subject
+        self.etag = opened.etag
+        self.size = opened.size
+        self.first_stop = opened.stop
+        self.stop = self.size if end is None else min(end, self.size)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole object is wanted."""
+        return (self.start, self.stop) == (0, self.size)
+
+    def close(self, *, finished: bool = False) -> None:
+        """Let go of the first response if no range has been read from it."""
+        if self._opened is not None:
+            self._opened.release(finished=finished)
+            self._opened = None
+
+    def read(
+        self,
+        start: int,
+        stop: int,
+        deliver: Deliver | None = None,
+        *,
+        space: memoryview | None = None,
+        stop_sign: Stop,
+    ) -> None:
+        """
+        Read a range, resuming where the connection broke.
+
+        :param deliver: Takes its bytes, in a buffer that is used again.
+        :param space: Takes them instead, all of them.
+        """
+        buffer = space or memoryview(bytearray(min(BUFFER_SIZE, max(1, stop - start))))
+        position = start
+
+        def take(body: OpenObject) -> None:
+            nonlocal position
+            try:
+                self._check(body, position, stop)
+                while position < stop and not stop_sign.is_set():
+                    view = buffer[position - start :] if space else buffer[: stop - position]
+                    count = body.readinto(view)
+                    if deliver is not None:
+                        deliver(position, view[:count])
+                    position += count
+            except AuroraObjectsError:
+                if not self.etag:
+                    position = start  # the next response may be of another version
+                raise
+            finally:
+                body.release(finished=position == stop)
+
+        opened = None
+        if (start, stop) == (self.start, self.first_stop):
+            opened, self._opened = self._opened, None
+        if start == stop and opened is None:
+            return
+        try:
+            self._reading.client.get_object(
+                self._reading.path,
+                take,
+                span=lambda: (position, stop),
+                etag=self.etag,
+                opened=opened,
+                progress=lambda: position,
+                stop=stop_sign,
+            )
+        except AuroraObjectsError as error:
+            if error.code == "PreconditionFailed" and self.etag:
+                raise self._changed(error) from error
+            raise
+
+    def once(self) -> Iterator[memoryview]:
+        """Yield the bytes of the first response, where no other may be asked for."""
+        buffer, position = memoryview(bytearray(BUFFER_SIZE)), self.start
+        while self._opened is not None and position < self.stop:
+            count = self._opened.readinto(buffer[: self.stop - position])
+            position += count
+            yield buffer[:count]
+        self.close(finished=True)
+
+    def _check(self, body: OpenObject, start: int, stop: int) -> None:
+        if body.etag not in ("", self.etag):
+            raise self._changed()
+        if (body.start, body.stop, body.size) != (start, stop, self.size):
+            raise body.subject.malformed(
+                f"bytes {body.start}-{body.stop - 1}/{body.size} where "
+                f"{start}-{stop - 1}/{self.size} belong"
+            )
+
+    def _changed(self, refusal: AuroraObjectsError | None = None) -> ObjectChangedError:
+        return ObjectChangedError(
+            f"object {self._reading.path.key!r} was replaced while it was read. Download it again.",
+            code=getattr(refusal, "code", None),
+            http_status=getattr(refusal, "http_status", None),
+            request_id=getattr(refusal, "request_id", None),
+            **self.subject.fields,
+        )
+
+    # What verifies it
+
+    def hashes(self) -> PartHashes | None:
+        """Return what verifies the object on its way; nothing where that cannot be done."""
+        config = self._reading.config
+        if not config.verify or not self.is_whole:
+            return None
+        own = own_layouts(self.size, self.etag, config.part_size)
+        layout = next(chain(own, other_layouts(self.size, self.etag)), None)
+        return PartHashes(layout) if layout else None
+
+    def mismatch(self, hashes: PartHashes | None) -> HashMismatchError:
+        """Return the exception for bytes that keep differing from the ETag."""
+        found = hashes.etag(self.etag) if hashes else ""
+        return HashMismatchError(
+            f"object {self._reading.path.key!r} has ETag {self.etag!r}, but what arrived makes "
+            f"{found!r}: it is damaged on the way or on the server.",
+            **self.subject.fields,
+        )

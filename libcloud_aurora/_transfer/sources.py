@@ -1,0 +1,316 @@
+"""What an upload sends, part by part."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, count
+from typing import Any, NamedTuple
+
+from libcloud_aurora._s3.signing import Body, ChunkedBody, Pieces
+from libcloud_aurora._transfer.open_file import OpenFile
+from libcloud_aurora._transfer.workers import Buffers
+from libcloud_aurora.config import BUFFER_SIZE, MAX_OBJECT_SIZE, check_number
+from libcloud_aurora.errors import FileChangedError
+from libcloud_aurora.parts import plan_part_sizes
+
+#: Told the bytes moved and the size in all, which is ``None`` for a stream of unknown size.
+Progress = Callable[[int, Any], object]
+
+#: Bytes up to which a stream is sent without a buffer of the size of a part.
+SMALL_SIZE = 64 * 1024
+#: Bytes from which on a chunk is sent as it is; a copy of a smaller one costs less than a send.
+KEPT_SIZE = 256 * 1024
+
+_END = object()
+
+
+class Part(NamedTuple):
+    """
+    One part of an upload.
+
+    :ivar body: Its bytes, or how to read them.
+    :ivar memory: Bytes of memory it holds meanwhile.
+    :ivar buffer: What holds them, if it is to be used again.
+    """
+
+    number: int
+    size: int
+    body: Body
+    memory: int
+    buffer: bytearray | None = None
+
+
+class Parts(Iterable[Part]):
+    """What an upload sends, and who is told how far it has come."""
+
+    def __init__(self, size: int | None, progress: Progress | None) -> None:
+        self.size = size
+        self.sent = 0
+        self._progress = progress
+        self._buffers = Buffers()
+
+    def moved(self, count: int) -> None:
+        """Count bytes that the server has."""
+        self.sent += count
+        if self._progress is not None:
+            self._progress(self.sent, self.size)
+
+    @abstractmethod
+    def only_part(self) -> Part | None:
+        """Return the first part if there is no other, and keep it for later if there is."""
+
+    def release(self, part: Part) -> None:
+        """Take back the memory of a part that is sent."""
+        if part.buffer is not None:
+            self._buffers.give(part.buffer)
+
+    def check_unchanged(self) -> None:
+        """Compare a file with what it was when it was opened."""
+
+
+def as_bytes(chunk: Any) -> Any:
+    """Return a chunk of a stream as bytes-like."""
+    if isinstance(chunk, str):
+        return chunk.encode()
+    try:
+        view = memoryview(chunk)
+        return view.cast("B") if view.c_contiguous else view.tobytes()
+    except TypeError:
+        kind = type(chunk).__name__
+        raise TypeError(f"iterator must give bytes or text, not {kind}") from None
+
+
+def chunks_of(stream: Any) -> Iterator[Any]:
+    """Yield what a stream holds, piece by piece: a file, an iterable of chunks, or bytes."""
+    if isinstance(stream, (bytes, bytearray, memoryview, str)):
+        yield stream
+    elif hasattr(stream, "read"):
+        while True:
+            chunk = stream.read(BUFFER_SIZE)
+            if chunk is None:
+                raise TypeError("iterator must be a blocking file, its read() returned None")
+            if not chunk:
+                return
+            yield chunk
+    elif hasattr(stream, "__iter__"):
+        yield from stream
+    elif hasattr(stream, "__next__"):
+        while (chunk := next(stream, _END)) is not _END:
+            yield chunk
+    else:
+        raise TypeError(f"iterator must be a file or an iterable, not {type(stream).__name__}")
+
+
+class _Cutter:
+    """
+    Cuts parts out of chunks of any size, in linear time; an empty chunk is not the end.
+
+    Large chunks that can never change are kept as they are, others are copied.
+    """
+
+    def __init__(self, stream: Any, buffers: Buffers) -> None:
+        self._chunks = chunks_of(stream)
+        self._rest: Any = b""
+        self._buffers = buffers
+
+    def parts(self, sizes: Iterator[int], promised: int | None) -> Iterator[Part]:
+        """Yield parts of the planned sizes; an empty stream is one part."""
+        total, ended = 0, False
+        for number in count(1):  # pragma: no branch - it does not end
+            planned = next(sizes, 0)
+            if number > 1 and not planned:
+                raise _too_long(MAX_OBJECT_SIZE)
+            part = self._cut(number, planned)
+            total += part.size
+            ended = self.ended()
+            if ended and promised not in (None, total):
+                raise ValueError(f"the stream holds {total} bytes, not {promised} (ex_size)")
+            if not ended and total == promised:
+                raise _too_long(total)
+            yield part
+            if ended:
+                return
+
+    def _cut(self, number: int, size: int) -> Part:
+        """Cut a part; for a stream that is small, a whole buffer would be a waste."""
+        head = self._head(min(SMALL_SIZE, size)) if number == 1 else None
+        if head is not None:
+            return Part(number, len(head), memoryview(head), len(head))
+        views: list[memoryview] = []
+        buffer, have = None, 0
+        while have < size and not self.ended():
+            if len(self._rest) >= KEPT_SIZE and type(self._rest.obj) is bytes:
+                view = self._rest[: size - have]
+                self._rest = self._rest[len(view) :]
+            else:
+                buffer = buffer or self._buffers.take(size)
+                view = self._copy(memoryview(buffer)[have:size])
+            views.append(view)
+            have += len(view)
+        return Part(number, have, Pieces(have, views), have, buffer)
+
+    def _copy(self, space: memoryview) -> memoryview:
+        """Copy chunks until the space is full, the stream ends, or a chunk comes that is kept."""
+        size, position = len(space), 0
+        chunk, self._rest = self._rest, b""
+        while True:
+            end = position + len(chunk)
+            if end >= size:
+                taken = size - position
+                space[position:] = chunk[:taken]
+                self._rest = memoryview(chunk)[taken:] if end > size else b""
+                return space
+            space[position:end] = chunk
+            position = end
+            chunk = b""  # a view must not outlive its turn: the stream may use the memory again
+            chunk = next(self._chunks, _END)
+            if chunk is _END:
+                return space[:position]
+            if type(chunk) is not bytes:
+                chunk = as_bytes(chunk)
+            elif len(chunk) >= KEPT_SIZE:
+                self._rest = memoryview(chunk)
+                return space[:position]
+
+    def _head(self, size: int) -> Any:
+        """Look at the first bytes, a little more than asked for; ``None`` if the stream goes on."""
+        pieces, have = [], 0
+        for chunk in self._chunks:
+            pieces.append(chunk if type(chunk) is bytes else bytes(as_bytes(chunk)))
+            have += len(pieces[-1])
+            if have > size:
+                self._rest = memoryview(b"".join(pieces))
+                return None
+        return b"".join(pieces)
+
+    def ended(self) -> bool:
+        """Tell whether the stream holds nothing more; looks at the next chunk if it must."""
+        while not self._rest:
+            self._rest = b""
+            chunk = next(self._chunks, _END)
+            if chunk is _END:
+                return True
+            self._rest = memoryview(as_bytes(chunk))
+        return False
+
+
+class StreamParts(Parts):
+    """The parts of a stream that may have to hold a size, cut in the thread that asks for them."""
+
+    def __init__(
+        self, stream: Any, part_size: int, size: int | None = None, progress: Progress | None = None
+    ) -> None:
+        if size is not None:
+            check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
+        super().__init__(size, progress)
+        self._cutter = _Cutter(stream, self._buffers)
+        self._parts = self._cutter.parts(plan_part_sizes(size, part_size), size)
+
+    def only_part(self) -> Part | None:
+        first = next(self._parts)
+        if self._cutter.ended():
+            return first
+        self._parts = chain([first], self._parts)
+        return None
+
+    def __iter__(self) -> Iterator[Part]:
+        return self._parts
+
+
+def _too_long(size: int) -> ValueError:
+    return ValueError(f"the stream is longer than {size} bytes (ex_size)")
+
+
+class UnreadableError(Exception):
+    """A file could not be read while it was sent; not to be taken for a failure to send."""
+
+    def __init__(self, reason: OSError) -> None:
+        self.reason = reason
+
+
+class FileParts(Parts):
+    """The parts of a file, read by offset and chunk by chunk in the thread that sends them."""
+
+    def __init__(self, path: str, part_size: int, progress: Progress | None = None) -> None:
+        self._path = path
+        if stat.S_ISFIFO(os.stat(path).st_mode):  # opening it would wait for a writer
+            raise self._irregular()
+        self._file = OpenFile(path)
+        try:
+            self._before = self._file.status()
+            if stat.S_ISDIR(self._before.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            size = self._before.st_size
+            regular = stat.S_ISREG(self._before.st_mode)
+            if not regular or (size == 0 and self._file.read_into(memoryview(bytearray(1)), 0)):
+                raise self._irregular()
+            self.sizes = dict(enumerate(plan_part_sizes(size, part_size), 1))
+        except BaseException:
+            self._file.close()
+            raise
+        super().__init__(size, progress)
+
+    def __enter__(self) -> FileParts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def only_part(self) -> Part | None:
+        if len(self.sizes) > 1:
+            return None
+        size = self._before.st_size
+        return Part(1, size, self._read_into(memoryview(bytearray(size)), 0), size)
+
+    def __iter__(self) -> Iterator[Part]:
+        start = 0
+        for number, size in self.sizes.items():
+            body = ChunkedBody(size, partial(self._chunks, start, start + size))
+            yield Part(number, size, body, BUFFER_SIZE)
+            start += size
+
+    def _chunks(self, start: int, stop: int) -> Iterator[tuple[memoryview]]:
+        """Read a span of the file into one buffer, again and again."""
+        buffer = self._buffers.take(BUFFER_SIZE)
+        try:
+            for offset in range(start, stop, BUFFER_SIZE):
+                yield (self._read_into(memoryview(buffer)[: stop - offset], offset),)
+        except OSError as exc:
+            raise UnreadableError(exc) from exc
+        finally:
+            self._buffers.give(buffer)
+
+    def _read_into(self, view: memoryview, offset: int) -> memoryview:
+        """Fill a buffer from the file, which may have become too short."""
+        done = 0
+        while done < len(view):
+            count = self._file.read_into(view[done:], offset + done)
+            if count == 0:
+                raise self._changed()
+            done += count
+        return view
+
+    def check_unchanged(self) -> None:
+        if _version_of(self._file.status()) != _version_of(self._before):
+            raise self._changed()
+
+    def _irregular(self) -> ValueError:
+        return ValueError(
+            f"file_path must name a regular file that knows its size, not {self._path!r}: "
+            "open it and use upload_object_via_stream()."
+        )
+
+    def _changed(self) -> FileChangedError:
+        return FileChangedError(
+            f"file {self._path!r} changed while it was sent; no object was stored."
+        )
+
+
+def _version_of(status: os.stat_result) -> tuple[int, ...]:
+    """Return what changes when a file does; its mtime can be put back, but not its ctime."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

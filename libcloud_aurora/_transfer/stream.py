@@ -1,0 +1,160 @@
+"""An object to an iterator: read ahead while the consumer keeps up."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from itertools import islice
+
+from libcloud_aurora._transfer.reader import Reader, Reading
+from libcloud_aurora._transfer.verify import PartHashes
+from libcloud_aurora._transfer.workers import Buffers, Crew, Outcome
+from libcloud_aurora._wire.retry import Stop, logger
+from libcloud_aurora.config import MIB, check_number
+from libcloud_aurora.parts import part_count
+
+#: Bytes of the first range, which is alone until the consumer asks for more.
+FIRST_RANGE = MIB
+#: Bytes of each further range, held in memory until the consumer takes them.
+NEXT_RANGE = 2 * MIB
+
+
+class Stream:
+    """
+    One object, or a span of it, coming down as an iterator.
+
+    Memory: ``stream_concurrency`` ranges of 2 MiB, the one being consumed, and one chunk.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._concurrency = reading.config.stream_concurrency
+        self._buffers = Buffers()
+
+    def chunks(self, chunk_size: int) -> Iterator[bytes]:
+        """Yield the bytes in chunks of one size, the last one excepted, but at least ``b""``."""
+        hint = self._reading.size_hint
+        first_size = FIRST_RANGE if hint is None else max(1, min(FIRST_RANGE, hint))
+        with closing(Reader(self._reading, first_size)) as reader:
+            total, done = reader.stop - reader.start, 0
+            for chunk in rechunk(self._pieces(reader), chunk_size):
+                done += len(chunk)
+                self._reading.report(done, total)
+                yield chunk
+            if total == 0:
+                self._reading.report(0, 0)
+                yield b""
+
+    def _pieces(self, reader: Reader) -> Iterator[memoryview]:
+        """Yield the bytes as they come, after checking them as far as that is possible."""
+        if reader.first_stop == reader.stop and reader.stop - reader.start <= FIRST_RANGE:
+            yield self._at_once(reader)
+            return
+        hashes = reader.hashes()
+        offset = reader.start
+        for piece in self._ranges_in_order(reader):
+            if hashes is not None:
+                hashes.update(offset, piece)
+            offset += len(piece)
+            if offset == reader.stop and hashes is not None:
+                self._check(reader, hashes)
+            yield piece
+
+    def _at_once(self, reader: Reader) -> memoryview:
+        """Return a small object, read again while it differs from its ETag."""
+        for _ in range(self._reading.client.max_attempts):
+            content = self._collect(reader, reader.start, reader.stop, Stop())
+            hashes = reader.hashes()
+            if hashes is None:
+                return content
+            hashes.update(0, content)
+            if hashes.match(reader.etag):
+                return content
+        raise reader.mismatch(hashes)
+
+    def _check(self, reader: Reader, hashes: PartHashes) -> None:
+        """Compare with the ETag; where its parts are unknown, with a second download."""
+        if hashes.match(reader.etag):
+            return
+        if part_count(reader.etag) != 1:
+            logger.info(
+                "GET of %s: its parts are unknown, so it is read twice", self._reading.path.key
+            )
+            again = PartHashes(hashes.ends)
+            reader.read(0, reader.size, again.update, stop_sign=Stop())
+            if again.part_etags() == hashes.part_etags():
+                return
+        raise reader.mismatch(hashes)
+
+    def _ranges_in_order(self, reader: Reader) -> Iterator[memoryview]:
+        start = reader.start
+        if not reader.etag:
+            yield from reader.once()
+            return
+        if reader.first_stop - start <= FIRST_RANGE:
+            yield self._collect(reader, start, reader.first_stop, Stop())
+            start = reader.first_stop
+        starts = range(start, reader.stop, NEXT_RANGE)
+        spans = ((each, min(each + NEXT_RANGE, reader.stop)) for each in starts)
+        if self._concurrency > 1:
+            yield from self._read_ahead(reader, spans)
+            return
+        for span in spans:
+            yield self._collect(reader, *span, Stop())
+
+    def _collect(self, reader: Reader, start: int, stop: int, stop_sign: Stop) -> memoryview:
+        space = memoryview(self._buffers.take(stop - start))[: stop - start]
+        reader.read(start, stop, space=space, stop_sign=stop_sign)
+        return space
+
+    def _read_ahead(self, reader: Reader, spans: Iterator[tuple[int, int]]) -> Iterator[memoryview]:
+        """Fetch ranges ahead of the consumer: two at first, twice as many when it has to wait."""
+        stop_sign, crew = Stop(), Crew(self._concurrency, self._reading.client.interrupt)
+        ahead: deque[Outcome[memoryview]] = deque()
+        width = 2
+
+        def extend() -> None:
+            for span in islice(spans, width - len(ahead)):
+                ahead.append(crew.submit(partial(self._collect, reader, *span, stop_sign)))
+
+        try:
+            extend()
+            while ahead:
+                if not ahead[0].done():
+                    width = min(2 * width, self._concurrency)
+                    extend()
+                space = crew.result(ahead.popleft())
+                yield space
+                self._buffers.give(space.obj)
+                extend()
+        finally:
+            stop_sign.set()
+            crew.close()
+
+
+def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in chunks of exactly one size, the last one excepted."""
+    pending: list[memoryview] = []
+    have = 0
+    for piece in pieces:
+        view = piece
+        while have + len(view) >= size:
+            taken = view[: size - have]
+            pending.append(taken)
+            yield b"".join(pending)
+            pending, have, view = [], 0, view[len(taken) :]
+        if view:
+            pending.append(memoryview(bytes(view)))  # the piece's memory is used again
+            have += len(view)
+    if pending:
+        yield b"".join(pending)
+
+
+def chunk_size_of(chunk_size: int | None) -> int:
+    """Return the size of chunks: 1 MiB for ``None``, and for 0, an empty object's size."""
+    if chunk_size is None:
+        return FIRST_RANGE
+    check_number("chunk_size", chunk_size, low=0, integer=True)
+    return chunk_size or FIRST_RANGE

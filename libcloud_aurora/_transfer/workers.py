@@ -1,0 +1,347 @@
+"""
+The threads of one transfer, a bounded window of work on them, and the one order of ending.
+
+Threads begin and end with their transfer. Ctrl-C at any moment leaves no lock held: a
+:class:`threading.Condition` may stay locked when Ctrl-C arrives just as it is entered, and so may
+whatever is made of one: events, semaphores, futures, executors. Locks and simple queues are entered
+and left in one step, so the caller's thread uses nothing else here.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import os
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from libcloud_aurora._wire.retry import Stop, logger
+from libcloud_aurora.errors import AuroraObjectsError
+
+T = TypeVar("T")
+#: Breaks the requests that some threads make.
+Interrupt = Callable[[Iterable[int]], None]
+
+
+class CancelledError(Exception):
+    """A call was not made, because what it was for has ended."""
+
+
+class Outcome(Generic[T]):
+    """The result of a call that another thread makes; ``then`` is told there, once it is made."""
+
+    def __init__(self, then: Callable[[Outcome[T]], object]) -> None:
+        self._then = then
+        self._box: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def settle(self, value: T | None, error: BaseException | None = None) -> None:
+        """Take what the call has returned or raised."""
+        self._box.put((value, error))
+        self._then(self)
+
+    def done(self) -> bool:
+        return not self._box.empty()
+
+    def result(self) -> T:
+        """Wait for the call and return what it has returned, or raise what it has raised."""
+        answer = self._box.get()
+        self._box.put(answer)
+        value: T
+        value, error = answer
+        try:
+            if error is not None:
+                raise error
+            return value
+        finally:  # the error's traceback holds this frame: a cycle would keep what it concerns
+            del self, answer, error
+
+
+_Call = tuple[Outcome[Any], Callable[[], Any]]
+
+
+class _Worker(threading.Thread):
+    """A thread of a crew, known by its class: a user's thread may have any name."""
+
+
+def may_wait() -> bool:
+    """
+    Tell whether a crew may be waited for here.
+
+    A worker in which the garbage collector closes a stream might wait for itself; and once Python
+    ends, workers stand still.
+    """
+    return not (sys.is_finalizing() or isinstance(threading.current_thread(), _Worker))
+
+
+class Crew:
+    """
+    The threads of one transfer: started as calls come, ended by :meth:`close`.
+
+    A thread is started by another one that lives only for that, because starting one waits on a
+    condition. Where no thread can be started, calls are made in the thread that submits them.
+
+    :param size: Most threads.
+    """
+
+    _size = 0  # where Ctrl-C comes before it is made, nothing is to be ended
+
+    def __init__(self, size: int, interrupt: Interrupt | None = None) -> None:
+        self._interrupt = interrupt
+        self._lock = threading.Lock()
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._left: SimpleQueue[None] = SimpleQueue()
+        self._pid = os.getpid()
+        self._hired = 0
+        self._free = 0  # idle workers less waiting calls
+        self._active: set[int] = set()
+        self._closed = False
+        self._size = size
+
+    def submit(
+        self, call: Callable[[], T], then: Callable[[Outcome[T]], object] = lambda outcome: None
+    ) -> Outcome[T]:
+        """Let another thread make a call, and return its outcome."""
+        outcome = Outcome(then)
+        self._calls.put((outcome, call))
+        with self._lock:
+            hires = self._free <= 0 and self._hired < self._size
+            self._hired += hires
+            self._free -= not hires
+        if hires:
+            try:
+                _thread.start_new_thread(self._hire, ())
+            except RuntimeError:
+                self._dismiss()
+        return outcome
+
+    def _hire(self) -> None:  # pragma: no cover - coverage does not see a thread as bare as this
+        """Start a worker; where that fails and there is no other, be one."""
+        try:
+            work = partial(_work, weakref.ref(self), self._calls)
+            _Worker(target=work, name="libcloud-aurora", daemon=True).start()
+        except RuntimeError:
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Do with one worker less; without any, make the calls here."""
+        with self._lock:
+            self._hired -= 1
+            self._free -= 1
+            alone = self._hired == 0
+        if alone:
+            self._calls.put(None)
+            _work(weakref.ref(self), self._calls)
+
+    def begin(self) -> bool:
+        """Count a call that is about to be made in this thread; none is once this is closed."""
+        with self._lock:
+            if not self._closed:
+                self._active.add(threading.get_ident())
+            return not self._closed
+
+    def ended(self) -> None:
+        """Count a call that has been made in this thread, or given up."""
+        with self._lock:
+            self._active.discard(threading.get_ident())
+            self._free += 1
+            if self._closed:
+                self._left.put(None)
+
+    def result(self, outcome: Outcome[T]) -> T:
+        """Return what a submitted call has returned."""
+        if self._pid != os.getpid():
+            raise AuroraObjectsError(
+                "an iterator of AuroraObjects that was begun before a fork cannot go on in the "
+                "child; begin it again."
+            )
+        try:
+            return outcome.result()
+        finally:
+            del outcome  # holds the error, whose traceback holds this frame
+
+    def close(self) -> None:
+        """Let no further call begin, wait until none is made, and raise what came meanwhile."""
+        if self._pid != os.getpid() or not may_wait():  # a fork has no worker
+            self._closed = True
+            self._end()
+            return
+        first: BaseException | None = None
+        while True:
+            try:
+                with self._lock:
+                    self._closed = True
+                    active = list(self._active)
+                if not active:
+                    break
+                self._wait(active)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                first = first or error
+        self._end()
+        if first is not None:
+            raise first
+
+    def _wait(self, active: list[int]) -> None:
+        """Wait for a call to end, and see to it that it does."""
+        if self._interrupt is None:
+            self._left.get()
+            return
+        # This thread's own connection is one that a worker reads from: it has begun that request.
+        self._interrupt([*active, threading.get_ident()])
+        with contextlib.suppress(Empty):  # who connects just now is interrupted next time
+            self._left.get(timeout=0.1)
+
+    def _end(self) -> None:
+        for _ in range(self._size):
+            self._calls.put(None)
+
+    __del__ = _end  # where Ctrl-C came before close() did it
+
+
+def _work(crew_of: Callable[[], Crew | None], calls: SimpleQueue[_Call | None]) -> None:
+    """Make calls; between them a crew that nobody holds any more may go."""
+    while (each := calls.get()) is not None and (crew := crew_of()) is not None:
+        outcome, call = each
+        try:
+            if not crew.begin():
+                raise CancelledError
+            outcome.settle(call())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            outcome.settle(None, error)
+        crew.ended()
+        del each, outcome, call, crew  # what they hold must not wait for the next one
+
+
+class Task(NamedTuple):
+    """Something to do on a worker, and the bytes of memory it holds until it is done."""
+
+    call: Callable[[], object]
+    size: int = 0
+
+
+class Window(Stop):
+    """
+    Runs the tasks of one transfer, a few at a time, and is the sign at which their requests stop.
+
+    The caller's thread pulls tasks and reports progress; with a limit of 1 it does them as well.
+
+    :param limit: Most tasks at once; fewer from when some have timed out while others got on.
+    :param budget: Most bytes that running tasks may hold; a larger task runs alone.
+    :param on_bytes: Called in the caller's thread with each count given to :meth:`report`.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int,
+        budget: int = 0,
+        on_bytes: Callable[[int], None] = lambda count: None,
+        interrupt: Interrupt | None = None,
+    ) -> None:
+        super().__init__()
+        self._interrupt = interrupt
+        self._threads = self._limit = limit
+        self._budget = budget
+        self._on_bytes = on_bytes
+        self._running: dict[Outcome[object], int] = {}
+        self._events: SimpleQueue[int | Outcome[object]] = SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    def count(self, moved: int) -> None:
+        """Count bytes moved, from any thread."""
+        with self._lock:
+            self.moved += moved
+
+    def report(self, count: int) -> None:
+        """Count bytes moved, from any thread, and tell the caller's."""
+        self.count(count)
+        if self._threads == 1:
+            self._on_bytes(count)
+        else:
+            self._events.put(count)
+
+    def narrow(self, why: str) -> bool:
+        """Halve the number of requests, and wait for a place among them, unless there is one."""
+        with self._lock:
+            if len(self._running) - self._waiting <= 1:
+                return False
+            self._limit = max(1, self._limit // 2)
+            self._waiting += 1
+        logger.info("at most %d requests share the link from now on: %s", self._limit, why)
+        while not self.wait(0.2):
+            with self._lock:
+                if len(self._running) - self._waiting < self._limit:
+                    break
+        with self._lock:
+            self._waiting -= 1
+        return not self.is_set()
+
+    def run(self, tasks: Iterable[Task]) -> None:
+        """Run all tasks; whatever ends that, Ctrl-C included, none runs when this returns."""
+        if self._threads == 1:
+            for task in tasks:
+                task.call()
+            return
+        crew = Crew(self._threads, self._interrupt)
+        try:
+            for task in tasks:
+                while self._is_full(task):
+                    self._collect()
+                self._running[crew.submit(task.call, self._events.put)] = task.size
+            while self._running or not self._events.empty():
+                self._collect()
+        finally:
+            self.set()
+            crew.close()
+
+    def _is_full(self, task: Task) -> bool:
+        held = sum(self._running.values())
+        crowded = len(self._running) >= self._limit or held + task.size > self._budget > 0
+        return bool(self._running) and crowded
+
+    def _collect(self) -> None:
+        event = self._events.get()
+        if isinstance(event, int):
+            self._on_bytes(event)
+            return
+        del self._running[event]
+        try:
+            event.result()
+        finally:
+            del event  # holds the error, whose traceback holds this frame
+
+
+def elsewhere(call: Callable[[Stop], T]) -> T:
+    """Make a call in another thread, and wait for it: Ctrl-C ends its pauses, but no request."""
+    stop, crew = Stop(), Crew(1)
+    try:
+        return crew.result(crew.submit(partial(call, stop)))
+    finally:
+        stop.set()
+        crew.close()
+
+
+class Buffers:
+    """Memory for the parts or ranges of a transfer: fresh memory would be zeroed each time."""
+
+    def __init__(self) -> None:
+        self._free: deque[bytearray] = deque()
+
+    def take(self, size: int) -> bytearray:
+        """Return a buffer of at least a size; where sizes grow, no smaller one is kept."""
+        with contextlib.suppress(IndexError):
+            buffer = self._free.pop()
+            if len(buffer) >= size:
+                return buffer
+            del buffer
+            self._free.clear()
+        return bytearray(size)
+
+    def give(self, buffer: Any) -> None:
+        self._free.append(buffer)

@@ -1,0 +1,1 @@
+"""One request on its way: signed, sent, judged and sent again."""

@@ -1,0 +1,408 @@
+"""libcloud's connection: signs one request, sends it, and judges the response."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import cached_property, partial
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl, quote, unquote
+from xml.etree import ElementTree
+
+import requests
+from libcloud.storage.drivers.s3 import BaseS3Connection, S3Response
+from requests.utils import select_proxy
+
+from libcloud_aurora._s3 import xml
+from libcloud_aurora._s3.encryption import PREFIX
+from libcloud_aurora._s3.objects import wire_value
+from libcloud_aurora._s3.signing import (
+    ChunkedBody,
+    Clock,
+    Pieces,
+    Signer,
+    canonical_query,
+    length_headers,
+    payload_sha256,
+)
+from libcloud_aurora._wire.failures import (
+    NETWORK_FAILURES,
+    Subject,
+    network_error,
+    response_error,
+)
+from libcloud_aurora._wire.retry import Retrier, logger
+from libcloud_aurora._wire.transport import AuroraTransport
+from libcloud_aurora.config import RetryPolicy
+from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, MalformedAnswerError
+
+HOST = "o.auroraobjects.eu"
+#: Bytes read of a body that explains an error.
+ERROR_BODY_SIZE = 64 * 1024
+
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
+
+T = TypeVar("T")
+Exchange = Callable[..., requests.Response]
+
+
+class AuroraResponse(S3Response):
+    """
+    A successful response.
+
+    :ivar content: Its body, empty for a streamed one.
+    :ivar raw: The open body of a streamed one, to be read and released by its reader.
+    """
+
+    connection: Any
+
+    def __init__(
+        self, response: requests.Response, connection: Any, content: bytes, subject: Subject
+    ) -> None:
+        self.connection = connection
+        self.status = response.status_code
+        self.error = response.reason
+        self.headers = {name.lower(): _utf8(value) for name, value in response.headers.items()}
+        self.iter_content = response.iter_content
+        self.raw: Any = response.raw
+        self.content = content
+        self.subject = subject
+
+    @cached_property
+    def body(self) -> str:  # type: ignore[override]
+        return self.content.decode("utf-8", "replace")
+
+    @cached_property
+    def object(self) -> ElementTree.Element | str:  # type: ignore[override]
+        return self.document(partial(xml.parse, namespaces=True)) if self.content else ""
+
+    def success(self) -> bool:
+        return True
+
+    def document(self, read: Callable[[bytes], T]) -> T:
+        """Return what a function reads of the body."""
+        fields = xml.error_fields(self.content) if b"<Error" in self.content[:1024] else {}
+        if fields:
+            raise response_error(
+                self.subject, status=self.status, headers=self.headers, fields=fields
+            )
+        try:
+            return read(self.content)
+        except xml.MalformedXMLError as exc:
+            raise self.malformed(str(exc)) from exc
+
+    def malformed(self, what: str) -> MalformedAnswerError:
+        """Return the exception for a success whose body is not what it must be."""
+        if self.content:
+            what = f"{what}; its body begins with {self.subject.clean(self.body[:4096], 80)!r}"
+        return self.subject.malformed(what, self.status)
+
+
+class AuroraObjectsConnection(BaseS3Connection):
+    """
+    libcloud's connection of one driver, for all its threads. It keeps nothing of a request.
+
+    :param token: Session token of temporary credentials.
+    """
+
+    host = HOST
+    conn_class = AuroraTransport
+    responseCls = AuroraResponse  # type: ignore[assignment]
+    rawResponseCls = AuroraResponse  # type: ignore[assignment]
+    driver: Any
+    connection: Any
+
+    def __init__(
+        self,
+        *args: Any,
+        retry: RetryPolicy | None = None,
+        region: str | None = None,
+        token: str | None = None,
+        verify_ssl: bool | str = True,
+        allow_plain_keys: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._allow_plain_keys = allow_plain_keys
+        self.retrier = Retrier(retry or RetryPolicy())
+        self.signer = Signer(str(self.user_id), self.key, token=token, region=region or "")
+        self.clock = Clock()
+        self._verify_ssl = verify_ssl
+
+    def connect(self, *args: Any, **kwargs: Any) -> None:
+        if issubclass(self.conn_class, AuroraTransport):
+            kwargs = {"verify_ssl": self._verify_ssl, **kwargs}
+        super().connect(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def request(
+        self,
+        action: str,
+        params: Mapping[str, Any] | None = None,
+        data: Any = None,
+        headers: Mapping[str, Any] | None = None,
+        method: str = "GET",
+        raw: bool = False,
+        stream: bool = False,
+        json: Any = None,
+        retry_failed: bool | None = None,
+    ) -> AuroraResponse:
+        """
+        Send one request, and again while it fails for transient reasons.
+
+        :param action: Percent-encoded path, optionally with a query.
+        :param params: Query parameters, not encoded.
+        :param data: Body: bytes-like, text, an object with ``read``, or in chunks.
+        :param stream: Leave the body on the wire, to be read from ``raw`` of the response.
+        :param retry_failed: ``False`` to send once only.
+        :return: The response, always a success.
+        """
+        path, _, query = (self.request_path + action).partition("?")
+        if hasattr(data, "read"):
+            data = data.read()
+        request = Request(
+            self,
+            method.upper(),
+            quote(path, safe="/~%"),
+            query={**dict(parse_qsl(query, keep_blank_values=True)), **(params or {})},
+            headers=headers or {},
+            body=data.encode() if isinstance(data, str) else data,
+            stream=stream,
+            read=lambda response: response,
+        )
+        return self.retrier.run(request.attempt, attempts=1 if retry_failed is False else None)
+
+    @property
+    def host_header(self) -> str:
+        """Name and, if it is not the scheme's default, port of the endpoint."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if int(self.port) == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    @property
+    def exchange(self) -> Exchange:
+        """What sends a signed request once, over a transport of ours or of libcloud's mocks."""
+        if isinstance(self.connection, AuroraTransport):
+            return self.connection.exchange
+        return partial(_ask, self.connection)
+
+    def refuses_keys(self) -> bool:
+        """Tell whether customers' keys would travel in the open to another machine."""
+        if self.secure or self._allow_plain_keys:
+            return False
+        proxies = getattr(self.connection, "proxies", {})
+        proxied = bool(select_proxy(f"http://{self.host}:{self.port}", proxies))
+        return proxied or not _LOOPBACK.fullmatch(self.host)
+
+    def secrets(self, keys: Iterable[str]) -> list[str]:
+        """
+        Return what no text may show, however the server or a library quotes it.
+
+        These are credentials, what URLs of proxies hold, and a request's keys.
+        """
+        proxies = [str(url) for url in getattr(self.connection, "proxies", {}).values()]
+        logins = [url.rpartition("@")[0].rpartition("//")[2] for url in proxies]
+        passwords = [login.partition(":")[2] for login in logins]
+        own = [self.signer.secret_key, self.signer.token or "", *proxies, *logins, *passwords]
+        values = [value for value in (*own, *keys) if value]
+        return [shape for value in values for shape in (value, quote(value, safe=""), quote(value))]
+
+    def interrupt(self, threads: Iterable[int]) -> None:
+        """Break the requests that these threads make."""
+        if isinstance(self.connection, AuroraTransport):
+            self.connection.interrupt(threads)
+
+    def close(self) -> None:
+        """Close the sockets; the next request opens new ones."""
+        if isinstance(self.connection, AuroraTransport):
+            self.connection.close()
+
+
+def _ask(
+    transport: Any, method: str, url: str, body: Any, headers: dict[str, str]
+) -> requests.Response:
+    """Send over a transport of libcloud's kind, which keeps its response until it is asked."""
+    transport.request(method=method, url=url, body=body, headers=headers)
+    response: requests.Response = transport.getresponse()
+    return response
+
+
+class Request(Generic[T]):
+    """
+    One request, ready to be signed and sent any number of times.
+
+    :param body: Bytes-like, in pieces, or in chunks.
+    :param stream: Leave the body of the response on the wire.
+    :param read: Reads the response; what it raises counts as a failed attempt.
+    """
+
+    def __init__(
+        self,
+        connection: AuroraObjectsConnection,
+        method: str,
+        path: str,
+        *,
+        read: Callable[[AuroraResponse], T],
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
+        body: Any = None,
+        stream: bool = False,
+    ) -> None:
+        self._connection = connection
+        self.method = method
+        self._path = path
+        self._query = canonical_query(query or {})
+        agent = connection._user_agent()  # type: ignore[no-untyped-call]
+        host = connection.host_header
+        self._headers = {"Host": host, "User-Agent": agent, "Accept-Encoding": "identity"}
+        for name, value in (headers or {}).items():
+            self._headers[str(name)] = wire_value(str(name), value)
+        if self._customer_keys() and connection.refuses_keys():
+            raise EncryptionKeyError(
+                f"{self.subject} failed: its key would travel over plain http to another machine. "
+                "Nothing was sent. Use https, or ex_allow_plain_keys=True.",
+                **self.subject.fields,
+            )
+        if body or method in ("PUT", "POST"):
+            self._headers.update(length_headers(body))
+        self._body = body
+        self._sha256 = payload_sha256(body)
+        self._stream = stream
+        self._read = read
+
+    def attempt(self) -> T:
+        """Sign and send once, after a correction of the clock once more, and read the response."""
+        exchange, clock = self._connection.exchange, self._connection.clock
+        corrected = False
+        while True:
+            now = clock.now()
+            try:
+                url, wire, headers = self._signed(self.method, self._query, self._headers, now)
+                try:
+                    response = exchange(self.method, url, wire, headers)
+                finally:
+                    if isinstance(self._body, ChunkedBody):
+                        wire.close()  # its buffer goes back: a traceback would keep it
+                if 200 <= response.status_code < 300:
+                    return self._read(self._success(response))
+                raise self._refusal(response)
+            except AuroraObjectsError as error:
+                if error.code != "RequestTimeTooSkewed":
+                    raise
+                if corrected:
+                    clock.restore()
+                    raise
+                if not clock.correct(response.headers.get("date"), now):
+                    raise
+                logger.warning("this machine's clock is wrong; using the server's: %s", error.value)
+                corrected = True
+            except NETWORK_FAILURES as exc:
+                raise network_error(exc, self.subject) from exc
+
+    def _signed(
+        self, method: str, query: str, headers: dict[str, str], now: datetime
+    ) -> tuple[str, Any, dict[str, str]]:
+        """Return URL, body and headers as they go over the wire."""
+        signer = self._connection.signer
+        added = signer.headers(
+            method=method,
+            path=self._path,
+            query=query,
+            headers=headers,
+            payload_sha256=self._sha256,
+            now=now,
+        )
+        wire = self._body or None
+        if isinstance(wire, ChunkedBody):
+            wire = signer.chunks(wire.chunks(), added)
+        elif isinstance(wire, Pieces):
+            wire = wire.views
+        return f"{self._path}?{query}" if query else self._path, wire, {**headers, **added}
+
+    def _success(self, response: requests.Response) -> AuroraResponse:
+        try:
+            content = b"" if self._stream else _read_body(response, xml.MAX_DOCUMENT_SIZE)
+            if len(content) > xml.MAX_DOCUMENT_SIZE:
+                raise ValueError("a document without end")
+        except ValueError as exc:  # or a chunk of negative length
+            response.close()
+            raise self.subject.malformed(str(exc), response.status_code) from exc
+        return AuroraResponse(response, self._connection, content, self.subject)
+
+    def _refusal(self, response: requests.Response) -> AuroraObjectsError:
+        """Return the exception for an error response; a HEAD's has no body, a GET's says why."""
+        status, headers, body = _refused(response)
+        if self.method == "HEAD" and 400 <= status < 500:
+            reason = self._ask_why(one_byte=True)
+            if reason.status_code == 416:  # an empty object has no first byte
+                reason.close()
+                reason = self._ask_why(one_byte=False)
+            if reason.status_code == status:
+                status, headers, body = _refused(reason)
+            reason.close()
+            if status == 403 and reason.status_code != 403:
+                return self.subject.malformed("HEAD is refused, but GET is not", status)
+        error = response_error(
+            self.subject,
+            status=status,
+            headers=headers,
+            fields=xml.error_fields(body),
+            body=body,
+            chunked=isinstance(self._body, ChunkedBody),
+            keyed=f"{PREFIX}key" in self._headers,
+        )
+        if self.method == "PUT" and self._body and error.code == "NoSuchKey":
+            error._is_final = False  # radosgw's response to a body that was cut off
+        return error
+
+    def _customer_keys(self) -> list[str]:
+        return [value for name, value in self._headers.items() if "customer-key" in name.lower()]
+
+    def _ask_why(self, *, one_byte: bool) -> requests.Response:
+        """Send a GET, of no rows or of one byte, in place of a HEAD that was refused."""
+        query = "" if self.subject.key else "max-keys=0"
+        ranged = {"Range": "bytes=0-0"} if self.subject.key and one_byte else {}
+        now = self._connection.clock.now()
+        url, _, headers = self._signed("GET", query, {**self._headers, **ranged}, now)
+        return self._connection.exchange("GET", url, None, headers)
+
+    @cached_property
+    def subject(self) -> Subject:
+        """What errors say this request is about."""
+        bucket, _, key = self._path[1:].partition("/")
+        driver = getattr(self._connection, "driver", None)
+        names = unquote(bucket) or None, unquote(key) or None
+        # Not a method of this request: a cycle would keep its body.
+        secrets = partial(self._connection.secrets, self._customer_keys())
+        return Subject(self.method, *names, driver, secrets)
+
+
+def _refused(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    body = _read_body(response, ERROR_BODY_SIZE)
+    response.close()
+    return response.status_code, headers, body
+
+
+def _read_body(response: requests.Response, limit: int) -> bytes:
+    """
+    Read a body, and one byte more than the limit of one that is too long.
+
+    :raises http.client.IncompleteRead: if it is cut off.
+    """
+    content: bytes = response.raw.read(limit + 1, decode_content=False)
+    missing = getattr(response.raw, "length_remaining", None) or 0
+    if missing and len(content) <= limit:
+        response.close()
+        raise http.client.IncompleteRead(content, missing)
+    return content
+
+
+def _utf8(value: str) -> str:
+    """Read a header value as UTF-8, which http.client has decoded as latin-1."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value

@@ -1,0 +1,160 @@
+"""From an error response or a broken connection to the exception that says so."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import requests
+import urllib3
+
+from libcloud_aurora._s3 import encryption
+from libcloud_aurora._s3.signing import seconds_to_wait
+from libcloud_aurora.errors import (
+    CODES_BY_STATUS,
+    MEANINGS,
+    AuroraObjectsError,
+    EncryptionKeyError,
+    HashMismatchError,
+    MalformedAnswerError,
+    Meaning,
+    NetworkError,
+    NetworkTimeoutError,
+)
+
+#: What sending a request and reading its response raise when the network fails.
+NETWORK_FAILURES = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+)
+
+#: What radosgw says of a damaged chunk, beside XAmzContentSHA256Mismatch of the last one: the
+#: multipart upload was begun with the same keys, so they cannot be the reason.
+DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
+DAMAGED = (
+    "The body was damaged on its way: its SHA-256 is not the one that was signed. "
+    "If that goes on, something on the way alters bodies, or the secret key has been changed"
+)
+#: What failures mean that are never transient. Fragments of the texts of OpenSSL and others.
+FINAL_FAILURES = {
+    "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, ex_verify_ssl takes the path of "
+    "its certificates",
+    "WRONG_VERSION_NUMBER": "Nothing speaks TLS there: check host and port, or use secure=False",
+    "ALERT_PROTOCOL_VERSION": "The server speaks another version of TLS",
+    "UNSUPPORTED_PROTOCOL": "The server speaks another version of TLS",
+    "TLS CA certificate bundle": "Check ex_verify_ssl, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "Check ex_verify_ssl: that file holds no certificates",
+    "407 Proxy": "Check the user and the password of the proxy",
+    "Failed to parse": "Check the proxy's URL",
+}
+
+#: How urllib3 names a connection of this package, before 2.0 without its endpoint.
+_CONNECTION = re.compile(r"<libcloud_aurora[^>]*>: |(?:_\w+)\(host='([^']*)', port='?([0-9]+)'?\)")
+_SECRET = re.compile(
+    r"((?:signature|credential|security-token|authorization|awsaccesskeyid|customer-key(?:-md5)?)"
+    r"[\"']?\s*[:=]\s*)[^\s,&<]+",
+    re.IGNORECASE,
+)
+
+
+class Subject(NamedTuple):
+    """What a request is about, for its errors; ``secrets`` returns values no text may show."""
+
+    method: str
+    bucket: str | None
+    key: str | None
+    driver: Any
+    secrets: Callable[[], Iterable[str]] = tuple
+
+    def __str__(self) -> str:
+        if self.key is not None:
+            return f"{self.method} of object {self.key!r} in container {self.bucket!r}"
+        if self.bucket:
+            return f"{self.method} of container {self.bucket!r}"
+        return f"{self.method} of the list of containers"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields that every error has."""
+        return {"bucket": self.bucket, "key": self.key, "driver": self.driver}
+
+    def clean(self, text: str, limit: int = 300) -> str:
+        """Return what the other side says on one line, bounded and without secrets."""
+        for secret in self.secrets():
+            text = text.replace(secret, "...")
+        printable = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
+        return _SECRET.sub(r"\1...", " ".join(printable.split()))[:limit]
+
+    def malformed(self, what: str, http_status: int | None = None) -> MalformedAnswerError:
+        """Return the exception for a success that is not what it must be."""
+        return MalformedAnswerError(
+            f"{self} failed: the response is not S3: {self.clean(what)}.",
+            http_status=http_status,
+            **self.fields,
+        )
+
+
+def response_error(
+    subject: Subject,
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    fields: Mapping[str, str],
+    body: bytes = b"",
+    chunked: bool = False,
+    keyed: bool = False,
+) -> AuroraObjectsError:
+    """
+    Return the exception for an error response.
+
+    :param fields: Fields of its ``<Error>`` document, if it is one.
+    :param body: Its first bytes, quoted when they are no such document.
+    :param chunked: Whether the request's body was signed in chunks.
+    :param keyed: Whether the request carried a customer's key.
+    """
+    missing = "NoSuchBucket" if subject.key is None else "NoSuchKey"
+    by_status = {404: missing, **CODES_BY_STATUS}
+    code = fields.get("Code") or by_status.get(status, f"HTTP{status}")
+    kind, advice, _ = MEANINGS.get(code, Meaning())
+    said = subject.clean(fields.get("Message", ""))
+    if not fields and body:
+        content_type = headers.get("content-type", "no content type")
+        begins = subject.clean(body.decode("utf-8", "replace"), 80)
+        said = f"the body is not S3 but {content_type}: {begins!r}"
+    trouble = encryption.trouble(code, said, keyed=keyed)
+    damaged = chunked and code in DAMAGE_CODES and not trouble
+    if trouble:
+        kind, advice = EncryptionKeyError, trouble
+    elif damaged:
+        kind, advice = HashMismatchError, DAMAGED
+    shown = subject.clean(code)
+    texts = [f"{subject} failed: {shown} (HTTP {status})", said, advice]
+    if 300 <= status < 400:
+        target = subject.clean(headers.get("location", "nowhere").partition("?")[0])
+        texts.append(f"Redirects are not followed; this one leads to {target}")
+    error = kind(
+        ". ".join(text.rstrip(".") for text in texts if text) + ".",
+        code=shown,
+        http_status=status,
+        request_id=subject.clean(headers.get("x-amz-request-id", ""), 200) or None,
+        **subject.fields,
+    )
+    error._retry_after = seconds_to_wait(headers)
+    error._is_final = False if damaged else None
+    return error
+
+
+def network_error(exc: BaseException, subject: Subject) -> NetworkError:
+    """Return the exception for a request that got no response."""
+    timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in str(exc)
+    kind = NetworkTimeoutError if timed_out else NetworkError
+    said = "the server did not answer in time" if timed_out else "the connection failed"
+    why = subject.clean(_CONNECTION.sub(lambda m: f"{m[1]}:{m[2]}" if m[1] else "", str(exc)))
+    advice = next((f". {text}." for part, text in FINAL_FAILURES.items() if part in why), "")
+    error = kind(f"{subject} failed: {said}: {why}{advice}", **subject.fields)
+    error._is_final = bool(advice)
+    return error

@@ -1,0 +1,131 @@
+"""Which failures are transient, how long to wait, and the one loop that tries again."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from libcloud_aurora.config import RetryPolicy
+from libcloud_aurora.errors import (
+    MEANINGS,
+    TRANSIENT_STATUSES,
+    AuroraObjectsError,
+    MalformedAnswerError,
+    Meaning,
+    NetworkError,
+    NetworkTimeoutError,
+)
+
+T = TypeVar("T")
+
+#: Bytes after which a broken transfer counts as having got on.
+PROGRESS_SIZE = 1024**2
+
+logger = logging.getLogger("libcloud_aurora")
+
+
+class Stop:
+    """
+    A sign that is given once, of one plain lock: Ctrl-C may leave a condition variable locked.
+
+    :ivar moved: Bytes that the whole transfer it belongs to has moved.
+    """
+
+    def __init__(self) -> None:
+        self.moved = 0
+        self._given = False
+        self._barrier = threading.Lock()
+        self._barrier.acquire()
+
+    def set(self) -> None:
+        if not self._given:
+            self._given = True
+            self._barrier.release()
+
+    def is_set(self) -> bool:
+        return self._given
+
+    def narrow(self, why: str) -> bool:
+        """Let fewer requests share a link on which one has timed out; one alone cannot."""
+        return False
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the sign, but not longer, and tell whether it was given."""
+        if self._barrier.acquire(timeout=seconds):
+            self._barrier.release()
+        return self._given
+
+
+def is_transient(error: AuroraObjectsError) -> bool:
+    """Tell whether the same request may succeed when it is sent again."""
+    if error._is_final is not None:
+        return not error._is_final
+    if isinstance(error, (NetworkError, MalformedAnswerError)):
+        return True
+    known = MEANINGS.get(error.code or "", Meaning())
+    return known.is_transient or error.http_status in TRANSIENT_STATUSES
+
+
+class Retrier:
+    """Runs attempts under one policy; ``fraction`` returns a random number from 0 to 1."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        fraction: Callable[[], float] = random.random,
+    ) -> None:
+        self.policy = policy
+        self._sleep = sleep
+        self._fraction = fraction
+
+    def run(
+        self,
+        attempt: Callable[[], T],
+        *,
+        attempts: int | None = None,
+        stop: Stop | None = None,
+        progress: Callable[[], int] = lambda: 0,
+    ) -> T:
+        """
+        Make attempts until one succeeds, fails for good, or they are used up.
+
+        :param attempts: Attempts in all, instead of the policy's.
+        :param stop: Sign at which a pause ends, with the failure that caused it.
+        :param progress: Returns a number; an attempt that has moved it by :data:`PROGRESS_SIZE` or
+            more was worth it, and the count starts anew.
+        """
+        history: list[str] = []
+        limit = attempts or self.policy.max_attempts
+        while True:
+            before, moved = progress(), stop.moved if stop else 0
+            try:
+                return attempt()
+            except AuroraObjectsError as error:
+                if progress() - before >= PROGRESS_SIZE:
+                    history.clear()
+                timed_out = isinstance(error, NetworkTimeoutError)
+                if stop and stop.moved > moved and timed_out and stop.narrow(error.value):
+                    continue
+                history.append(error.value)
+                error.history = tuple(history)
+                if len(history) >= limit or not is_transient(error):
+                    raise
+                if self._pause(error, len(history), stop):
+                    raise
+
+    def _pause(self, error: AuroraObjectsError, attempt: int, stop: Stop | None) -> bool:
+        """Wait after a failed attempt, say so in the log, and tell whether to stop."""
+        seconds = self.policy.pause_seconds(
+            attempt, fraction=self._fraction(), retry_after=error._retry_after
+        )
+        logger.info("attempt %d failed, next in %.2f s: %s", attempt, seconds, error.value)
+        if stop is not None:
+            return stop.wait(seconds)
+        self._sleep(seconds)
+        return False

@@ -1,0 +1,422 @@
+"""
+libcloud's transport seam: one request over the driver's sockets, exactly as it was signed.
+
+Rules of radosgw live here. Its small responses leave in two segments, so the client must
+acknowledge at once (TCP_QUICKACK), or Nagle's algorithm costs 44 ms each. It closes connections
+idle for 65 s, so none is reused after 30 s. What is small leaves together with what follows, so
+that the server wakes once.
+
+A timeout means silence: no byte in either direction for that long. What trickles, fewer than
+1,000 bytes a second for that long, fails as well. Only waiting on the socket counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import os
+import queue
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import requests
+from libcloud.http import LibcloudConnection
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from libcloud_aurora._s3.signing import escape_dots
+
+#: Seconds after which an idle connection is not used again.
+IDLE_SECONDS = 30.0
+#: Bytes up to which a piece waits for the next one.
+JOINED_SIZE = 64 * 1024
+#: Bytes a second below which a connection counts as silent.
+MIN_RATE = 1000
+#: Bytes of a header line, and one more, as http.client has it.
+MAX_LINE = 65537
+#: Connections kept for reuse.
+POOL_SIZE = 256
+
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+_LINUX_NOTSENT_LOWAT = 25 if sys.platform == "linux" else None  # Python has it from 3.12 on
+#: Bounds what the kernel holds unsent: it is waited for in silence, however slow the link is.
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", _LINUX_NOTSENT_LOWAT)
+NOTSENT_SIZE = 256 * 1024
+
+
+class _Pace:
+    """Measures how fast bytes move while a socket is waited for."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._waited = 0.0
+        self._moved = 0
+
+    def moved(self, count: int, seconds: float) -> None:
+        """
+        Count bytes that one call has moved, and the time it took.
+
+        :raises TimeoutError: if they trickle.
+        """
+        self._moved += count
+        self._waited += seconds
+        if self._timeout is not None and self._waited >= self._timeout:
+            if count and self._moved < MIN_RATE * self._waited:
+                raise TimeoutError(
+                    f"timed out: fewer than {MIN_RATE} bytes a second for {self._waited:.0f} s"
+                )
+            self._moved, self._waited = 0, 0.0
+
+
+class _Incoming(io.RawIOBase):
+    """What http.client reads a response from."""
+
+    def __init__(self, raw: Any, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._pace = _Pace(sock.gettimeout())
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        began = time.monotonic()
+        count = self._sock.recv_into(buffer)
+        self._pace.moved(count, time.monotonic() - began)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Lines:
+    """Gives http.client all headers as few long ones, since it refuses more than a hundred."""
+
+    def __init__(self, file: Any) -> None:
+        self.close = file.close
+        self._lines = self._joined(file.readline)
+
+    def readline(self, limit: int) -> bytes:
+        return next(self._lines)
+
+    @staticmethod
+    def _joined(readline: Callable[[int], bytes]) -> Iterator[bytes]:
+        while True:
+            yield readline(MAX_LINE)  # the status
+            block = b""
+            while (line := readline(MAX_LINE)).strip():
+                block += line
+                if len(block) > MAX_LINE // 2:
+                    yield block
+                    block = b""
+            if not line:
+                raise http.client.IncompleteRead(block)
+            if block:
+                yield block
+            yield line
+
+
+class _Response(http.client.HTTPResponse):
+    fp: Any
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        if isinstance(sock, socket.socket):  # and not TLS in TLS, to a proxy
+            raw = self.fp.detach()
+            self.fp = io.BufferedReader(_Incoming(raw, sock))
+
+    def begin(self) -> None:
+        file = self.fp
+        self.fp = lines = _Lines(file)
+        try:
+            super().begin()
+        finally:
+            self.fp = file if self.fp is lines else self.fp
+
+    def _read_status(self) -> Any:
+        """Read the status of the final response; http.client skips no interim one but 100."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 102 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+
+class _Wire:
+    """Connection that joins small pieces, sends as the socket takes it, and acknowledges."""
+
+    sock: Any
+    response_class: Any = _Response
+    idle_since = 0.0
+    is_sending = False
+    owner = 0
+    _joins = True
+    _held = b""
+
+    def connect(self) -> None:
+        self._held = b""  # a request that was interrupted may have left some
+        super().connect()  # type: ignore[misc]
+        if _NOTSENT_LOWAT is not None and isinstance(self.sock, socket.socket):
+            self.sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, NOTSENT_SIZE)
+
+    def _tunnel(self) -> None:
+        self._joins = False  # the proxy's response is awaited without getresponse()
+        try:
+            super()._tunnel()  # type: ignore[misc]
+        finally:
+            self._joins = True
+
+    def putrequest(self, method: str, *args: Any, **kwargs: Any) -> None:
+        self._held = b""
+        self.is_sending = method == "PUT"
+        if self.sock is None:  # where no local variable of http.client holds the headers yet
+            self.connect()
+        super().putrequest(method, *args, **kwargs)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        view = memoryview(data).cast("B")
+        if self._joins and len(view) <= JOINED_SIZE:
+            self._held += view
+            return
+        if self._held:
+            # No local variable holds a head as text: a traceback may show them.
+            first, view = memoryview(self._held + view[:JOINED_SIZE]), view[JOINED_SIZE:]
+            self._held = b""
+            self._send(first)
+        self._send(view)
+
+    def _send(self, view: memoryview) -> None:
+        timeout = self.sock.gettimeout()
+        pace = _Pace(timeout)
+        most = len(view)
+        if not isinstance(self.sock, socket.socket) or isinstance(self.sock, ssl.SSLSocket):
+            # One deadline for all that is encrypted at once, so this much must leave within it.
+            most = max(16384, int(MIN_RATE * (timeout or 1e6)))
+        while view:
+            began = time.monotonic()
+            count = self.sock.send(view[:most])
+            view = view[count:]
+            pace.moved(count, time.monotonic() - began)
+
+    def getresponse(self) -> Any:
+        if self._held:
+            held, self._held = memoryview(self._held), b""
+            self._send(held)
+        if _QUICKACK is not None and isinstance(self.sock, socket.socket):
+            self.sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        return super().getresponse()  # type: ignore[misc]
+
+
+class _Connection(_Wire, HTTPConnection):
+    pass
+
+
+class _TLSConnection(_Wire, HTTPSConnection):
+    pass
+
+
+class _Idle:
+    """Idle connections, the last one first, without a condition that Ctrl-C may leave locked."""
+
+    def __init__(self, maxsize: int) -> None:
+        self._connections: deque[Any] = deque()
+        self._maxsize = maxsize
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return self._connections.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, connection: Any, block: bool = True) -> None:
+        if connection is None:
+            return  # urllib3 fills a new pool with placeholders
+        if len(self._connections) >= self._maxsize:
+            raise queue.Full
+        self._connections.append(connection)
+
+    def qsize(self) -> int:
+        return len(self._connections)
+
+
+class _Known:
+    """Pool that reconnects what has been idle for too long, and knows who uses what."""
+
+    QueueCls = _Idle
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._used: dict[int, Any] = {}
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection: Any = super()._get_conn(timeout)  # type: ignore[misc]
+        if connection.sock is not None and time.monotonic() - connection.idle_since > IDLE_SECONDS:
+            connection.close()
+        connection.owner = threading.get_ident()
+        self._used[connection.owner] = connection
+        return connection
+
+    def _put_conn(self, connection: Any) -> None:
+        if connection is not None:
+            owner = connection.owner
+            if self._used.get(owner) is connection:
+                self._used.pop(owner, None)
+            connection.idle_since = time.monotonic()
+        super()._put_conn(connection)  # type: ignore[misc]
+
+    def interrupt(self, threads: Iterable[int]) -> None:
+        """
+        Break the connections of threads that send or receive.
+
+        Bodies under way over TLS are let go to their ends: radosgw 18.2.7 may abort as a whole
+        where one is cut off (an uncaught std::system_error, seen within 20 to 105 cuts).
+        """
+        for thread in threads:
+            connection: Any = self._used.get(thread)
+            sock = getattr(connection, "sock", None)
+            tls_body = isinstance(sock, ssl.SSLSocket) and connection.is_sending
+            if isinstance(sock, socket.socket) and not tls_body:
+                with contextlib.suppress(OSError):  # not connected any more
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # leaves TLS's state alone
+
+
+class _Pool(_Known, HTTPConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _Connection
+
+
+class _TLSPool(_Known, HTTPSConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _TLSConnection
+
+
+_POOLS = {"http": _Pool, "https": _TLSPool}
+
+
+class _Sockets(HTTPAdapter):
+    """
+    The sockets of one endpoint in one process, with requests' rules for certificates and proxies.
+
+    :ivar prefix: What URLs begin with: nothing, or for a proxy of plain http the endpoint.
+    """
+
+    def __init__(self, origin: str, verify: bool | str, proxies: dict[str, str]) -> None:
+        super().__init__(pool_maxsize=POOL_SIZE)
+        request = requests.PreparedRequest()
+        request.url = f"{origin}/"
+        self.pool: Any
+        if hasattr(self, "get_connection_with_tls_context"):
+            self.pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
+        else:  # requests before 2.32
+            self.pool = self.get_connection(request.url, proxies)
+        self.cert_verify(self.pool, origin, verify, None)  # type: ignore[no-untyped-call]
+        proxy = select_proxy(origin, proxies) or "socks"
+        absolute = origin.startswith("http:") and not proxy.startswith("socks")
+        self.prefix = origin if absolute else ""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.startswith("socks"):  # whose connections are of another kind
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def close(self) -> None:
+        """Close all sockets now; urllib3 leaves that to the garbage collector."""
+        self.pool.close()
+        super().close()
+
+
+class AuroraTransport(LibcloudConnection):
+    """
+    libcloud's transport of one driver, for all its threads.
+
+    Environment proxies are consulted, ``.netrc`` never; redirects are not followed; the path goes
+    out exactly as it was signed.
+    """
+
+    session: Any
+    host: Any
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        secure: Any = None,
+        *,
+        verify_ssl: bool | str = True,
+        **kwargs: Any,
+    ) -> None:
+        self._sockets: dict[int, _Sockets] = {}  # by process: a forked child has its own
+        super().__init__(host, port, secure=secure, **kwargs)  # type: ignore[no-untyped-call]
+        name = f"[{host}]" if ":" in host else host
+        self.host = f"{'https' if secure else 'http'}://{name}:{port}"
+        self.verify_ssl = self._certificates(verify_ssl)
+        self.proxies: dict[str, str] = self.session.proxies or get_environ_proxies(self.host)
+
+    def _certificates(self, verify_ssl: bool | str) -> bool | str:
+        """Resolve what to verify against: the driver's setting, libcloud's, the environment's."""
+        if verify_ssl is not True:
+            return verify_ssl
+        environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        chosen: bool | str = self.verification
+        return environment or chosen if chosen is True else chosen
+
+    def set_http_proxy(self, proxy_url: str) -> None:
+        """Use another proxy from the next request on."""
+        super().set_http_proxy(proxy_url=proxy_url)  # type: ignore[no-untyped-call]
+        self.proxies = dict(self.session.proxies)
+        self.close()
+
+    def exchange(
+        self, method: str, url: str, body: Any, headers: dict[str, str]
+    ) -> requests.Response:
+        """Send one request once, and return its response with the body still to read."""
+        sockets = self._sockets.get(os.getpid())
+        if sockets is None:  # of threads that come here at once, the first one's count
+            made = _Sockets(self.host, self.verify_ssl, self.proxies)
+            sockets = self._sockets.setdefault(os.getpid(), made)
+        if sockets.prefix:
+            path, mark, query = url.partition("?")
+            url = f"{sockets.prefix}{escape_dots(path)}{mark}{query}"  # urllib3 collapses dots
+        raw = sockets.pool.urlopen(
+            method,
+            url,
+            body=body,
+            headers=headers,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+            retries=False,
+            timeout=Timeout(connect=self.session.timeout, read=self.session.timeout),
+        )
+        response = requests.Response()
+        response.status_code = raw.status
+        response.headers = raw.headers
+        response.raw = raw
+        response.reason = raw.reason
+        return response
+
+    def interrupt(self, threads: Iterable[int]) -> None:
+        """Break the requests that some threads of this process make."""
+        sockets = self._sockets.get(os.getpid())
+        if sockets is not None and isinstance(sockets.pool, _Known):
+            sockets.pool.interrupt(threads)
+
+    def close(self) -> None:
+        """Close the idle sockets, and later those in use; the next request opens new ones."""
+        sockets = self._sockets.pop(os.getpid(), None)
+        if sockets is not None:
+            sockets.close()

@@ -1,0 +1,827 @@
+"""The sockets of a driver: what goes over them, how long they live, and who shares them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+from itertools import accumulate
+
+import pytest
+from faults.listener import Listener, Peer
+from faults.scene import MIB, content
+from libcloud.storage.base import Container, Object
+from servers.server import pump
+
+from libcloud_aurora import AuroraObjectsStorageDriver, errors
+from libcloud_aurora._s3.signing import ChunkedBody, Pieces
+
+MANY = 257
+
+
+@pytest.fixture
+def listen(request):
+    """Start servers, and stop them at the end."""
+    started = []
+
+    def listen(*args, **settings):
+        server = Listener(*args, **settings).__enter__()
+        started.append(server)
+        return server
+
+    yield listen
+    for server in started:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    """Make drivers of a server, and close them at the end."""
+    made = []
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name.endswith("CA_BUNDLE"):
+            monkeypatch.delenv(name)
+    # What libcloud has read from SSL_CERT_FILE when it was imported.
+    monkeypatch.setattr("libcloud.security.CA_CERTS_PATH", None)
+
+    def connect(server, **arguments):
+        settings = {
+            "secure": server.tls is not None,
+            "host": "127.0.0.1",
+            "port": server.port,
+            "timeout": 10,
+            "retry_delay": 0.001,
+            "ex_max_attempts": 2,
+            **arguments,
+        }
+        driver = AuroraObjectsStorageDriver("key", "secret", **settings)
+        made.append(driver)
+        return driver
+
+    yield connect
+    for driver in made:
+        driver.close()
+
+
+@pytest.fixture(params=["http", "https"])
+def secured(request, authority):
+    """What makes a server speak plain http, or https, and a driver understand it."""
+    if request.param == "http":
+        return {}, {}
+    context = authority.server_context("127.0.0.1")
+    return {"tls": context}, {"ex_verify_ssl": str(authority.bundle)}
+
+
+def stream_of(driver, size, start=0):
+    """Return a stream of an object, after its first range."""
+    obj = Object("k", size, None, {}, {}, Container("b", {}, driver), driver)
+    return driver.download_object_range_as_stream(obj, start, size)
+
+
+def ranges_of(body):
+    """Return what serves an object range by range."""
+
+    def serve(peer: Peer) -> None:
+        while request := peer.ask():
+            first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
+            send_range(peer, body, first, min(last, len(body) - 1))
+
+    return serve
+
+
+def send_range(peer, body, first, last, upto=None):
+    """Send a range of an object, or the beginning of it."""
+    part = body[first : last + 1]
+    peer.say(
+        "HTTP/1.1 206 Partial Content\r\n"
+        f"Content-Length: {len(part)}\r\n"
+        f"Content-Range: bytes {first}-{last}/{len(body)}\r\n"
+        'ETag: "opaque"\r\n\r\n',
+        part[:upto],
+    )
+
+
+# What goes out
+
+
+def chunked(data):
+    return ChunkedBody(len(data), lambda: iter([(memoryview(data),)]))
+
+
+@pytest.mark.parametrize("body", [bytes, bytearray, memoryview, chunked])
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_small_body_leaves_with_its_head(listen, connect, secured, body, size):
+    """The head of a request and a small body, signed in chunks or not, wake the server once."""
+    server, driver = listen(**secured[0]), None
+    driver = connect(server, **secured[1])
+    for _ in range(3):
+        driver.connection.request("/b/k", method="PUT", data=body(bytes(size)))
+    assert [request.came_together for request in server.asked] == [True] * 3
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("size", [0, 65_535, 65_536, 65_537, 3 * MIB + 1])
+@pytest.mark.parametrize("body", [bytes, bytearray, memoryview])
+def test_bodies_of_any_size_arrive(listen, connect, secured, size, body):
+    """Whatever is joined or cut on the way, the bytes that arrive are those that were given."""
+    server, data = listen(**secured[0]), content(size)
+    connect(server, **secured[1]).connection.request("/b/k", method="PUT", data=body(data))
+    (request,) = server.asked
+    assert request.body == data
+
+
+def cut(data, sizes):
+    """Return bytes in pieces."""
+    ends = accumulate(sizes)
+    return [memoryview(data)[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+SIZES = [(1, 70_000), (70_000, 1), (70_000, 70_001), (1, 2, 3), (60_000, 70_000), (MIB,)]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_chunks_of_any_pieces_arrive(listen, connect, secured, sizes):
+    """A body that is signed chunk by chunk arrives in the order of its pieces."""
+    server, data = listen(**secured[0]), content(sum(sizes))
+    pieces = cut(data, sizes)
+    body = ChunkedBody(len(data), lambda: iter([tuple(pieces)]))
+    connect(server, **secured[1]).connection.request("/b/k", method="PUT", data=body)
+    (request,) = server.asked
+    head, _, rest = request.body.partition(b"\r\n")
+    assert int(head.partition(b";")[0], 16) == len(data)
+    assert rest[: len(data)] == data
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_body_in_pieces_arrives(listen, connect, secured, sizes):
+    """A body that is not in one piece arrives in the order of its pieces."""
+    server, data = listen(**secured[0]), content(sum(sizes))
+    body = Pieces(len(data), cut(data, sizes))
+    connect(server, **secured[1]).connection.request("/b/k", method="PUT", data=body)
+    (request,) = server.asked
+    assert request.body == data
+
+
+@pytest.mark.parametrize("taken", [10, 61_000])
+def test_a_socket_that_takes_little_gets_the_rest(listen, connect, monkeypatch, taken):
+    """However few bytes a socket takes at once, what arrives is what was given."""
+    send = socket.socket.send
+    server, data = listen(), content(200_000)
+    connection = connect(server).connection
+    connection.request("/b/first")
+    monkeypatch.setattr(socket.socket, "send", lambda sock, data: send(sock, data[:taken]))
+    pieces = Pieces(260_000, [memoryview(data)[:60_000], memoryview(data)])
+    connection.request("/b/k", method="PUT", data=pieces)
+    assert server.asked[-1].body == data[:60_000] + data
+
+
+def test_an_interrupted_request_leaves_nothing_to_the_next(listen, connect):
+    """What Ctrl-C has kept from being sent is never sent with another request."""
+    server = listen()
+    driver = connect(server)
+    driver.connection.request("/b/first")
+
+    def interrupted():
+        yield (memoryview(b"x"),)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        driver.connection.request("/b/k", method="PUT", data=ChunkedBody(9, interrupted))
+    driver.connection.request("/b/next")
+    assert [request.target for request in server.asked] == ["/b/first", "/b/next"]
+    assert [request.body for request in server.asked] == [b"", b""]
+
+
+@pytest.mark.parametrize("target", ["/b/../a/./k", "/b//k//", "/b/%2F%20~%C3%A9", "/b/k?x=%2F.."])
+def test_paths_go_out_as_they_were_signed(listen, connect, target):
+    """Nothing on the way to the socket rewrites a path."""
+    server = listen()
+    connect(server).connection.request(target)
+    assert server.asked[0].target == target
+
+
+def test_no_netrc_is_read(listen, connect, tmp_path, monkeypatch):
+    """A password for the host in .netrc does not take the place of the signature."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server = listen()
+    connect(server).connection.request("/b/k")
+    assert server.asked[0].headers["Authorization"].startswith("AWS4-HMAC-SHA256 ")
+
+
+# How long is waited
+
+
+def test_a_slow_reader_is_no_timeout(listen, connect, secured):
+    """A body that takes longer than the timeout goes out, as long as bytes move."""
+    rest = threading.Event()
+    body = content(3 * MIB)
+
+    def slowly(peer: Peer) -> None:
+        request = peer.ask(body=False)
+        while len(request.body) < len(body):
+            piece = peer.sock.recv(64 * 1024)
+            request.body += piece
+            rest.wait(len(piece) / (2 * MIB))
+        peer.answer()
+
+    server = listen(slowly, receive_buffer=64 * 1024, **secured[0])
+    driver = connect(server, timeout=1, ex_max_attempts=1, **secured[1])
+    began = time.monotonic()
+    driver.connection.request("/b/k", method="PUT", data=body)
+    assert time.monotonic() - began > 1
+    assert server.asked[0].body == body
+
+
+def test_a_slow_sender_is_no_timeout(listen, connect, secured):
+    """A response that takes longer than the timeout comes in, as long as bytes move."""
+    rest, body = threading.Event(), content(20 * 20_000)
+
+    def slowly(peer: Peer) -> None:
+        peer.ask()
+        send_range(peer, body, 0, len(body) - 1, 0)
+        for at in range(0, len(body), 20_000):
+            peer.say(body[at : at + 20_000])
+            rest.wait(0.06)
+        peer.wait()
+
+    driver = connect(listen(slowly, **secured[0]), timeout=1, ex_max_attempts=1, **secured[1])
+    began = time.monotonic()
+    assert b"".join(stream_of(driver, len(body))) == body
+    assert time.monotonic() - began > 1
+
+
+def test_what_trickles_is_a_timeout(listen, connect, secured):
+    """Bytes that come one by one do not keep a request alive for ever."""
+    rest = threading.Event()
+
+    def trickling(peer: Peer) -> None:
+        peer.ask()
+        send_range(peer, bytes(MIB), 0, MIB - 1, 0)
+        while not rest.wait(0.02):
+            peer.say(b"\0")
+
+    server = listen(trickling, **secured[0])
+    driver = connect(server, timeout=0.3, **secured[1])
+    with pytest.raises(errors.NetworkTimeoutError) as caught:
+        list(stream_of(driver, MIB))
+    rest.set()
+    assert len(caught.value.history) == server.connections == 2
+
+
+def test_a_consumer_may_take_its_time(listen, connect):
+    """What counts is waiting for the server, and not what the caller does meanwhile."""
+    body = content(8 * MIB)
+    driver = connect(listen(ranges_of(body)), timeout=0.5, ex_max_concurrency=1)
+    stream = stream_of(driver, len(body))
+    taken = next(stream)
+    threading.Event().wait(0.7)
+    assert taken + b"".join(stream) == body
+
+
+@pytest.mark.parametrize("stage", ["answer", "body"])
+def test_silence_is_a_timeout(listen, connect, secured, stage):
+    """A server that says nothing more is given up after the timeout."""
+
+    def silent(peer: Peer) -> None:
+        peer.ask()
+        if stage == "body":
+            send_range(peer, bytes(MIB), 0, MIB - 1, 10)
+        peer.wait()
+
+    driver = connect(listen(silent, **secured[0]), timeout=0.2, **secured[1])
+    with pytest.raises(errors.NetworkTimeoutError) as caught:
+        list(stream_of(driver, MIB))
+    assert len(caught.value.history) == 2
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_who_ends_a_transfer_does_not_wait_for_a_timeout(listen, connect, secured, tmp_path, kind):
+    """When a transfer ends, the threads that wait for the server are woken."""
+    body, stalled = content(9 * MIB), threading.Event()
+
+    def serve(peer: Peer) -> None:
+        while request := peer.ask():
+            if request.headers["Range"].startswith("bytes=0-"):
+                send_range(peer, body, 0, len(body) // 2 - 1, 0)
+                assert stalled.wait(10)
+                peer.say(body[: len(body) // 2])
+            else:
+                stalled.set()
+                peer.wait()
+                return
+
+    def end(done, total):
+        if done:
+            raise kind
+
+    server = listen(serve, **secured[0])
+    driver = connect(server, timeout=60, **secured[1])
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+    began = time.monotonic()
+    with pytest.raises(kind):
+        driver.download_object(obj, tmp_path / "file", ex_progress=end)
+    assert time.monotonic() - began < 30
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_driver_may_be_closed_while_it_transfers(listen, connect, tmp_path):
+    """A driver that a callback closes ends as it would have done, and leaves no socket."""
+    body = content(9 * MIB)
+    server = listen(ranges_of(body))
+    driver = connect(server)
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+
+    def close(done, total):
+        driver.close()
+
+    def close_and_end(done, total):
+        driver.close()
+        raise KeyboardInterrupt
+
+    driver.download_object(obj, tmp_path / "file", ex_progress=close)
+    assert (tmp_path / "file").read_bytes() == body
+    with pytest.raises(KeyboardInterrupt):
+        driver.download_object(obj, tmp_path / "file", True, ex_progress=close_and_end)
+    driver.close()
+    assert server.wait_until_idle()
+
+
+# What comes in
+
+
+def test_responses_are_acknowledged_at_once(listen, connect, monkeypatch):
+    """Each response is read with TCP_QUICKACK, without which radosgw's small ones cost 44 ms."""
+    options, set_option = [], socket.socket.setsockopt
+
+    def noting(sock, *option):
+        options.append(option)
+        return set_option(sock, *option)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", noting)
+    connection = connect(listen()).connection
+    connection.request("/b/k")
+    options.clear()
+    connection.request("/b/k")
+    assert options == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]
+
+
+def test_systems_without_these_options_do_without(listen):
+    """Where the system has no TCP_QUICKACK and the like, requests work all the same."""
+    server = listen()
+    program = f"""
+        import socket, sys
+        sys.platform = "other"
+        for name in ("TCP_QUICKACK", "TCP_NOTSENT_LOWAT"):
+            if hasattr(socket, name):
+                delattr(socket, name)
+        import libcloud_aurora
+        driver = libcloud_aurora.AuroraObjectsStorageDriver(
+            "key", "secret", secure=False, host="127.0.0.1", port={server.port}
+        )
+        driver.connection.request("/b/k", method="PUT", data=b"data")
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
+    assert server.asked[0].body == b"data"
+
+
+def test_an_object_may_have_many_headers(listen, connect):
+    """More headers than http.client takes come in, each whole, however long."""
+    metadata = {f"x-amz-meta-{number}": str(number) * 300 for number in range(500)}
+
+    def serve(peer: Peer) -> None:
+        while peer.ask():
+            peer.answer(b"body", **metadata)
+
+    connection = connect(listen(serve)).connection
+    for _ in range(2):
+        response = connection.request("/b/k")
+        assert response.content == b"body"
+        assert {name: response.headers[name] for name in metadata} == metadata
+
+
+@pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_interim_responses_are_skipped(listen, connect, interim):
+    """What comes before the final response, with headers or without, is not taken for it."""
+
+    def serve(peer: Peer) -> None:
+        while peer.ask():
+            peer.say(f"HTTP/1.1 {interim}\r\n\r\n", f"HTTP/1.1 {interim}\r\nLink: </x>\r\n\r\n")
+            peer.answer(b"body")
+
+    server = listen(serve)
+    connection = connect(server).connection
+    assert [connection.request("/b/k").content for _ in range(2)] == [b"body"] * 2
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Le", "nonsense\r\n\r\n"],
+)
+def test_a_response_that_ends_in_its_head_is_a_network_failure(listen, connect, sent):
+    """A head that is cut off is never taken for a short one."""
+
+    def cut(peer: Peer) -> None:
+        peer.ask()
+        peer.say(sent)
+
+    server = listen(cut)
+    with pytest.raises(errors.NetworkError) as caught:
+        connect(server).connection.request("/b/k")
+    assert len(caught.value.history) == server.connections == 2
+
+
+def test_a_body_that_ends_early_is_a_network_failure(listen, connect, secured):
+    """http.client says nothing when a body ends early; the rest is asked for all the same."""
+    body = content(MIB)
+
+    def cut(peer: Peer) -> None:
+        if peer.number == 1:
+            peer.ask()
+            send_range(peer, body, 0, MIB - 1, MIB // 2)
+        else:
+            ranges_of(body)(peer)
+
+    server = listen(cut, **secured[0])
+    assert b"".join(stream_of(connect(server, **secured[1]), MIB)) == body
+    asked = [request.headers["Range"] for request in server.asked]
+    assert asked == [f"bytes=0-{MIB - 1}", f"bytes={MIB // 2}-{MIB - 1}"]
+
+
+def test_a_body_of_unknown_length_is_read_to_its_end(listen, connect):
+    """A document that comes in chunks, as proxies send it, is whole."""
+    chunks = "4\r\nbody\r\n5;x=y\r\n, all\r\n0\r\nTrailer: x\r\n\r\n"
+
+    def serve(peer: Peer) -> None:
+        while peer.ask():
+            peer.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks)
+
+    server = listen(serve)
+    connection = connect(server).connection
+    assert [connection.request("/b/k").content for _ in range(2)] == [b"body, all"] * 2
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("chunks", ["4\r\nbo", "zz\r\nbody\r\n", "-4\r\nbody\r\n", "", "4"])
+def test_chunks_that_are_none_are_an_error(listen, connect, chunks):
+    """A body in chunks that is cut off, or malformed, is an error of the family."""
+
+    def serve(peer: Peer) -> None:
+        peer.ask()
+        peer.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks)
+
+    server = listen(serve)
+    with pytest.raises((errors.NetworkError, errors.MalformedAnswerError)) as caught:
+        connect(server).connection.request("/b/k")
+    assert len(caught.value.history) == server.connections == 2
+
+
+def in_chunks(*chunks):
+    """Return what serves an object of 4 bytes whose length is not said beforehand."""
+
+    def serve(peer: Peer) -> None:
+        while peer.ask():
+            peer.say(
+                "HTTP/1.1 206 Partial Content\r\nTransfer-Encoding: chunked\r\n"
+                'Content-Range: bytes 0-3/4\r\nETag: "opaque"\r\n\r\n',
+                *chunks,
+            )
+            if not chunks or not chunks[-1].startswith("0"):
+                return
+
+    return serve
+
+
+def test_an_object_in_chunks_is_read(listen, connect):
+    """A range whose length is not said beforehand is read to its end."""
+    server = listen(in_chunks("3\r\nbod\r\n", "1\r\ny\r\n", "0\r\n\r\n"))
+    driver = connect(server)
+    assert [b"".join(stream_of(driver, 4)) for _ in range(2)] == [b"body"] * 2
+
+
+@pytest.mark.parametrize("chunk", ["4\r\nbo", "zz\r\nbody\r\n", "-4\r\nbody\r\n", ""])
+def test_an_object_in_chunks_that_are_none_is_an_error(listen, connect, chunk):
+    """A range in chunks that is cut off, or malformed, is an error of the family."""
+    server = listen(in_chunks("1\r\nb\r\n", chunk))
+    with pytest.raises((errors.NetworkError, errors.MalformedAnswerError)) as caught:
+        list(stream_of(connect(server), 4))
+    assert len(caught.value.history) == 2
+
+
+# Which connections are kept
+
+
+def test_a_connection_is_used_again_when_all_was_read(listen, connect, secured):
+    """A response that was read to its end leaves its connection to the next request."""
+    body = content(MIB)
+    server = listen(ranges_of(body), **secured[0])
+    driver = connect(server, **secured[1])
+    for _ in range(3):
+        assert b"".join(stream_of(driver, MIB)) == body
+    assert server.connections == 1
+
+
+def test_a_connection_is_closed_when_something_is_left(listen, connect):
+    """A response that is not read to its end takes its connection with it."""
+    body = content(8 * MIB)
+    server = listen(ranges_of(body))
+    driver = connect(server, ex_max_concurrency=1)
+    response = driver.connection.request("/b/k", headers={"Range": "bytes=0-8388607"}, stream=True)
+    response.raw.read(10)
+    response.raw.close()
+    assert server.wait_until_idle()
+    assert b"".join(stream_of(driver, len(body))) == body
+    assert server.connections == 2
+
+
+def test_more_than_was_asked_for_is_left_on_the_wire(listen, connect):
+    """A response that goes on after its range is refused, and its connection is closed."""
+    body = content(MIB)
+
+    def serve(peer: Peer) -> None:
+        peer.ask()
+        send_range(peer, body, 0, len(body) - 1)
+        peer.wait()
+
+    server = listen(serve)
+    with pytest.raises(errors.MalformedAnswerError):
+        list(stream_of(connect(server), 1000))
+    assert server.wait_until_idle()
+
+
+@pytest.mark.parametrize(("idle_seconds", "opened"), [(29, 1), (31, 2)])
+def test_a_connection_that_was_idle_is_not_used_again(
+    listen, connect, secured, monkeypatch, idle_seconds, opened
+):
+    """After 30 s of idleness a request opens a connection anew, before radosgw closes the old."""
+    server = listen(**secured[0])
+    connection = connect(server, **secured[1]).connection
+    connection.request("/b/k")
+    connection.request("/b/k")
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + idle_seconds)
+    connection.request("/b/k")
+    connection.request("/b/k")
+    assert server.connections == opened
+    assert server.wait_for(lambda: server.open_connections == 1)
+
+
+def test_a_connection_the_server_has_closed_is_not_used(listen, connect):
+    """A connection that was closed while it was idle costs no attempt."""
+
+    def once(peer: Peer) -> None:
+        peer.ask()
+        peer.answer()
+
+    server = listen(once)
+    connection = connect(server, ex_max_attempts=1).connection
+    for _ in range(3):
+        connection.request("/b/k")
+        assert server.wait_until_idle()
+    assert len(server.asked) == server.connections == 3
+
+
+def test_idle_connections_are_bounded(listen, connect):
+    """Of the connections that many requests have needed at once, 256 are kept."""
+    server = listen()
+    connection = connect(server).connection
+    responses = [connection.request("/b/k", stream=True) for _ in range(MANY)]
+    assert server.connections == MANY
+    for response in responses:
+        response.raw.read()
+        response.raw.release_conn()
+    assert server.wait_for(lambda: server.open_connections < MANY)
+    assert server.open_connections == MANY - 1
+    again = [connection.request("/b/k", stream=True) for _ in range(MANY)]
+    assert server.connections == MANY + 1
+    for response in again:
+        response.raw.close()
+
+
+def test_the_caller_s_thread_enters_no_condition(listen, connect, monkeypatch, tmp_path):
+    """Ctrl-C may leave a condition locked, so the thread that gets it enters none."""
+    entered, enter = [], threading.Condition.__enter__
+
+    def noting(condition):
+        if threading.get_ident() == threading.main_thread().ident:
+            entered.append(condition)
+        return enter(condition)
+
+    body = content(9 * MIB)
+    server = listen(ranges_of(body))
+    driver = connect(server)
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+    monkeypatch.setattr(threading.Condition, "__enter__", noting)
+    for _ in range(2):
+        driver.download_object(obj, tmp_path / "file", overwrite_existing=True)
+        assert b"".join(driver.download_object_as_stream(obj)) == body
+        driver.close()
+    monkeypatch.undo()
+    assert entered == []
+    assert server.connections > 2
+
+
+# Who shares them
+
+
+def test_closing_a_driver_closes_its_sockets(listen, connect, secured):
+    """Nothing is left open by close(), and the driver opens what it needs when it is used again."""
+    server = listen(**secured[0])
+    driver = connect(server, **secured[1])
+    for opened in (1, 2):
+        driver.connection.request("/b/k")
+        driver.connection.request("/b/k")
+        assert (server.connections, server.open_connections) == (opened, 1)
+        driver.close()
+        driver.close()
+        assert server.wait_until_idle()
+
+
+def test_leaving_the_block_closes_the_sockets(listen, connect):
+    """A with block ends with its sockets, after an exception as well."""
+    server = listen()
+    with pytest.raises(RuntimeError), connect(server) as driver:  # noqa: PT012
+        driver.connection.request("/b/k")
+        raise RuntimeError
+    assert server.wait_until_idle()
+
+
+def test_what_is_in_use_is_closed_later(listen, connect):
+    """close() takes no response away from its reader; its connection is closed when it is read."""
+    body = content(MIB)
+    server = listen(ranges_of(body))
+    driver = connect(server)
+    headers = {"Range": f"bytes=0-{MIB - 1}"}
+    response = driver.connection.request("/b/k", headers=headers, stream=True)
+    driver.close()
+    assert response.raw.read() == body
+    response.raw.release_conn()
+    assert server.wait_until_idle()
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_threads_may_use_a_driver_that_is_closed_meanwhile(listen, connect):
+    """Requests of many threads succeed while another one closes the driver again and again."""
+    server = listen()
+    driver = connect(server, ex_max_attempts=50)
+    begun, failed, done = threading.Barrier(9), [], []
+
+    def work():
+        begun.wait(10)
+        try:
+            for _ in range(30):
+                driver.connection.request("/b/k")
+        except Exception as error:  # noqa: BLE001 - shown below
+            failed.append(error)
+        done.append(True)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    begun.wait(10)
+    while len(done) < len(threads):
+        driver.close()
+    for thread in threads:
+        thread.join()
+    driver.close()
+    assert failed == []
+    assert server.wait_until_idle()
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_threads_that_come_first_share_the_sockets(listen, connect):
+    """Of threads whose requests are a driver's first, none keeps sockets that close() misses."""
+    server = listen()
+    for number in range(5):
+        driver, begun = connect(server), threading.Barrier(8)
+
+        def work(driver=driver, begun=begun):
+            begun.wait(10)
+            driver.connection.request("/b/k")
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(server.asked) == 8 * (number + 1)
+        driver.close()
+        assert server.wait_until_idle()
+
+
+def test_a_forked_child_uses_sockets_of_its_own(listen, connect, secured):
+    """After a fork parent and child speak over different connections, and the parent's lives on."""
+    server = listen(**secured[0])
+    driver = connect(server, **secured[1])
+    driver.connection.request("/b/parent")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        try:
+            driver.connection.request("/b/child")
+            driver.connection.request("/b/child")
+            driver.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    driver.connection.request("/b/parent")
+    by_connection = [(request.target, request.connection) for request in server.asked]
+    assert by_connection == [("/b/parent", 1), ("/b/child", 2), ("/b/child", 2), ("/b/parent", 1)]
+
+
+# By which way
+
+
+def through(target):
+    """Return what a proxy does: it answers requests for URLs itself, and leads CONNECT onward."""
+
+    def serve(peer: Peer) -> None:
+        while request := peer.ask():
+            if request.line.startswith("CONNECT"):
+                with socket.create_connection(("127.0.0.1", target.port)) as onward:
+                    peer.say("HTTP/1.1 200 Connection established\r\n\r\n")
+                    pump(peer.sock, onward)
+                return
+            peer.answer()
+
+    return serve
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_https_goes_through_a_proxy_in_a_tunnel(listen, connect, authority, scheme):
+    """A proxy, by http or by TLS, sees no more of https than where it goes."""
+    target = listen(tls=authority.server_context("127.0.0.1"))
+    tls = authority.server_context("127.0.0.1") if scheme == "https" else None
+    proxy = listen(through(target), tls=tls)
+    driver = connect(
+        target, ex_verify_ssl=str(authority.bundle), proxy_url=f"{scheme}://127.0.0.1:{proxy.port}"
+    )
+    for body in (b"", b"small", content(2 * MIB), b"small"):
+        response = driver.connection.request("/b/../k", method="PUT", data=body)
+        assert response.headers["content-length"] == "0"
+        assert target.asked[-1].body == body
+    (request,) = proxy.asked
+    assert request.line.startswith(f"CONNECT 127.0.0.1:{target.port} ")
+    assert {request.target for request in target.asked} == {"/b/../k"}
+    assert target.connections == 1
+    driver.close()
+    assert target.wait_until_idle()
+    assert proxy.wait_until_idle()
+
+
+def test_http_goes_to_a_proxy_with_the_whole_url(listen, connect):
+    """A proxy of plain http is told the whole URL, in which it finds no dots to collapse."""
+    proxy = listen()
+    driver = connect(proxy, host="localhost", port=1, proxy_url=f"http://127.0.0.1:{proxy.port}")
+    driver.connection.request("/b/../k", method="PUT", data=b"x")
+    (request,) = proxy.asked
+    assert request.target == "http://localhost:1/b/%2E%2E/k"
+    assert request.headers["Host"] == "localhost:1"
+    driver.close()
+    assert proxy.wait_until_idle()
+
+
+def test_a_proxy_that_refuses_is_an_error(listen, connect, authority):
+    """What a proxy says to CONNECT is in the error."""
+
+    def refuse(peer: Peer) -> None:
+        peer.ask()
+        peer.say("HTTP/1.1 403 Not to there\r\nContent-Length: 0\r\n\r\n")
+
+    target = listen(tls=authority.server_context("127.0.0.1"))
+    proxy = listen(refuse)
+    driver = connect(target, proxy_url=f"http://127.0.0.1:{proxy.port}")
+    with pytest.raises(errors.NetworkError, match="403 Not to there"):
+        driver.connection.request("/b/k")
+    assert target.asked == []
+
+
+def test_another_proxy_counts_from_the_next_request_on(listen, connect):
+    """A proxy that is set later leads the next request, and the old sockets are closed."""
+    server, proxy = listen(), listen()
+    driver = connect(server)
+    driver.connection.request("/b/direct")
+    driver.connection.connection.set_http_proxy(f"http://127.0.0.1:{proxy.port}")
+    assert server.wait_until_idle()
+    driver.connection.request("/b/led")
+    assert [request.target for request in server.asked] == ["/b/direct"]
+    assert [request.target for request in proxy.asked] == [f"http://127.0.0.1:{server.port}/b/led"]
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_environment_s_certificates_are_trusted(listen, connect, authority, monkeypatch, name):
+    """A private authority may be named by the environment, as for requests and curl."""
+    server = listen(tls=authority.server_context("127.0.0.1"))
+    with pytest.raises(errors.NetworkError, match="CERTIFICATE_VERIFY_FAILED"):
+        connect(server).connection.request("/b/k")
+    monkeypatch.setenv(name, str(authority.bundle))
+    connect(server).connection.request("/b/k")
+    assert len(server.asked) == 1

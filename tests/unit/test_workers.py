@@ -1,0 +1,956 @@
+"""The threads of a transfer: how many there are, and how all of it ends. Steered with events."""
+
+import _thread
+import contextlib
+import gc
+import io
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections import deque
+
+import pytest
+from libcloud.storage.base import Container
+from unit.ctrl_c import lines_of, pressed_at
+from unit.memory_s3 import error
+
+from libcloud_aurora import AuroraObjectsStorageDriver, errors
+from libcloud_aurora._transfer.workers import (
+    Buffers,
+    CancelledError,
+    Crew,
+    Task,
+    Window,
+    elsewhere,
+    may_wait,
+)
+from libcloud_aurora._wire.retry import Retrier, Stop
+from libcloud_aurora.config import RetryPolicy
+
+MIB = 1_048_576
+
+pytestmark = pytest.mark.usefixtures("no_thread_left")
+
+#: Python 3.12 and later warn of what these tests are about.
+forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@pytest.fixture
+def crew():
+    crew = Crew(3)
+    yield crew
+    crew.close()
+
+
+class Gauge:
+    """Counts what runs at once, and the most there ever was."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.now = self.most = self.begun = 0
+
+    def __enter__(self):
+        with self.lock:
+            self.begun += 1
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.now -= 1
+
+
+@contextlib.contextmanager
+def pressing(interrupted):
+    """Let the first Ctrl-C in this block raise KeyboardInterrupt, and ignore those after it."""
+
+    def handler(number, frame):
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def press_until(interrupted):
+    """Press Ctrl-C until it has been seen: one just before the main thread waits is not."""
+    while not interrupted.wait(0.01):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+def in_a_child(work):
+    """Return what a forked child has to say."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, str(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(child, 0)
+    return said
+
+
+# A crew
+
+
+def test_what_a_call_returns_is_its_outcome(crew):
+    """A call is made by another thread, and what it returns can be asked for again and again."""
+    outcome = crew.submit(threading.current_thread)
+    assert crew.result(outcome) is crew.result(outcome) is not threading.current_thread()
+    assert outcome.done()
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt])
+def test_what_a_call_raises_is_raised(crew, kind):
+    """What a call raises, whatever it is, is raised where its result is asked for."""
+
+    def fail():
+        raise kind("told")
+
+    with pytest.raises(kind, match="told"):
+        crew.result(crew.submit(fail))
+    assert crew.result(crew.submit(lambda: 1)) == 1
+
+
+def test_who_waits_is_told(crew):
+    """Once a call is made, the outcome itself is told to whoever asked for that."""
+    told, seen = threading.Event(), []
+    outcome = crew.submit(lambda: 5, lambda each: seen.append(each) or told.set())
+    assert told.wait(10)
+    assert seen == [outcome]
+
+
+def test_an_outcome_keeps_nothing_of_its_call(crew):
+    """Once a call is made, what it held is free, also while its outcome is kept."""
+    told = threading.Event()
+    held = Gauge()
+    watched = weakref.ref(held, lambda _: told.set())
+    outcome = crew.submit(held.__enter__)
+    del held
+    assert told.wait(10)
+    assert watched() is None
+    assert crew.result(outcome) is None
+
+
+def test_no_more_threads_than_allowed_and_none_without_need(crew, working):
+    """No thread runs before a call needs it; calls at once have one each, up to a limit."""
+    assert working() == []
+    full, go = threading.Barrier(4), threading.Event()
+    held = [crew.submit(lambda: full.wait(10) and go.wait(10)) for _ in range(3)]
+    waiting = crew.submit(list)
+    full.wait(10)
+    assert len(working()) == 3
+    assert all(thread.daemon for thread in working())  # no reason for a program not to end
+    assert not waiting.done()
+    go.set()
+    assert [crew.result(outcome) is not None for outcome in (*held, waiting)] == [True] * 4
+
+
+def test_a_free_thread_is_used_again():
+    """A crew of one makes all calls in one thread, in order."""
+    crew = Crew(1)
+    outcomes = [crew.submit(threading.get_ident) for _ in range(20)]
+    assert len({crew.result(outcome) for outcome in outcomes}) == 1
+    crew.close()
+
+
+def test_closing_waits_for_what_runs_and_begins_nothing():
+    """When close returns no call is made any more, and those that waited are never made."""
+    begun, closing, made = threading.Event(), threading.Event(), []
+    crew = Crew(1, lambda threads: closing.set())
+    running = crew.submit(lambda: begun.set() or (closing.wait(10) and made.append("ran")))
+    waiting = [crew.submit(lambda: made.append("waited")) for _ in range(5)]
+    assert begun.wait(10)
+    crew.close()
+    assert made == ["ran"]
+    assert running.done()
+    for outcome in waiting:
+        with pytest.raises(CancelledError):
+            crew.result(outcome)
+    assert made == ["ran"]
+    crew.close()
+
+
+def test_closing_interrupts_what_runs():
+    """Whoever is still at a call when its crew is closed is interrupted, until the call ends."""
+    interrupted, begun, go, seen = [], threading.Event(), threading.Event(), []
+
+    def interrupt(threads):
+        interrupted.append(set(threads))
+        if len(interrupted) == 2:
+            go.set()
+
+    crew = Crew(3, interrupt)
+    idle = crew.submit(threading.get_ident)
+    crew.result(idle)
+    busy = crew.submit(lambda: seen.append(threading.get_ident()) or begun.set() or go.wait(10))
+    assert begun.wait(10)
+    crew.close()
+    assert crew.result(busy) is True
+    assert len(interrupted) >= 2
+    assert interrupted[0] - {threading.get_ident()} == set(seen)
+
+
+def test_threads_are_known_by_their_class(crew):
+    """A crew may be waited for in a user's thread of any name, but not in one of the package."""
+    assert may_wait()
+    assert crew.result(crew.submit(may_wait)) is False
+    (name,) = crew.result(crew.submit(lambda: {threading.current_thread().name}))
+    seen = []
+    user = threading.Thread(target=lambda: seen.append(may_wait()), name=name)
+    user.start()
+    user.join()
+    assert seen == [True]
+
+
+def test_a_worker_may_close_its_own_crew(crew):
+    """A worker that closes it, as the garbage collector may, does not wait for itself."""
+    assert crew.result(crew.submit(crew.close)) is None
+
+
+def test_the_threads_of_a_forgotten_crew_end(working):
+    """A crew that was never closed, because Ctrl-C came first, ends with who holds it."""
+    crew = Crew(2)
+    crew.result(crew.submit(list))
+    assert working()
+    del crew
+
+
+@forks
+def test_a_forked_child_waits_for_nobody(crew):
+    """In a forked child, where no worker lives on, a crew closes, and a result is an error."""
+    begun, end = threading.Event(), threading.Event()
+    outcome = crew.submit(lambda: begun.set() or end.wait(10))
+    assert begun.wait(10)
+
+    def child():
+        with pytest.raises(errors.AuroraObjectsError) as caught:
+            crew.result(outcome)
+        crew.close()
+        return caught.value
+
+    assert "begun before a fork" in in_a_child(child)
+    end.set()
+    assert crew.result(outcome) is True
+
+
+def test_another_process_says_so_at_once(crew, monkeypatch):
+    """A crew made in a process with another id gives no result and does not wait."""
+    begun, end = threading.Event(), threading.Event()
+    outcome = crew.submit(lambda: begun.set() or end.wait(10))
+    assert begun.wait(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(errors.AuroraObjectsError, match="begun before a fork"):
+            crew.result(outcome)
+        crew.close()
+    assert not outcome.done()
+    end.set()
+
+
+# Ctrl-C
+
+
+def test_ctrl_c_while_waiting_leaves_nothing_locked(crew):
+    """Ctrl-C while a result is waited for is raised at once, and the workers work on."""
+    interrupted = threading.Event()
+    with pressing(interrupted):
+        outcome = crew.submit(lambda: press_until(interrupted))
+        with pytest.raises(KeyboardInterrupt):
+            crew.result(outcome)
+    assert crew.result(outcome) is None
+    assert crew.result(crew.submit(lambda: 3)) == 3
+
+
+def test_ctrl_c_while_closing_waits_all_the_same():
+    """Ctrl-C while the last calls end is raised after they have ended."""
+    crew, interrupted, begun, ended = Crew(2), threading.Event(), threading.Event(), []
+
+    def work():
+        begun.set()
+        with pytest.raises(CancelledError):  # noqa: PT012 - once it is closing
+            while True:
+                crew.result(crew.submit(int))
+        press_until(interrupted)
+        ended.append(1)
+
+    with pressing(interrupted):
+        crew.submit(work)
+        assert begun.wait(10)
+        with pytest.raises(KeyboardInterrupt):
+            crew.close()
+    assert ended == [1]
+
+
+def test_ctrl_c_waits_for_a_call_that_is_made_elsewhere():
+    """Ctrl-C ends the pauses of a call that must have a result, and waits for it."""
+    interrupted, ended = threading.Event(), []
+
+    def call(stop):
+        press_until(interrupted)
+        ended.append(stop.wait(10))
+
+    with pressing(interrupted), pytest.raises(KeyboardInterrupt):
+        elsewhere(call)
+    assert ended == [True]
+
+
+def test_a_call_elsewhere_returns_and_raises():
+    """What a call that is made elsewhere returns is returned, and what it raises is raised."""
+    assert elsewhere(lambda stop: stop.is_set()) is False
+    with pytest.raises(ZeroDivisionError):
+        elsewhere(lambda stop: 1 // 0)
+
+
+def test_ctrl_c_at_any_line_lets_nothing_hang():
+    """Wherever Ctrl-C comes while tasks run, it ends them, and holds no lock that they need."""
+
+    def run():
+        window = Window(limit=2, on_bytes=lambda count: None)
+        window.run(Task(lambda: window.report(1)) for _ in range(3))
+
+    lines = lines_of(run)
+    assert len(lines) > 50
+    for line in lines:
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_at(line, run)
+    run()
+
+
+def test_a_stop_ends_pauses():
+    """Pauses last their time until the sign is given, and none lasts after that."""
+    stop = Stop()
+    assert not stop.wait(0)
+    assert not stop.is_set()
+    stop.set()
+    stop.set()
+    assert stop.wait(10)
+    assert stop.wait(10)
+    assert stop.is_set()
+
+
+# Threads that cannot be started
+
+
+@pytest.fixture(params=["bare", "whole"])
+def only(request, monkeypatch):
+    """Let only so many more threads start: an operator's limit, or an interpreter that ends."""
+
+    def limit(count):
+        left = [count]
+
+        def refusing(start):
+            def begin(*arguments):
+                if not left[0]:
+                    raise RuntimeError("can't start new thread")
+                left[0] -= 1
+                return start(*arguments)
+
+            return begin
+
+        if request.param == "bare":
+            start = refusing(_thread.start_new_thread)
+            monkeypatch.setattr(_thread, "start_new_thread", start)
+        else:
+            monkeypatch.setattr(threading.Thread, "start", refusing(threading.Thread.start))
+
+    return limit
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_fewer_threads_do_all_the_work(only, count):
+    """Where threads cannot be started, those there are do the work, or else the caller does."""
+    only(count)
+    gauge, done = Gauge(), []
+
+    def work(number):
+        with gauge:
+            done.append(number)
+
+    window = Window(limit=4, on_bytes=done.append)
+    window.run(Task(lambda n=n: work(n) or window.report(100)) for n in range(20))
+    assert sorted(done) == [*range(20), *[100] * 20]
+    assert gauge.most <= max(count, 1)
+
+
+def test_failures_come_out_without_threads(only):
+    """Without any thread, the first failure is raised all the same, and ends the work."""
+    only(0)
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        return 1 // (1 - number)
+
+    with pytest.raises(ZeroDivisionError):
+        Window(limit=2).run(Task(lambda n=n: work(n)) for n in range(100))
+    assert 1 in begun
+    assert len(begun) < 100
+    assert elsewhere(lambda stop: 7) == 7
+
+
+def test_transfers_work_without_threads(s3, driver, container, only, tmp_path):
+    """Uploads, downloads, copies and listings need no thread to come to their end."""
+    only(0)
+    data = os.urandom(11 * MIB)
+    obj = driver.upload_object_via_stream(data, container, "k")
+    assert b"".join(driver.download_object_as_stream(obj)) == data
+    assert driver.download_object(obj, str(tmp_path / "f"))
+    assert (tmp_path / "f").read_bytes() == data
+    for number in range(1500):
+        s3.put(f"k{number}", b"")
+    assert len(driver.list_container_objects(container)) == 1501
+
+
+# A window of work
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_all_tasks_are_done(limit):
+    """Every task runs once."""
+    done = []
+    Window(limit=limit).run(Task(lambda n=n: done.append(n)) for n in range(50))
+    assert sorted(done) == list(range(50))
+
+
+@pytest.mark.parametrize("limit", [2, 4])
+def test_never_more_than_the_limit_at_once(limit):
+    """As many tasks run at once as the limit says, and no more."""
+    gauge, full = Gauge(), threading.Barrier(limit)
+
+    def work():
+        with gauge:
+            full.wait(10)
+
+    Window(limit=limit).run(Task(work) for _ in range(limit * 5))
+    assert gauge.most == limit
+
+
+def test_a_limit_of_one_starts_no_thread(only):
+    """With a limit of 1 everything happens in the caller's thread, in order."""
+    only(0)
+    order = []
+    window = Window(limit=1, on_bytes=lambda count: order.append(("moved", count)))
+
+    def work(number):
+        assert threading.current_thread() is threading.main_thread()
+        window.report(number)
+        order.append(("done", number))
+
+    window.run(Task(lambda n=n: work(n)) for n in range(2))
+    assert order == [("moved", 0), ("done", 0), ("moved", 1), ("done", 1)]
+
+
+def test_tasks_are_pulled_as_room_appears():
+    """The iterable is asked for the next task only while fewer than the limit wait for it."""
+    gauge, pulled = Gauge(), []
+
+    def work():
+        with gauge:
+            pass
+
+    def tasks():
+        for number in range(20):
+            pulled.append(number)
+            yield Task(work)
+            assert number - gauge.begun < 3
+
+    Window(limit=2).run(tasks())
+    assert pulled == list(range(20))
+
+
+def test_the_budget_bounds_the_bytes_held():
+    """Tasks run at once only as far as their bytes fit the budget."""
+    lock, held, most = threading.Lock(), [0], [0]
+
+    def work(size):
+        with lock:
+            held[0] += size
+            most[0] = max(most[0], held[0])
+        with lock:
+            held[0] -= size
+
+    sizes = [4, 4, 4, 6, 10, 3, 3, 3, 3, 50, 1]
+    Window(limit=4, budget=10).run(Task(lambda s=s: work(s), s) for s in sizes)
+    assert most[0] == 50
+    assert held[0] == 0
+
+
+def test_a_task_beyond_the_budget_runs_alone():
+    """A task larger than the whole budget waits until nothing else runs."""
+    gauge, alone = Gauge(), []
+
+    def small():
+        with gauge:
+            pass
+
+    def large():
+        with gauge:
+            alone.append(gauge.now)
+
+    tasks = [Task(small, 5), Task(small, 5), Task(large, 99), Task(small, 5)]
+    Window(limit=4, budget=10).run(tasks)
+    assert alone == [1]
+
+
+def test_progress_is_reported_in_the_callers_thread():
+    """Bytes moved by workers are reported in the thread that called run, all of them."""
+    threads, total = set(), [0]
+
+    def on_bytes(count):
+        threads.add(threading.current_thread())
+        total[0] += count
+
+    window = Window(limit=3, on_bytes=on_bytes)
+    window.run(Task(lambda: window.report(7)) for _ in range(30))
+    assert threads == {threading.main_thread()}
+    assert total == [210]
+
+
+def test_the_first_cause_is_raised_after_all_have_ended():
+    """The failure that came first is raised, once no task runs any more."""
+    gauge, failed, go = Gauge(), threading.Event(), threading.Barrier(2)
+    window = Window(limit=2)
+
+    def first():
+        with gauge:
+            go.wait(10)
+            failed.set()
+            raise KeyError("first")
+
+    def second():
+        with gauge:
+            go.wait(10)
+            window.wait(10)
+            raise ValueError("second")
+
+    with pytest.raises(KeyError, match="first"):
+        window.run([Task(first), Task(second), Task(second)])
+    assert failed.is_set()
+    assert window.is_set()
+    assert gauge.now == 0
+    assert gauge.begun == 2
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("place", ["tasks", "on_bytes"])
+def test_failures_of_the_caller_end_the_work_first(kind, place):
+    """A failure in the iterable or a callback, or Ctrl-C, ends what runs and is then raised."""
+    gauge = Gauge()
+    running = threading.Event()
+
+    def fail(_=None):
+        running.wait(10)
+        raise kind("caller")
+
+    def tasks():
+        yield Task(lambda: window.report(1))
+        yield Task(work)
+        if place == "tasks":
+            fail()
+
+    def work():
+        with gauge:
+            running.set()
+            window.wait(10)
+
+    window = Window(limit=3, on_bytes=fail if place == "on_bytes" else lambda count: None)
+    with pytest.raises(kind, match="caller"):
+        window.run(tasks())
+    assert gauge.now == 0
+    assert gauge.begun == 1
+
+
+def test_tasks_that_have_not_begun_are_cancelled(only):
+    """When a transfer fails, tasks that still wait for a thread never run."""
+    only(1)
+    begun, ran = threading.Event(), []
+    window = Window(limit=3)
+
+    def block():
+        begun.set()
+        window.wait(10)
+
+    def tasks():
+        yield Task(block)
+        assert begun.wait(10)
+        yield Task(lambda: ran.append(1))
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        window.run(tasks())
+    assert ran == []
+
+
+def test_sequential_failures_end_at_once():
+    """With a limit of 1 the first failure is raised and no further task is pulled."""
+    pulled = []
+
+    def tasks():
+        for number in range(5):
+            pulled.append(number)
+            yield Task(lambda n=number: 1 // (1 - n))
+
+    with pytest.raises(ZeroDivisionError):
+        Window(limit=1).run(tasks())
+    assert pulled == [0, 1]
+
+
+# Requests that time out
+
+
+class Told(logging.Handler):
+    """Tells when the log holds a text."""
+
+    def __init__(self, text):
+        super().__init__(logging.INFO)
+        self.text = text
+        self.event = threading.Event()
+
+    def emit(self, record):
+        if self.text in record.getMessage():
+            self.event.set()
+
+
+@pytest.fixture
+def narrowed(caplog):
+    """An event that says that a window has become narrower."""
+    told = Told("requests share the link from now on")
+    caplog.set_level(logging.INFO, "libcloud_aurora")
+    logger = logging.getLogger("libcloud_aurora")
+    logger.addHandler(told)
+    yield told.event
+    logger.removeHandler(told)
+
+
+ONCE = Retrier(RetryPolicy(max_attempts=1, delay_seconds=0))
+
+
+def test_a_request_that_times_out_while_others_get_on_narrows_the_window(narrowed):
+    """It uses up no attempt: fewer share the link from then on, and it waits for its place."""
+    window, gauge, all_begun = Window(limit=4), Gauge(), threading.Barrier(4)
+    moved, attempts, later = threading.Event(), [], Gauge()
+
+    def attempt():
+        attempts.append(gauge.now)
+        if len(attempts) == 1:
+            all_begun.wait(10)
+            assert moved.wait(10)
+            raise errors.NetworkTimeoutError("slow")
+
+    def fast():
+        with gauge:
+            all_begun.wait(10)
+            window.report(1)
+            moved.set()
+            assert narrowed.wait(10)
+
+    def work():
+        with later:
+            pass
+
+    slow = Task(lambda: ONCE.run(attempt, stop=window))
+    window.run([slow, *[Task(fast)] * 3, *[Task(work)] * 20])
+    assert len(attempts) == 2
+    assert attempts[1] <= 1
+    assert later.begun == 20
+    assert later.most <= 2
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_requests_that_never_succeed_end(limit):
+    """A server that takes all bytes and never answers is an error, and not tried for ever."""
+    window, attempts = Window(limit=limit), []
+
+    def attempt():
+        window.count(1)
+        attempts.append(1)
+        raise errors.NetworkTimeoutError("silence")
+
+    with pytest.raises(errors.NetworkTimeoutError, match="silence"):
+        window.run(Task(lambda: ONCE.run(attempt, stop=window)) for _ in range(20))
+    assert len(attempts) <= 3 * limit
+
+
+def test_what_waits_for_a_place_ends_with_the_transfer(narrowed):
+    """A request that waits for its place among fewer ends at once when the transfer fails."""
+    window, begun, attempts = Window(limit=2), threading.Barrier(2), []
+
+    def attempt():
+        attempts.append(1)
+        if len(attempts) == 1:
+            begun.wait(10)
+            window.report(1)
+        raise errors.NetworkTimeoutError("slow")
+
+    def failing():
+        begun.wait(10)
+        assert narrowed.wait(10)
+        assert not window.wait(0.5)
+        assert len(attempts) == 1
+        raise ValueError("the first cause")
+
+    with pytest.raises(ValueError, match="the first cause"):
+        window.run([Task(lambda: ONCE.run(attempt, stop=window)), Task(failing)])
+    assert len(attempts) == 1
+
+
+# Memory that is used again
+
+
+def test_buffers_are_used_again():
+    """A buffer that is given back is taken again if it is large enough."""
+    buffers = Buffers()
+    first = buffers.take(10)
+    buffers.give(first)
+    assert buffers.take(8) is first
+    buffers.give(first)
+    larger = buffers.take(11)
+    assert larger is not first
+    assert len(larger) == 11
+
+
+def test_smaller_buffers_are_not_kept():
+    """Once a larger buffer is asked for, the smaller ones are gone."""
+    buffers = Buffers()
+    for buffer in [buffers.take(10) for _ in range(3)]:
+        buffers.give(buffer)
+    buffers.take(11)
+    assert len(buffers.take(8)) == 8
+
+
+# Threads and a driver
+
+
+@pytest.fixture
+def transfers(s3, container, new_driver, tmp_path):
+    """Everything that a driver does with threads."""
+    for number in range(1500):
+        s3.put(f"a{number}", b"")
+    driver = new_driver()
+    (tmp_path / "source").write_bytes(bytes(11 * MIB))
+    obj = driver.upload_object(str(tmp_path / "source"), container, "k")
+    container = Container("photos", {}, driver)
+    return [
+        lambda: driver.upload_object(str(tmp_path / "source"), container, "k"),
+        lambda: driver.upload_object_via_stream(bytes(11 * MIB), container, "k"),
+        lambda: driver.download_object(obj, str(tmp_path / "file"), overwrite_existing=True),
+        lambda: deque(driver.download_object_as_stream(obj), maxlen=0),
+        lambda: driver.list_container_objects(container),
+    ]
+
+
+def test_threads_begin_and_end_with_a_transfer(transfers, still_working):
+    """No thread runs before a transfer, and none after it: the driver need not be closed."""
+    assert still_working() == []
+    for transfer in transfers:
+        transfer()
+        assert still_working() == []
+
+
+def test_threads_of_a_stream_live_while_it_is_read(s3, driver, container, working):
+    """A stream that is read has threads, which end where it is closed."""
+    obj = driver.upload_object_via_stream(bytes(11 * MIB), container, "k")
+    chunks = driver.download_object_as_stream(obj)
+    assert next(chunks)
+    assert next(chunks)
+    assert working()
+    chunks.close()
+
+
+def test_sequential_drivers_start_no_thread(s3, container, new_driver, only, tmp_path):
+    """With ex_max_concurrency=1 no transfer and no listing starts a thread."""
+    only(0)
+    driver = new_driver(ex_max_concurrency=1)
+    seen = set()
+    s3.faults.append(lambda request: seen.add(threading.current_thread()))
+    obj = driver.upload_object_via_stream(bytes(11 * MIB), container, "k")
+    assert sum(map(len, driver.download_object_as_stream(obj))) == 11 * MIB
+    assert driver.download_object(obj, str(tmp_path / "f"))
+    for number in range(1500):
+        s3.put(f"k{number}", b"")
+    assert len(driver.list_container_objects(container)) == 1501
+    assert seen == {threading.main_thread()}
+
+
+def test_a_driver_that_is_closed_works_on(s3, container, new_driver):
+    """A driver may be closed at any time, also by a with block that ends with an exception."""
+    with pytest.raises(RuntimeError), new_driver() as driver:  # noqa: PT012
+        driver.upload_object_via_stream(bytes(11 * MIB), container, "k")
+        driver.close()
+        driver.close()
+        raise RuntimeError
+    assert driver.get_object("photos", "k").size == 11 * MIB
+
+
+def test_a_driver_that_is_dropped_is_gone(s3, container):
+    """A driver that nobody holds any more is collected, whatever it has done."""
+    driver = AuroraObjectsStorageDriver("key", "secret")
+    driver.upload_object_via_stream(bytes(11 * MIB), Container("photos", {}, driver), "k")
+    gone = weakref.ref(driver)
+    del driver
+    gc.collect()
+    assert gone() is None
+
+
+@forks
+def test_a_forked_child_works(s3, container, driver):
+    """After a real fork, in the middle of a transfer, the child uploads and lists."""
+
+    def child():
+        driver.upload_object_via_stream(bytes(6 * MIB), container, "child")
+        return [obj.name for obj in container.list_objects()]
+
+    said = []
+
+    def chunks():
+        yield bytes(6 * MIB)
+        said.append(in_a_child(child))
+        yield bytes(6 * MIB)
+
+    driver.upload_object_via_stream(chunks(), container, "parent")
+    assert said == ["['child']"]
+    assert [obj.name for obj in container.list_objects()] == ["parent"]
+
+
+def test_drivers_containers_and_objects_pickle(s3, container, new_driver):
+    """A pickled driver has the same settings and works; so do its containers and objects."""
+    driver = new_driver(region="eu", ex_max_concurrency=3, ex_part_size=6 * MIB)
+    container = Container("photos", {}, driver)
+    obj = driver.upload_object_via_stream(b"content", container, "k")
+    for twin in (pickle.loads(pickle.dumps(driver)), pickle.loads(pickle.dumps(obj)).driver):  # noqa: S301
+        assert type(twin) is type(driver)
+        assert twin.__reduce__() == driver.__reduce__()
+        assert [each.name for each in twin.list_containers()] == ["photos"]
+        twin.close()
+    twin = pickle.loads(pickle.dumps(obj))  # noqa: S301
+    assert b"".join(twin.as_stream()) == b"content"
+    twin.driver.close()
+    twin = pickle.loads(pickle.dumps(container))  # noqa: S301
+    assert [each.name for each in twin.list_objects()] == ["k"]
+    twin.driver.close()
+
+
+def test_many_threads_share_a_driver(s3, container, driver):
+    """Sixteen threads that share one driver each get their own answers."""
+    for number in range(16):
+        s3.put(f"k{number}", f"content {number}".encode())
+    wrong = []
+
+    def work(number):
+        for _ in range(10):
+            obj = driver.get_object("photos", f"k{number}")
+            if b"".join(driver.download_object_as_stream(obj)) != f"content {number}".encode():
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("method", "work"),
+    [
+        ("PUT", lambda driver, obj, path: driver.upload_object(path, obj.container, "new")),
+        (
+            "PUT",
+            lambda driver, obj, path: driver.upload_object_via_stream(
+                io.BytesIO(bytes(12 * MIB)), obj.container, "new"
+            ),
+        ),
+        ("GET", lambda driver, obj, path: driver.download_object(obj, f"{path}.new")),
+        ("GET", lambda driver, obj, path: deque(driver.download_object_as_stream(obj), maxlen=0)),
+    ],
+    ids=["upload_object", "upload_object_via_stream", "download_object", "as_stream"],
+)
+def test_a_failure_ends_with_who_caught_it(s3, driver, tmp_path, method, work):
+    """An error is part of no cycle: the memory of a failed transfer is free without a collector."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(12 * MIB))
+    container = Container("photos", {}, driver)
+    obj = driver.upload_object(str(path), container, "old")
+    refused = error(403, "AccessDenied")
+    s3.faults.append(lambda seen: refused if is_later(seen, method) else None)
+
+    gone = threading.Event()
+
+    def caught():
+        try:
+            work(driver, obj, str(path))
+        except errors.AccessDeniedError as failure:  # pytest.raises would hold it
+            return weakref.ref(failure, lambda _: gone.set())
+
+    gc.collect()
+    gc.disable()
+    try:
+        watched = caught()
+        assert gone.wait(10)  # the worker that failed may be at its end still
+        assert watched() is None
+    finally:
+        gc.enable()
+
+
+def is_later(seen, method):
+    """Tell a part or a range from the first one."""
+    first = seen.params.get("partNumber") == "1" or seen.headers.get("range", "").startswith(
+        "bytes=0-"
+    )
+    return seen.method == method and not first
+
+
+# The end of a program
+
+
+ENDING = """
+import threading
+from libcloud_aurora._transfer.workers import Crew
+
+class HalfRead:
+    def __init__(self):
+        self.crew = Crew(1)
+
+    def __del__(self):
+        self.crew.close()
+
+half_read, begun = HalfRead(), threading.Event()
+half_read.crew.submit(lambda: begun.set() or threading.Event().wait())
+begun.wait()
+print("end")
+"""
+
+
+def test_a_program_ends_while_something_is_fetched_ahead():
+    """A program with a half-read stream ends at once, though a worker is still at it."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING], capture_output=True, timeout=30, text=True
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("end\n", "", 0)
+
+
+def test_nobody_waits_once_python_ends(monkeypatch):
+    """At the end of a program, when threads stand still, nothing waits for them."""
+    crew, go, begun = Crew(1), threading.Event(), threading.Event()
+    outcome = crew.submit(lambda: begun.set() or go.wait(10))
+    assert begun.wait(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "is_finalizing", lambda: True)
+        crew.close()
+    assert not outcome.done()
+    go.set()
+    assert crew.result(outcome)
