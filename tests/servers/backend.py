@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 PART_SIZE = 5 * 1024 * 1024
 
@@ -113,9 +115,10 @@ class Backend:
 
     def uploads(self, bucket: str) -> dict[str, int]:
         """Return the unfinished uploads of a bucket, each with the number of its parts."""
-        if bucket not in self.buckets():
+        try:
+            found = self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        except self.client.exceptions.NoSuchBucket:
             return {}
-        found = self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
         return {each["UploadId"]: self._count_parts(bucket, each) for each in found}
 
     def _count_parts(self, bucket: str, upload: dict) -> int:
@@ -123,11 +126,19 @@ class Backend:
         return len(self.client.list_parts(**place).get("Parts", []))
 
     def remove_bucket(self, bucket: str) -> None:
-        """Delete a bucket with all that is in it."""
-        if bucket not in self.buckets():
-            return
-        self.abort_all(bucket)
-        while keys := self.keys(bucket):
-            for key in keys:
-                self.client.delete_object(Bucket=bucket, Key=key)
-        self.client.delete_bucket(Bucket=bucket)
+        """Delete a bucket with all that is in it, if it is there."""
+        with suppress(self.client.exceptions.NoSuchBucket):
+            while not self._deleted(bucket):
+                self.abort_all(bucket)
+                for key in self.keys(bucket):
+                    self.client.delete_object(Bucket=bucket, Key=key)
+
+    def _deleted(self, bucket: str) -> bool:
+        """Delete a bucket, and tell whether it was empty."""
+        try:
+            self.client.delete_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "BucketNotEmpty":
+                raise
+            return False
+        return True
