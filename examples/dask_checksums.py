@@ -70,7 +70,7 @@ def cluster_client(scheduler=None):
     # The workers inherit it: a Ctrl-C in the terminal is for this process, which then ends them.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return Client(n_workers=2, threads_per_worker=4, dashboard_address=None)
+        return Client(n_workers=2, threads_per_worker=4, dashboard_address=":0")
     finally:
         signal.signal(signal.SIGINT, handler)
 

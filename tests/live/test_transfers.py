@@ -1,7 +1,6 @@
 """Large objects move in parts, in parallel, each byte once, and never in a mixture of versions."""
 
 import itertools
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -248,16 +247,7 @@ def test_unverified_downloads(make_driver, bucket, s3, tmp_path):
     assert b"".join(driver.download_object_as_stream(item)) == BODY
 
 
-@pytest.fixture
-def busy_switching():
-    """Switch between threads as often as the interpreter can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
-@pytest.mark.usefixtures("busy_switching")
+@pytest.mark.usefixtures("hasty_threads")
 def test_sixteen_threads_share_a_driver(driver, s3, bucket, tmp_path):
     """Sixteen threads share one driver, and each gets its own bytes, sizes and hashes."""
 
