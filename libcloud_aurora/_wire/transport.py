@@ -34,6 +34,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from libcloud_aurora._s3.signing import escape_dots
+from libcloud_aurora.config import BUFFER_SIZE
 
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
@@ -162,9 +163,12 @@ class _Wire:
     owner = 0
     _joins = True
     _held = b""
+    _sent = 0
+    _waited = 0.0
 
     def connect(self) -> None:
         self._held = b""  # a request that was interrupted may have left some
+        self._sent, self._waited = 0, 0.0
         super().connect()  # type: ignore[misc]
         if _NOTSENT_LOWAT is not None and isinstance(self.sock, socket.socket):
             self.sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, NOTSENT_SIZE)
@@ -198,15 +202,23 @@ class _Wire:
     def _send(self, view: memoryview) -> None:
         timeout = self.sock.gettimeout()
         pace = _Pace(timeout)
-        most = len(view)
-        if not isinstance(self.sock, socket.socket) or isinstance(self.sock, ssl.SSLSocket):
-            # One deadline for all that is encrypted at once, so this much must leave within it.
-            most = max(16384, int(MIN_RATE * (timeout or 1e6)))
+        # All that is encrypted at once has one deadline.
+        is_plain = isinstance(self.sock, socket.socket) and not isinstance(self.sock, ssl.SSLSocket)
         while view:
+            most = len(view) if is_plain else self._sure_to_leave(timeout or 1e6)
             began = time.monotonic()
             count = self.sock.send(view[:most])
+            seconds = time.monotonic() - began
             view = view[count:]
-            pace.moved(count, time.monotonic() - began)
+            pace.moved(count, seconds)
+            self._sent += count
+            self._waited += seconds
+
+    def _sure_to_leave(self, timeout: float) -> int:
+        """Return the bytes that leave in time even if the link becomes sixteen times slower."""
+        left = self._sent - BUFFER_SIZE  # the kernel may hold the rest
+        rate = left / 16 / max(self._waited, 1e-6)
+        return max(16384, int(max(MIN_RATE, rate) * timeout))
 
     def getresponse(self) -> Any:
         if self._held:
@@ -245,6 +257,11 @@ class _Idle:
             raise queue.Full
         self._connections.append(connection)
 
+    def close(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.get().close()
+
     def qsize(self) -> int:
         return len(self._connections)
 
@@ -253,6 +270,7 @@ class _Known:
     """Pool that reconnects what has been idle for too long, and knows who uses what."""
 
     QueueCls = _Idle
+    _is_retired = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -273,6 +291,13 @@ class _Known:
                 self._used.pop(owner, None)
             connection.idle_since = time.monotonic()
         super()._put_conn(connection)  # type: ignore[misc]
+        if self._is_retired:
+            self.retire()
+
+    def retire(self) -> None:
+        """Close idle connections now, and those in use when they are given back."""
+        self._is_retired = True
+        self.pool.close()  # type: ignore[attr-defined]
 
     def interrupt(self, threads: Iterable[int]) -> None:
         """
@@ -333,9 +358,11 @@ class _Sockets(HTTPAdapter):
         return manager
 
     def close(self) -> None:
-        """Close all sockets now; urllib3 leaves that to the garbage collector."""
-        self.pool.close()
-        super().close()
+        """Close what is idle; a request that has only just taken the pool still succeeds."""
+        if isinstance(self.pool, _Known):
+            self.pool.retire()
+        else:  # of SOCKS
+            self.pool.close()
 
 
 class AuroraTransport(LibcloudConnection):

@@ -669,7 +669,7 @@ def test_what_is_in_use_is_closed_later(listen, connect):
 def test_threads_may_use_a_driver_that_is_closed_meanwhile(listen, connect):
     """Requests of many threads succeed while another one closes the driver again and again."""
     server = listen()
-    driver = connect(server, ex_max_attempts=50)
+    driver = connect(server, ex_max_attempts=1)
     begun, failed, done = threading.Barrier(9), [], []
 
     def work():
