@@ -15,7 +15,7 @@ from libcloud.storage.types import Provider
 
 from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3 import names, objects
-from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key, split
+from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored, Wanted
 from libcloud_aurora._s3.signing import hide_dots, moment
@@ -672,7 +672,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     def _initiate_multipart(
         self, container: Container, object_name: str, headers: dict[str, str] | None = None
     ) -> str:
-        rest, key = split(headers or {})
+        rest, key = only_key("ex_customer_key", None, headers or {})
         path = ObjectPath(container.name, object_name, key)
         return self._uploads.begin(path, rest).id
 

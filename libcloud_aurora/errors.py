@@ -209,23 +209,13 @@ MEANINGS: dict[str, Meaning] = {
     "InternalError": Meaning(is_transient=True),
 }
 
-#: The code of an error response without one, by its status.
+#: The code of an error response without one, by its status, where it is not the status's phrase.
 CODES_BY_STATUS: dict[int, str] = {
     200: "InternalError",  # an error that came after the status
-    400: "BadRequest",
     403: "AccessDenied",
-    405: "MethodNotAllowed",
-    409: "Conflict",
     411: "MissingContentLength",
-    412: "PreconditionFailed",
     416: "InvalidRange",
-    423: "Locked",
-    429: "TooManyRequests",
     500: "InternalError",
-    501: "NotImplemented",
-    502: "BadGateway",
-    503: "ServiceUnavailable",
-    504: "GatewayTimeout",
 }
 #: Statuses that are transient whatever the code.
 TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504})

@@ -117,8 +117,8 @@ def response_error(
     :param keyed: Whether the request carried a customer's key.
     """
     missing = "NoSuchBucket" if subject.key is None else "NoSuchKey"
-    by_status = {404: missing, **CODES_BY_STATUS}
-    code = fields.get("Code") or by_status.get(status, f"HTTP{status}")
+    phrase = http.client.responses.get(status, f"HTTP{status}").replace(" ", "")
+    code = fields.get("Code") or {404: missing, **CODES_BY_STATUS}.get(status, phrase)
     kind, advice, _ = MEANINGS.get(code, Meaning())
     said = subject.clean(fields.get("Message", ""))
     if not fields and body:

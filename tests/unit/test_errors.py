@@ -130,7 +130,7 @@ def test_access_denied_is_no_wrong_credential(meet):
         (411, "/b/k", "MissingContentLength", "AuroraObjectsError"),
         (412, "/b/k", "PreconditionFailed", "AuroraObjectsError"),
         (416, "/b/k", "InvalidRange", "AuroraObjectsError"),
-        (418, "/b/k", "HTTP418", "AuroraObjectsError"),
+        (420, "/b/k", "HTTP420", "AuroraObjectsError"),
         (423, "/b/k", "Locked", "AuroraObjectsError"),
         (429, "/b/k", "TooManyRequests", "AuroraObjectsError"),
         (500, "/b/k", "InternalError", "AuroraObjectsError"),
