@@ -283,9 +283,9 @@ class Request(Generic[T]):
                 finally:
                     if isinstance(self._body, ChunkedBody):
                         wire.close()  # its buffer goes back: a traceback would keep it
-                if 200 <= response.status_code < 300:
-                    return self._read(self._success(response))
-                raise self._refusal(response)
+                if not 200 <= response.status_code < 300:
+                    raise self._refusal(response)
+                answer = self._success(response)
             except AuroraObjectsError as error:
                 if error.code != "RequestTimeTooSkewed":
                     raise
@@ -298,6 +298,8 @@ class Request(Generic[T]):
                 corrected = True
             except NETWORK_FAILURES as exc:
                 raise network_error(exc, self.subject) from exc
+            else:  # a full disk is no failure of the network
+                return self._read(answer)
 
     def _signed(
         self, method: str, query: str, headers: dict[str, str], now: datetime
