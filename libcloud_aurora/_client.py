@@ -61,7 +61,7 @@ class CopySource(NamedTuple):
         radosgw reads the source with the part's key: one without a key carries the source's.
         """
         named = {
-            "x-amz-copy-source": self.path.quoted,
+            "x-amz-copy-source": self.path.source,
             "x-amz-copy-source-if-match": self.head.etag,
         }
         key = self.path.customer_key
@@ -165,9 +165,16 @@ class Client:
         read = _page_of("ListMultipartUploadsResult", "Upload", "Key", "UploadId")
         return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
 
-    def delete_objects(self, bucket: str, keys: Iterable[str]) -> dict[str, str]:
+    def list_versions(self, bucket: str, *, selection: Mapping[str, str]) -> xml.Page:
+        """Return a page of the versions and delete markers that S3's parameters select."""
+        query = {"versions": "", "max-keys": PAGE_SIZE, "encoding-type": "url", **selection}
+        rows = "Version", "DeleteMarker"
+        read = _page_of("ListVersionsResult", rows, "Key", "VersionId")
+        return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
+
+    def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[str, str]:
         """Delete objects with one request; return those left, and what the server says of them."""
-        body, read = xml.delete_objects(keys), _page_of("DeleteResult", "Error")
+        body, read = xml.delete_objects(named), _page_of("DeleteResult", "Error")
         request = self._on_bucket("POST", bucket, query={"delete": ""}, body=body, read=read)
         left = {}
         for row in self._run(request.attempt).rows:
@@ -238,7 +245,7 @@ class Client:
             head = self.head_object(path)
             if head.etag != md5(body):
                 raise
-            return Stored(head.etag, head.headers.get("x-amz-version-id"))
+            return head.stored
 
     def copy_object(self, path: ObjectPath, source: CopySource, headers: Mapping[str, str]) -> str:
         """
@@ -357,8 +364,8 @@ class Client:
                 stored = request.attempt()
             except AuroraObjectsError as error:
                 gone = self._is_gone(path, upload_id)
-                if gone and self._is_stored(path, expected):
-                    return Stored(expected)
+                if gone and (found := self._found(path, expected)):
+                    return found
                 at_it = not gone and "already in progress" in error.value
                 failures += not at_it
                 error._retry_after = max(error._retry_after, float(at_it))
@@ -382,12 +389,13 @@ class Client:
 
         return self._run(attempt, attempts=sys.maxsize)
 
-    def _is_stored(self, path: ObjectPath, etag: str) -> bool:
-        """Tell whether the object is known to be there."""
+    def _found(self, path: ObjectPath, etag: str) -> Stored | None:
+        """Return an object that is known to be there."""
         try:
-            return self.head_object(path).etag == etag
+            head = self.head_object(path)
         except AuroraObjectsError:
-            return False
+            return None
+        return head.stored if head.etag == etag else None
 
     def _is_gone(self, path: ObjectPath, upload_id: str) -> bool:
         """Tell whether the upload is known to be gone."""
@@ -453,25 +461,33 @@ class Client:
         *,
         read: Callable[[AuroraResponse], T],
         keyed: bool = False,
+        query: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> Request[T]:
         """
-        Return a request about an object.
+        Return a request about an object, or about the version that its path names.
 
         :param keyed: Whether it carries the object's key. radosgw reads an unencrypted object with
             any key, and other servers ignore keys: only a response that names it is a success.
         """
         key = path.customer_key if keyed else None
+        query = {**(query or {}), **path.version}
 
         def confirmed(response: AuroraResponse) -> T:
             if key is not None and not key.is_named_by(response.headers):
-                raise _unconfirmed(response, is_part="uploadId" in (fields.get("query") or {}))
+                raise _unconfirmed(response, is_part="uploadId" in query)
             return read(response)
 
         sent = {**(headers or {}), **(_key_headers(path) if keyed else {})}
         return Request(
-            self._connection, method, path.quoted, read=confirmed, headers=sent, **fields
+            self._connection,
+            method,
+            path.quoted,
+            read=confirmed,
+            query=query,
+            headers=sent,
+            **fields,
         )
 
 
@@ -503,7 +519,7 @@ def _nothing(response: AuroraResponse) -> None:
 
 
 def _page_of(
-    root: str | tuple[str, ...], row: str, *needs: str
+    root: str | tuple[str, ...], row: str | tuple[str, ...], *needs: str
 ) -> Callable[[AuroraResponse], xml.Page]:
     """Return what reads a page of a listing: its root, its rows, and what each row must have."""
 

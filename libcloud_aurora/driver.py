@@ -17,8 +17,8 @@ from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3 import names, objects
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key
 from libcloud_aurora._s3.names import ObjectPath
-from libcloud_aurora._s3.objects import Stored, Wanted
-from libcloud_aurora._s3.signing import hide_dots, moment
+from libcloud_aurora._s3.objects import Wanted
+from libcloud_aurora._s3.signing import expiry_seconds, hide_dots, moment
 from libcloud_aurora._transfer import delete
 from libcloud_aurora._transfer.copy import Copy
 from libcloud_aurora._transfer.download import Download
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 #: Methods a URL can be presigned for.
 PRESIGNED_METHODS = ("GET", "HEAD", "PUT", "DELETE")
-#: Longest life of a presigned URL in seconds: 7 days.
-MAX_EXPIRY_SECONDS = 604_800
 
 
 class AuroraObjectsStorageDriver(BaseS3StorageDriver):
@@ -66,7 +64,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def __init__(
         self,
-        key: str,
+        key: str = "",
         secret: str | None = None,
         secure: bool = True,
         host: str | None = None,
@@ -85,6 +83,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_verify: bool = True,
         ex_verify_ssl: bool | str = True,
         ex_allow_plain_keys: bool = False,
+        ex_anonymous: bool = False,
         **unknown: Any,
     ) -> None:
         """
@@ -112,6 +111,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_verify_ssl: ``False`` to accept any certificate, or the path of a CA bundle.
         :param ex_allow_plain_keys: Whether customers' keys (SSE-C) may travel over plain http to
             another machine.
+        :param ex_anonymous: Whether to send requests without a signature, for public containers;
+            ``key`` and ``secret`` are left out or empty then.
         :raises ValueError: if an argument is wrong; the message names it.
         """
         arguments = dict(locals())
@@ -153,7 +154,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def __repr__(self) -> str:
         host = self._settings.arguments["host"]
-        return f"<{type(self).__name__}: host={host}, key={self.key}>"
+        return f"<{type(self).__name__}: host={host}, key={self.key or 'none (anonymous)'}>"
 
     # Containers
 
@@ -161,7 +162,22 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         return self._listing().containers()
 
     def get_container(self, container_name: str) -> Container:
-        self._client.head_bucket(container_name)
+        """
+        Return a container, which one request asks about.
+
+        Where a policy refuses this request, it may allow others, such as those about a prefix. So
+        the container is returned, as by libcloud's S3 driver.
+
+        :param container_name: Its name.
+        :raises ContainerNotFoundError: if it does not exist.
+        :raises InvalidCredentialsError: if the access key or the secret is wrong.
+        :raises AccessDeniedError: if the account is suspended.
+        """
+        try:
+            self._client.head_bucket(container_name)
+        except AccessDeniedError as error:
+            if error.code != "AccessDenied":
+                raise
         return Container(name=container_name, extra={}, driver=self)
 
     def create_container(self, container_name: str) -> Container:
@@ -188,15 +204,20 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self._client.delete_bucket(names.bucket_of(container))
         return True
 
-    def ex_empty_container(self, container: Container, prefix: str | None = None) -> None:
+    def ex_empty_container(
+        self, container: Container, prefix: str | None = None, *, ex_versions: bool = False
+    ) -> None:
         """
         Delete all objects of a container, or those whose names start with a prefix.
 
         :param container: Container to empty.
         :param prefix: Only objects whose names start with it.
+        :param ex_versions: Whether to delete for good: all versions and all delete markers. If
+            not, a container with versioning keeps them.
         :raises DeleteFailedError: listing what is left and why, after all others are deleted.
         """
-        self.ex_delete_objects(container, self._listing().objects(container, prefix=prefix))
+        listed = self._listing().versions if ex_versions else self._listing().objects
+        self.ex_delete_objects(container, listed(container, prefix=prefix))
 
     # Objects
 
@@ -272,6 +293,23 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             raise ValueError("ex_delimiter must not be empty")
         return self._listing().common_prefixes(container, prefix=prefix, delimiter=ex_delimiter)
 
+    def ex_iterate_object_versions(
+        self, container: Container, prefix: str | None = None
+    ) -> Iterator[Object]:
+        """
+        Return an iterator of all versions of objects, and of delete markers, the newest first.
+
+        Each is an object that stands for this one version: it can be downloaded, copied, deleted,
+        and presigned. Its ``extra`` has ``ex_version_id``, which says so, ``ex_is_latest`` and
+        ``ex_is_delete_marker``.
+
+        :param container: Container instance.
+        :param prefix: Only objects whose names start with it.
+        :return: Versions, in UTF-8 order of their names.
+        :raises ContainerNotFoundError: on the first step, if the container does not exist.
+        """
+        return self._listing().versions(container, prefix=prefix)
+
     def get_object(
         self, container_name: str, object_name: str, *, ex_customer_key: bytes | None = None
     ) -> Object:
@@ -331,7 +369,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         wanted = self._wanted(container, name, given, headers, ex_storage_class, ex_customer_key)
         described = bool(given.get("content_type") or given.get("meta_data") is not None)
         replaces = described or bool(wanted.headers)
-        itself = source_path.quoted == wanted.path.quoted
+        itself = source_path.source == wanted.path.source
         new_key = wanted.path.customer_key != source_key
         if itself and not (replaces or ex_storage_class or given.get("acl") or new_key):
             raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
@@ -345,7 +383,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         Delete an object; one that does not exist counts as deleted.
 
-        :param obj: Object to delete.
+        :param obj: Object to delete. One from :meth:`ex_iterate_object_versions` is that version,
+            which is gone for good then; another one leaves its versions, if the container has them.
         :return: ``True``.
         """
         self._client.delete_object(names.path_of(obj))
@@ -356,7 +395,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         Delete many objects of a container, 1,000 with a request.
 
         :param container: Container of the objects.
-        :param objects: Objects or their names; consumed as it goes, so it may be endless in size.
+        :param objects: Objects, their names, or versions from :meth:`ex_iterate_object_versions`;
+            consumed as it goes, so it may be endless in size.
         :return: Nothing. Objects that do not exist count as deleted.
         :raises DeleteFailedError: listing what is left and why, after all others are deleted; or,
             when a request fails for good, what was left before and the objects of that request.
@@ -365,10 +405,16 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :raises ValueError: in the same way, at an object of another container.
         """
         bucket = names.bucket_of(container)
-        delete.delete_keys(self._client, bucket, delete.names_of(objects, bucket), self)
+        delete.delete_named(self._client, bucket, delete.named_by(objects, bucket), self)
 
     def ex_get_object_presigned_url(
-        self, obj: Object, ex_expiry: float = 24.0, ex_method: str = "GET"
+        self,
+        obj: Object,
+        ex_expiry: float | timedelta = 24.0,
+        ex_method: str = "GET",
+        *,
+        ex_response_headers: Mapping[str, str] | None = None,
+        ex_content_type: str | None = None,
     ) -> str:
         """
         Return a URL that works without credentials for a while; nothing is sent.
@@ -376,24 +422,39 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 
         :param obj: Object the URL is for; for PUT it need not exist.
-        :param ex_expiry: Hours the URL works, from one second to 7 days.
+        :param ex_expiry: How long the URL works, in hours or as a timedelta, from one second to 7
+            days.
         :param ex_method: The one HTTP method it works for: GET, HEAD, PUT or DELETE.
+        :param ex_response_headers: For GET and HEAD: headers of the response instead of the
+            object's, such as ``{"Content-Disposition": 'attachment; filename="żółw.txt"'}``;
+            ``Content-Type``, ``-Encoding`` and ``-Language``, ``Cache-Control`` and ``Expires``
+            work, too.
+        :param ex_content_type: For PUT: the ``Content-Type`` that the request has to bring.
         :return: The URL. Whoever has it can use it: treat it as a secret.
         :raises ValueError: naming the argument that is out of range.
         """
         if ex_method not in PRESIGNED_METHODS:
             raise ValueError(f"ex_method must be one of {PRESIGNED_METHODS}, not {ex_method!r}")
-        number = isinstance(ex_expiry, (int, float)) and not isinstance(ex_expiry, bool)
-        seconds = round(ex_expiry * 3600) if number and abs(ex_expiry) < 1e6 else 0
-        if not 1 <= seconds <= MAX_EXPIRY_SECONDS:
-            raise ValueError(f"ex_expiry must be from 1 second to 168 hours, not {ex_expiry!r}")
+        if ex_response_headers and ex_method not in ("GET", "HEAD"):
+            raise ValueError(f"ex_response_headers: {ex_method} has none, only GET and HEAD")
+        if ex_content_type and ex_method != "PUT":
+            raise ValueError(
+                f"ex_content_type: {ex_method} brings none, only PUT does; the response of GET "
+                "has the one in ex_response_headers"
+            )
+        if self._settings.arguments["ex_anonymous"]:
+            raise ValueError("ex_anonymous: without keys there is nothing to sign a URL with")
         path, connection = names.path_of(obj), self.connection
+        headers = {"host": connection.host_header}
+        if ex_content_type:
+            headers["content-type"] = objects.wire_value("ex_content_type", ex_content_type)
         query = connection.signer.presigned_query(
             method=ex_method,
             path=path.quoted,
-            host=connection.host_header,
-            expires_seconds=seconds,
+            headers=headers,
+            expires_seconds=expiry_seconds(ex_expiry),
             now=connection.clock.now(),
+            params={**objects.response_params(ex_response_headers), **path.version},
         )
         scheme = "https" if self.secure else "http"
         return f"{scheme}://{connection.host_header}{hide_dots(path.quoted)}?{query}"
@@ -770,7 +831,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         wanted.refuse_conditions()
         key = wanted.path.customer_key
         # The inherited method does not abort after Ctrl-C.
-        with self._uploads.aborting(wanted.path):
+        with self._uploads.aborting(wanted.path) as begun:
             obj = self._put_object_multipart(  # type: ignore[no-untyped-call]
                 container=wanted.container,
                 object_name=wanted.path.key,
@@ -780,7 +841,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 headers={**wanted.headers, **(key.headers() if key else {})},
                 storage_class=wanted.storage_class,
             )
-        return wanted.object(obj.size, Stored(obj.hash), self)
+        return wanted.object(obj.size, begun[0].stored, self)
 
     def _resume(self, parts: FileParts, wanted: Wanted) -> Object:
         """Go on with an earlier upload, and give the object what this call asks for."""
@@ -793,8 +854,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 return wanted.object(parts.sent, stored, self)
             if source.head.etag == stored.etag and not wanted.describes(source.head):
                 self._copy(source, wanted).make({}, replace=True)
-                head = self._client.head_object(wanted.path)
-                stored = Stored(head.etag, head.headers.get("x-amz-version-id"))
+                stored = self._client.head_object(wanted.path).stored
         return wanted.object(parts.sent, stored, self)
 
     def _copy(self, source: CopySource, wanted: Wanted) -> Copy:

@@ -79,7 +79,7 @@ class ContainerExistsError(AuroraObjectsError, types.ContainerAlreadyExistsError
 
 
 class ContainerNotEmptyError(AuroraObjectsError, types.ContainerIsNotEmptyError):
-    """The container still holds objects."""
+    """The container still holds objects, old versions, delete markers or unfinished uploads."""
 
 
 class InvalidContainerNameError(AuroraObjectsError, types.InvalidContainerNameError, ValueError):
@@ -173,7 +173,12 @@ MEANINGS: dict[str, Meaning] = {
     "NoSuchUpload": Meaning(UploadNotFoundError),
     "BucketAlreadyExists": Meaning(ContainerExistsError),
     "BucketAlreadyOwnedByYou": Meaning(ContainerExistsError),
-    "BucketNotEmpty": Meaning(ContainerNotEmptyError, "Delete its objects first."),
+    "BucketNotEmpty": Meaning(
+        ContainerNotEmptyError,
+        "Delete its objects first. If none is listed, old versions and delete markers may be left, "
+        "which ex_empty_container(container, ex_versions=True) deletes, or unfinished uploads, "
+        "which ex_cleanup_all_multipart_uploads(container) aborts.",
+    ),
     "InvalidBucketName": Meaning(
         InvalidContainerNameError, "Names are 3 to 63 lower case letters, digits, dots and hyphens."
     ),

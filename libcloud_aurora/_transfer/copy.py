@@ -74,7 +74,7 @@ class Copy:
         source, wanted = self._source, self._wanted
         copied = self._client.copy_object(wanted.path, source, headers)
         if copied != source.head.etag:  # radosgw keeps it; others may give a copy a plain one
-            kept = copied if source.path.quoted == wanted.path.quoted else source.head.etag
+            kept = copied if source.path.source == wanted.path.source else source.head.etag
             if self._client.head_object(source.path).etag != kept:
                 raise self._changed()
 

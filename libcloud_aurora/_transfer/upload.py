@@ -25,19 +25,19 @@ class Upload:
     """
     One multipart upload.
 
-    :param owner: The thread that has begun it.
     :ivar verify: Whether the object's ETag is compared with the parts'.
+    :ivar stored: What it has become.
     """
 
     def __init__(
-        self, client: Client, config: TransferConfig, path: ObjectPath, upload_id: str, owner: int
+        self, client: Client, config: TransferConfig, path: ObjectPath, upload_id: str
     ) -> None:
         self._client = client
         self._config = config
         self.path = path
         self.id = upload_id
-        self.owner = owner
         self.verify = True
+        self.stored = Stored("")
         self._keeps_parts = False
 
     def send(self, parts: Parts, held: HeldParts | None = None) -> list[tuple[int, str]]:
@@ -84,10 +84,13 @@ class Upload:
     def complete(self, parts: list[tuple[int, str]]) -> Stored:
         """Assemble the parts; see :meth:`.Client.complete_upload`."""
         try:
-            return self._client.complete_upload(self.path, self.id, parts, verify=self.verify)
+            self.stored = self._client.complete_upload(
+                self.path, self.id, parts, verify=self.verify
+            )
         except AuroraObjectsError as error:
             self._keeps_parts = error._keeps_parts
             raise
+        return self.stored
 
     def abort(self) -> None:
         """Abort after a failure; another one is logged, and Ctrl-C raised after a second try."""
@@ -114,15 +117,17 @@ class Uploads:
         self._client = client
         self._config = config
         self._running: dict[str, Upload] = {}
+        self._of_thread = threading.local()
 
     def begin(self, path: ObjectPath, headers: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
-        owner = threading.get_ident()
+        begun = getattr(self._of_thread, "begun", [])
 
         def begin(stop: Stop) -> Upload:
             upload_id = self._client.create_upload(path, headers, stop=stop)
-            upload = Upload(self._client, self._config, path, upload_id, owner)
+            upload = Upload(self._client, self._config, path, upload_id)
             self._running[upload_id] = upload
+            begun.append(upload)
             return upload
 
         return begin(Stop()) if self._config.file_concurrency == 1 else elsewhere(begin)
@@ -130,25 +135,32 @@ class Uploads:
     def find(self, path: ObjectPath, upload_id: str) -> Upload:
         """Return an upload, also one that this driver has not begun."""
         known = self._running.get(upload_id)
-        return known or Upload(self._client, self._config, path, upload_id, threading.get_ident())
+        return known or Upload(self._client, self._config, path, upload_id)
 
     def forget(self, upload: Upload) -> None:
         """Drop an upload that has been completed or aborted."""
         self._running.pop(upload.id, None)
 
     @contextmanager
-    def aborting(self, path: ObjectPath) -> Iterator[None]:
-        """Abort what this thread begins of an object in a block and does not end there."""
-        before = set(self._running)
+    def aborting(self, path: ObjectPath) -> Iterator[list[Upload]]:
+        """
+        Abort what this thread begins of an object in a block and does not end there.
+
+        :return: The uploads that are begun in the block.
+        """
+        outer = getattr(self._of_thread, "begun", [])
+        begun: list[Upload] = []
+        self._of_thread.begun = begun
         try:
-            yield
+            yield begun
         except BaseException:
-            for upload in list(self._running.values()):
-                mine = upload.owner == threading.get_ident() and upload.id not in before
-                if mine and upload.path.quoted == path.quoted:
+            for upload in begun:
+                if upload.id in self._running and upload.path.quoted == path.quoted:
                     self.forget(upload)
                     upload.abort()
             raise
+        finally:
+            self._of_thread.begun = outer
 
     def resume(
         self, parts: FileParts, path: ObjectPath, headers: Mapping[str, str]

@@ -19,12 +19,12 @@ from libcloud_aurora._s3 import xml
 from libcloud_aurora._s3.encryption import PREFIX
 from libcloud_aurora._s3.objects import wire_value
 from libcloud_aurora._s3.signing import (
+    Anonymous,
     ChunkedBody,
     Clock,
     Pieces,
     Signer,
     canonical_query,
-    length_headers,
     payload_sha256,
 )
 from libcloud_aurora._wire.failures import (
@@ -127,7 +127,8 @@ class AuroraObjectsConnection(BaseS3Connection):
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._allow_plain_keys = allow_plain_keys
         self.retrier = Retrier(retry or RetryPolicy())
-        self.signer = Signer(str(self.user_id), self.key, token=token, region=region or "")
+        keys = str(self.user_id), self.key
+        self.signer = Signer(*keys, token=token, region=region or "") if any(keys) else Anonymous()
         self.clock = Clock()
         self._verify_ssl = verify_ssl
 
@@ -264,7 +265,7 @@ class Request(Generic[T]):
                 **self.subject.fields,
             )
         if body or method in ("PUT", "POST"):
-            self._headers.update(length_headers(body))
+            self._headers.update(connection.signer.length_headers(body))
         self._body = body
         self._sha256 = payload_sha256(body)
         self._stream = stream

@@ -1,5 +1,6 @@
 """driver: what AuroraObjectsStorageDriver promises as a whole."""
 
+import contextlib
 import inspect
 import logging
 import subprocess
@@ -221,6 +222,23 @@ def test_wrong_keys_are_told_by_get_container(s3, driver):
     )
     with pytest.raises(errors.InvalidCredentialsError):
         driver.get_container("photos")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (error(403, "AccessDenied"), None),
+        (error(403, "UserSuspended"), errors.AccessDeniedError),
+        (error(403, "SignatureDoesNotMatch"), errors.InvalidCredentialsError),
+        (error(404, "NoSuchBucket"), errors.ContainerNotFoundError),
+    ],
+    ids=["policy", "suspended", "secret", "missing"],
+)
+def test_a_container_behind_a_policy_is_returned(s3, driver, answer, kind):
+    """Where HEAD is denied, other calls may work: the container is returned, as by libcloud."""
+    s3.faults.append(lambda seen: Answer(answer.status) if seen.method == "HEAD" else answer)
+    with pytest.raises(kind) if kind else contextlib.nullcontext():
+        assert driver.get_container("photos").name == "photos"
 
 
 def test_deleting_a_container_again_is_a_success_only_after_a_retry(s3, driver, container):
