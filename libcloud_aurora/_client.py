@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
+from libcloud.http import DEFAULT_REQUEST_TIMEOUT
+
 from libcloud_aurora._s3 import xml
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX
 from libcloud_aurora._s3.names import ObjectPath, bucket_path
@@ -25,6 +27,7 @@ from libcloud_aurora.errors import (
     ContainerNotFoundError,
     EncryptionKeyError,
     HashMismatchError,
+    NetworkError,
     ObjectNotFoundError,
     UploadNotFoundError,
 )
@@ -38,6 +41,8 @@ PAGE_SIZE = 1000
 COMPLETE_SECONDS = 600.0
 #: An upload of a part may still run when its upload is aborted; abort until it is gone.
 ABORTS = 3
+#: Success that cannot be read, and failures after which the server may have acted, or a gateway.
+UNSURE_STATUSES = (200, 500, 502, 504)
 #: What a listing of parts is called: by AWS and radosgw, by radosgw Jewel, and by moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 #: What says that a multipart upload does not exist; radosgw's ListParts names the key.
@@ -117,6 +122,8 @@ class Client:
         self._run = connection.retrier.run
         #: Times that a request is sent, and an object fetched that differs from its ETag.
         self.max_attempts = connection.retrier.policy.max_attempts
+        #: Seconds of silence after which an attempt fails.
+        self.timeout: float = connection.timeout or DEFAULT_REQUEST_TIMEOUT
         #: Breaks the requests that some threads make.
         self.interrupt = connection.interrupt
 
@@ -184,9 +191,9 @@ class Client:
 
     # Objects
 
-    def head_object(self, path: ObjectPath) -> ObjectHead:
+    def head_object(self, path: ObjectPath, *, stop: Stop | None = None) -> ObjectHead:
         """Return what the server says of an object."""
-        return self._run(self._on_object("HEAD", path, keyed=True, read=_head).attempt)
+        return self._run(self._on_object("HEAD", path, keyed=True, read=_head).attempt, stop=stop)
 
     def get_object(
         self,
@@ -283,7 +290,7 @@ class Client:
             try:
                 return request.attempt()
             except AuroraObjectsError as error:
-                if is_transient(error):
+                if isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES:
                     logger.warning(
                         "an upload of %r in container %r may have been begun without a response; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
@@ -333,7 +340,13 @@ class Client:
         return self._run(request.attempt, stop=stop).etag
 
     def complete_upload(
-        self, path: ObjectPath, upload_id: str, parts: list[tuple[int, str]], *, verify: bool = True
+        self,
+        path: ObjectPath,
+        upload_id: str,
+        parts: list[tuple[int, str]],
+        *,
+        verify: bool = True,
+        stop: Stop | None = None,
     ) -> Stored:
         """
         Assemble the parts, and make sure that exactly these were assembled.
@@ -343,7 +356,7 @@ class Client:
         that crossed another or a restart, with 500, and any response may be lost. Then an upload
         that is gone and an object that is these parts are a success; an upload that is there is
         completed again, for the object may be an older one of the same bytes. While radosgw says
-        that it is at it, it is asked for as long as its lock may last.
+        that it is at it, it is asked for as long as its lock may last, or until the sign to stop.
         """
         expected = composite_etag([etag for _, etag in parts])
         request = self._on_object(
@@ -363,14 +376,16 @@ class Client:
             try:
                 stored = request.attempt()
             except AuroraObjectsError as error:
-                gone = self._is_gone(path, upload_id)
-                if gone and (found := self._found(path, expected)):
+                stopped = stop is not None and stop.is_set()
+                gone = not stopped and self._is_gone(path, upload_id, stop)
+                if gone and (found := self._found(path, expected, stop)):
                     return found
                 at_it = not gone and "already in progress" in error.value
                 failures += not at_it
                 error._retry_after = max(error._retry_after, float(at_it))
                 spent = failures >= self.max_attempts
-                if at_it and time.monotonic() > deadline:
+                unknown = at_it or (stopped and isinstance(error, NetworkError))
+                if unknown and (stopped or time.monotonic() > deadline):
                     error.value += (
                         f" The server may still complete upload {upload_id}, so its parts are "
                         "kept. Look for the object later; ex_cleanup_all_multipart_uploads() "
@@ -387,26 +402,28 @@ class Client:
                 )
             return Stored(stored.etag or expected, stored.version_id)
 
-        return self._run(attempt, attempts=sys.maxsize)
+        return self._run(attempt, attempts=sys.maxsize, stop=stop)
 
-    def _found(self, path: ObjectPath, etag: str) -> Stored | None:
+    def _found(self, path: ObjectPath, etag: str, stop: Stop | None) -> Stored | None:
         """Return an object that is known to be there."""
         try:
-            head = self.head_object(path)
+            head = self.head_object(path, stop=stop)
         except AuroraObjectsError:
             return None
         return head.stored if head.etag == etag else None
 
-    def _is_gone(self, path: ObjectPath, upload_id: str) -> bool:
+    def _is_gone(self, path: ObjectPath, upload_id: str, stop: Stop | None) -> bool:
         """Tell whether the upload is known to be gone."""
         try:
-            return not self.list_parts(path, upload_id)
+            return not self.list_parts(path, upload_id, stop=stop)
         except _GONE:
             return True
         except AuroraObjectsError:
             return False
 
-    def list_parts(self, path: ObjectPath, upload_id: str) -> dict[int, tuple[int, str]]:
+    def list_parts(
+        self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
+    ) -> dict[int, tuple[int, str]]:
         """Return the parts the server holds: number to size and ETag."""
         parts: dict[int, tuple[int, str]] = {}
         marker = 0
@@ -414,7 +431,7 @@ class Client:
             query = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": PAGE_SIZE}
             read = _page_of(_PARTS_ROOTS, "Part", "PartNumber", "Size", "ETag")
             request = self._on_object("GET", path, query=query, read=read)
-            page = self._run(request.attempt)
+            page = self._run(request.attempt, stop=stop)
             for row in page.rows:
                 number = int(row["PartNumber"])
                 parts[number] = int(row["Size"]), strip_etag(row["ETag"])
@@ -430,7 +447,7 @@ class Client:
         rows = [row for row in page.rows if unquote(row["Key"]) == path.key]
         return max(rows, key=lambda row: row.get("Initiated", ""))["UploadId"] if rows else None
 
-    def abort_upload(self, path: ObjectPath, upload_id: str) -> None:
+    def abort_upload(self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None) -> None:
         """Abort a multipart upload, until the server says that it is gone."""
         request = self._on_object("DELETE", path, query={"uploadId": upload_id}, read=_nothing)
 
@@ -443,7 +460,7 @@ class Client:
 
         for _ in range(ABORTS):
             try:
-                self._run(attempt)
+                self._run(attempt, stop=stop)
             except (UploadNotFoundError, ObjectNotFoundError):
                 return
 

@@ -58,7 +58,6 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     name = "AuroraObjects"
     website = "https://www.pcextreme.com/aurora/objects"
     connectionCls = AuroraObjectsConnection
-    connection: AuroraObjectsConnection
 
     # Construction and life
 
@@ -126,8 +125,6 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self.token = token
         super().__init__(**self._settings.libcloud_arguments())  # type: ignore[no-untyped-call]
         self.region_name = self.connection.signer.region
-        self._client = Client(self.connection)
-        self._uploads = Uploads(self._client, self._transfer)
 
     def _ex_connection_class_kwargs(self) -> dict[str, Any]:
         settings = self._settings
@@ -138,6 +135,17 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             "verify_ssl": settings.verify_ssl,
             "allow_plain_keys": settings.arguments["ex_allow_plain_keys"],
         }
+
+    @property  # type: ignore[override]
+    def connection(self) -> AuroraObjectsConnection:
+        """libcloud's connection; all requests go over another one that is assigned."""
+        return self._connection
+
+    @connection.setter
+    def connection(self, connection: AuroraObjectsConnection) -> None:
+        self._connection = connection
+        self._client = Client(connection)
+        self._uploads = Uploads(self._client, self._transfer)
 
     def close(self) -> None:
         """Close this driver's connections; it may be used again."""
@@ -755,14 +763,11 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self, container: Container, object_name: str, upload_id: str, chunks: list[tuple[int, str]]
     ) -> str:
         upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
-        stored = upload.complete([(number, objects.strip_etag(etag)) for number, etag in chunks])
-        self._uploads.forget(upload)
-        return stored.etag
+        parts = [(number, objects.strip_etag(etag)) for number, etag in chunks]
+        return upload.complete(parts).etag
 
     def _abort_multipart(self, container: Container, object_name: str, upload_id: str) -> None:
-        upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
-        self._uploads.forget(upload)
-        upload.abort()
+        self._uploads.find(ObjectPath(container.name, object_name), upload_id).abort()
 
     # What libcloud's own code asks for
 

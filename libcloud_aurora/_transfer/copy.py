@@ -96,7 +96,6 @@ class Copy:
             if self._client.head_object(source.path).etag != source.head.etag:
                 raise self._changed()
             upload.complete(sorted(etags.items()))
-            self._uploads.forget(upload)
 
     def _changed(self) -> ObjectChangedError:
         return ObjectChangedError(

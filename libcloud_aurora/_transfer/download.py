@@ -24,7 +24,7 @@ SMALLEST_RANGE = 4 * MIB
 LARGEST_RANGE = 16 * MIB
 
 Ranges = list[tuple[int, int]]
-#: Told of each range that has arrived.
+#: Told of bytes that have arrived.
 Recorder = Callable[[int, int], None]
 
 
@@ -152,6 +152,7 @@ class Download:
             def deliver(offset: int, view: memoryview) -> None:
                 nonlocal furthest
                 file.write(view, offset - reader.start)
+                record(offset, offset + len(view))
                 if hashes is not None:
                     hashes.update(offset, view)
                 moved = max(0, offset + len(view) - furthest)  # what comes again counts once
@@ -159,8 +160,6 @@ class Download:
                 window.report(moved)
 
             reader.read(start, stop, deliver, stop_sign=window)
-            if not window.is_set():
-                record(start, stop)
 
         report(0)
         window.run(Task(partial(fetch, *span)) for span in ranges)

@@ -66,8 +66,8 @@ class Listing:
         """
         selection = _selecting(given, marker="ex_start_after", delimiter="ex_delimiter")
         bucket = bucket_of(container)
-        crew = Crew(1, self._client.interrupt)
         stop = Stop()
+        crew = Crew(1, self._client.interrupt, stop=stop)
 
         def fetch() -> Callable[[], Page]:
             # A limit counts objects only, so with a delimiter a page is whole.
@@ -77,7 +77,7 @@ class Listing:
             )
 
         page = fetch()() if limit else EMPTY_PAGE
-        try:
+        with crew, crew:  # who leaves waits for one attempt at most
             while page.rows or page.prefixes:
                 names = unquote_keys([row["Key"] for row in page.rows[:limit]])
                 limit -= len(names)
@@ -92,9 +92,6 @@ class Listing:
                     page = crew.result(ahead)
                 else:
                     page = fetch()() if more else EMPTY_PAGE
-        finally:
-            stop.set()  # who leaves waits for one attempt at most
-            crew.close()
 
     def uploads(
         self, container: Container, *, prefix: str | None, delimiter: str | None = None

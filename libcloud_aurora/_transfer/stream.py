@@ -111,7 +111,8 @@ class Stream:
 
     def _read_ahead(self, reader: Reader, spans: Iterator[tuple[int, int]]) -> Iterator[memoryview]:
         """Fetch ranges ahead of the consumer: two at first, twice as many when it has to wait."""
-        stop_sign, crew = Stop(), Crew(self._concurrency, self._reading.client.interrupt)
+        stop_sign = Stop()
+        crew = Crew(self._concurrency, self._reading.client.interrupt, stop=stop_sign)
         ahead: deque[Outcome[memoryview]] = deque()
         width = 2
 
@@ -119,7 +120,7 @@ class Stream:
             for span in islice(spans, width - len(ahead)):
                 ahead.append(crew.submit(partial(self._collect, reader, *span, stop_sign)))
 
-        try:
+        with crew, crew:
             extend()
             while ahead:
                 if not ahead[0].done():
@@ -129,9 +130,6 @@ class Stream:
                 yield space
                 self._buffers.give(space.obj)
                 extend()
-        finally:
-            stop_sign.set()
-            crew.close()
 
 
 def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:

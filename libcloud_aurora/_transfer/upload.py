@@ -12,7 +12,7 @@ from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
 from libcloud_aurora._s3.signing import ChunkedBody, in_chunks, md5
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError
-from libcloud_aurora._transfer.workers import Task, Window, elsewhere
+from libcloud_aurora._transfer.workers import Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import TransferConfig
 from libcloud_aurora.errors import AuroraObjectsError
@@ -29,11 +29,11 @@ class Upload:
     :ivar stored: What it has become.
     """
 
-    def __init__(
-        self, client: Client, config: TransferConfig, path: ObjectPath, upload_id: str
-    ) -> None:
-        self._client = client
-        self._config = config
+    def __init__(self, uploads: Uploads, path: ObjectPath, upload_id: str, ending: Ending) -> None:
+        self._client = uploads.client
+        self._config = uploads.config
+        self._running = uploads.running
+        self._ending = ending
         self.path = path
         self.id = upload_id
         self.verify = True
@@ -83,63 +83,76 @@ class Upload:
 
     def complete(self, parts: list[tuple[int, str]]) -> Stored:
         """Assemble the parts; see :meth:`.Client.complete_upload`."""
-        try:
-            self.stored = self._client.complete_upload(
-                self.path, self.id, parts, verify=self.verify
-            )
-        except AuroraObjectsError as error:
-            self._keeps_parts = error._keeps_parts
-            raise
-        return self.stored
 
-    def abort(self) -> None:
-        """Abort after a failure; another one is logged, and Ctrl-C raised after a second try."""
+        def complete(stop: Stop) -> Stored:
+            try:
+                self.stored = self._client.complete_upload(
+                    self.path, self.id, parts, verify=self.verify, stop=stop
+                )
+            except Exception as error:
+                self._keeps_parts = getattr(error, "_keeps_parts", False)
+                raise
+            self._running.pop(self.id, None)
+            return self.stored
+
+        self._keeps_parts = True  # while the server may be at it
+        return self._ending.run(complete)
+
+    def abort(self, cause: BaseException | None = None) -> None:
+        """Abort after a failure or Ctrl-C; what prevents that is logged."""
+        self._running.pop(self.id, None)
         if self._keeps_parts:
             logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
             return
+        aborted = False
+
+        def abort(stop: Stop) -> None:
+            nonlocal aborted
+            self._client.abort_upload(self.path, self.id, stop=stop)
+            aborted = True
+
         try:
-            try:
-                self._client.abort_upload(self.path, self.id)
-            except Exception:
+            self._ending.begin(cause)
+            self._ending.run(abort)
+        except BaseException as error:
+            if not aborted:
+                said = "upload %s of object %r could not be aborted, its parts remain: %s"
+                logger.warning(said, self.id, self.path.key, str(error) or type(error).__name__)
+            if not isinstance(error, AuroraObjectsError):
                 raise
-            except BaseException:
-                self._client.abort_upload(self.path, self.id)
-                raise
-        except AuroraObjectsError as error:
-            said = "upload %s of object %r could not be aborted, its parts remain: %s"
-            logger.warning(said, self.id, self.path.key, error)
 
 
 class Uploads:
-    """The running multipart uploads of one driver, by their ids."""
+    """The multipart uploads of one driver; ``running`` has those it has begun, by their ids."""
 
     def __init__(self, client: Client, config: TransferConfig) -> None:
-        self._client = client
-        self._config = config
-        self._running: dict[str, Upload] = {}
+        self.client = client
+        self.config = config
+        self.running: dict[str, Upload] = {}
         self._of_thread = threading.local()
 
     def begin(self, path: ObjectPath, headers: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
+        ending = self._ending()
         begun = getattr(self._of_thread, "begun", [])
 
         def begin(stop: Stop) -> Upload:
-            upload_id = self._client.create_upload(path, headers, stop=stop)
-            upload = Upload(self._client, self._config, path, upload_id)
-            self._running[upload_id] = upload
+            upload_id = self.client.create_upload(path, headers, stop=stop)
+            upload = self.running[upload_id] = Upload(self, path, upload_id, ending)
             begun.append(upload)
+            if ending.left() == 0.0:  # nobody waits for it any more
+                upload.abort()
             return upload
 
-        return begin(Stop()) if self._config.file_concurrency == 1 else elsewhere(begin)
+        return begin(Stop()) if self.config.file_concurrency == 1 else ending.run(begin)
 
     def find(self, path: ObjectPath, upload_id: str) -> Upload:
         """Return an upload, also one that this driver has not begun."""
-        known = self._running.get(upload_id)
-        return known or Upload(self._client, self._config, path, upload_id)
+        return self.running.get(upload_id) or Upload(self, path, upload_id, self._ending())
 
-    def forget(self, upload: Upload) -> None:
-        """Drop an upload that has been completed or aborted."""
-        self._running.pop(upload.id, None)
+    def _ending(self) -> Ending:
+        threads = self.config.file_concurrency > 1
+        return Ending(self.client.timeout, self.client.interrupt, threads=threads)
 
     @contextmanager
     def aborting(self, path: ObjectPath) -> Iterator[list[Upload]]:
@@ -153,11 +166,10 @@ class Uploads:
         self._of_thread.begun = begun
         try:
             yield begun
-        except BaseException:
+        except BaseException as error:
             for upload in begun:
-                if upload.id in self._running and upload.path.quoted == path.quoted:
-                    self.forget(upload)
-                    upload.abort()
+                if upload.id in self.running and upload.path.quoted == path.quoted:
+                    upload.abort(error)
             raise
         finally:
             self._of_thread.begun = outer
@@ -184,7 +196,7 @@ class Uploads:
             logger.info("the parts of upload %s of %r are kept", upload.id, path.key)
             raise
         finally:
-            self.forget(upload)
+            self.running.pop(upload.id, None)
 
     def _unfinished(
         self, path: ObjectPath, sizes: Mapping[int, int]
@@ -195,13 +207,13 @@ class Uploads:
         radosgw completes an upload only with all its parts: one with a part that is not in the plan
         can never become this object, and is aborted.
         """
-        upload_id = self._client.newest_upload(path)
+        upload_id = self.client.newest_upload(path)
         if upload_id is None:
             return None
         upload = self.find(path, upload_id)
-        held = self._client.list_parts(path, upload.id)
+        held = self.client.list_parts(path, upload.id)
         if all(sizes.get(number) == size for number, (size, _) in held.items()):
             return upload, held
         logger.info("aborting upload %s of %r: its parts are not this file's", upload.id, path.key)
-        self._client.abort_upload(path, upload.id)
+        self.client.abort_upload(path, upload.id)
         return None

@@ -24,14 +24,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import requests
 from libcloud.http import LibcloudConnection
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import Timeout
 
 from libcloud_aurora._s3.signing import escape_dots
 from libcloud_aurora.config import BUFFER_SIZE
@@ -229,14 +229,6 @@ class _Wire:
         return super().getresponse()  # type: ignore[misc]
 
 
-class _Connection(_Wire, HTTPConnection):
-    pass
-
-
-class _TLSConnection(_Wire, HTTPSConnection):
-    pass
-
-
 class _Idle:
     """Idle connections, the last one first, without a condition that Ctrl-C may leave locked."""
 
@@ -315,15 +307,11 @@ class _Known:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)  # leaves TLS's state alone
 
 
-class _Pool(_Known, HTTPConnectionPool):  # type: ignore[misc]
-    ConnectionCls = _Connection
-
-
-class _TLSPool(_Known, HTTPSConnectionPool):  # type: ignore[misc]
-    ConnectionCls = _TLSConnection
-
-
-_POOLS = {"http": _Pool, "https": _TLSPool}
+@cache
+def _ours(pool: Any) -> type:
+    """Return a pool of urllib3's kind with these connections; SOCKS has kinds of its own."""
+    connection = type("_Connection", (_Wire, pool.ConnectionCls), {})
+    return type("_Pool", (_Known, pool), {"ConnectionCls": connection})
 
 
 class _Sockets(HTTPAdapter):
@@ -349,12 +337,14 @@ class _Sockets(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self._make_ours(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.startswith("socks"):  # whose connections are of another kind
-            manager.pool_classes_by_scheme = _POOLS
+        return self._make_ours(super().proxy_manager_for(proxy, **kwargs))
+
+    def _make_ours(self, manager: Any) -> Any:
+        pools = manager.pool_classes_by_scheme.items()
+        manager.pool_classes_by_scheme = {scheme: _ours(pool) for scheme, pool in pools}
         return manager
 
     def close(self) -> None:
@@ -439,7 +429,7 @@ class AuroraTransport(LibcloudConnection):
     def interrupt(self, threads: Iterable[int]) -> None:
         """Break the requests that some threads of this process make."""
         sockets = self._sockets.get(os.getpid())
-        if sockets is not None and isinstance(sockets.pool, _Known):
+        if sockets is not None:
             sockets.pool.interrupt(threads)
 
     def close(self) -> None:

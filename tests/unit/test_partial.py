@@ -208,13 +208,13 @@ def test_a_broken_download_goes_on(
     driver, data = new_driver(ex_max_concurrency=concurrency), DATA * 2
     s3.put("k", data)
     obj = handle(container, driver, size=len(data))
-    write, noted, all_others = os.write, [], threading.Event()
+    write, written, all_others = os.pwrite, [], threading.Event()
 
-    def note(descriptor, line):
-        noted.append(write(descriptor, line))
-        if len(noted) == ranges:  # the version's line, and those of all ranges but one
+    def count(descriptor, view, offset):
+        written.append(write(descriptor, view, offset))
+        if sum(written) >= len(data) * (ranges - 1) // ranges:  # all ranges but one
             all_others.set()
-        return noted[-1]
+        return written[-1]
 
     def refuse(request):
         if f"-{len(data) - 1}" in request.headers.get("range", ""):
@@ -222,7 +222,7 @@ def test_a_broken_download_goes_on(
             return error(403, "AccessDenied")
         return None
 
-    monkeypatch.setattr(os, "write", note)
+    monkeypatch.setattr(os, "pwrite", count)
     s3.faults.append(refuse)
     with pytest.raises(errors.AccessDeniedError):
         driver.download_object(obj, str(target), ex_resume=True)
