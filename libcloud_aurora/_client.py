@@ -13,10 +13,17 @@ from urllib.parse import unquote
 from libcloud.http import DEFAULT_REQUEST_TIMEOUT
 
 from libcloud_aurora._s3 import xml
+from libcloud_aurora._s3.checksums import (
+    CHECKSUM_MODE,
+    CRC32,
+    CRC32_WANTED,
+    crc32_text,
+    unless_named,
+)
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX
 from libcloud_aurora._s3.names import ObjectPath, bucket_path
 from libcloud_aurora._s3.objects import ObjectHead, Stored, strip_etag
-from libcloud_aurora._s3.signing import Body, ChunkedBody, md5
+from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
 from libcloud_aurora._wire.failures import NETWORK_FAILURES, network_error
 from libcloud_aurora._wire.retry import Stop, is_transient, logger
@@ -71,6 +78,34 @@ class CopySource(NamedTuple):
         }
         key = self.path.customer_key
         return {**named, **(key.headers(SOURCE_PREFIX) | key.headers() if key else {})}
+
+
+class Begun(NamedTuple):
+    """
+    A multipart upload.
+
+    :ivar has_crc32: Whether the server has said that its parts have a CRC32.
+    :ivar is_whole: Whether it has said that the object will have one of all its bytes.
+    """
+
+    id: str
+    has_crc32: bool
+    is_whole: bool
+
+
+class PartSent(NamedTuple):
+    """A part that the server has just stored; ``is_whole`` as in :class:`Begun`."""
+
+    etag: str
+    is_whole: bool
+
+
+class PartHeld(NamedTuple):
+    """A part that a listing shows."""
+
+    size: int
+    etag: str
+    has_crc32: bool
 
 
 class OpenObject:
@@ -193,7 +228,8 @@ class Client:
 
     def head_object(self, path: ObjectPath, *, stop: Stop | None = None) -> ObjectHead:
         """Return what the server says of an object."""
-        return self._run(self._on_object("HEAD", path, keyed=True, read=_head).attempt, stop=stop)
+        request = self._on_object("HEAD", path, keyed=True, headers=CHECKSUM_MODE, read=_head)
+        return self._run(request.attempt, stop=stop)
 
     def get_object(
         self,
@@ -243,7 +279,9 @@ class Client:
         A conditional PUT whose first response was lost may refuse the second because of the first:
         what is stored decides.
         """
-        request = self._on_object("PUT", path, keyed=True, headers=headers, body=body, read=_stored)
+        named = {"x-amz-sdk-checksum-algorithm": "CRC32", CRC32: crc32_text(crc32(body))}
+        sent = unless_named(headers, named)
+        request = self._on_object("PUT", path, keyed=True, headers=sent, body=body, read=_stored)
         try:
             return self._run(request.attempt)
         except AuroraObjectsError as error:
@@ -271,7 +309,7 @@ class Client:
 
     def create_upload(
         self, path: ObjectPath, headers: Mapping[str, str], *, stop: Stop | None = None
-    ) -> str:
+    ) -> Begun:
         """
         Begin a multipart upload and return its id.
 
@@ -282,7 +320,7 @@ class Client:
             "POST",
             path,
             query={"uploads": ""},
-            headers={**headers, **_key_headers(path)},
+            headers={**unless_named(headers, CRC32_WANTED), **_key_headers(path)},
             read=lambda response: (_upload_id(response), response),
         )
 
@@ -305,7 +343,8 @@ class Client:
         if key and not key.is_named_by(response.headers):
             self.abort_upload(path, upload_id)
             raise _unconfirmed(response, is_part=False)
-        return upload_id
+        has_crc32 = response.headers.get("x-amz-checksum-algorithm") == "CRC32"
+        return Begun(upload_id, has_crc32, _is_whole(response))
 
     def upload_part(
         self,
@@ -314,11 +353,15 @@ class Client:
         number: int,
         body: ChunkedBody,
         *,
+        crc32: int | None = None,
         stop: Stop | None = None,
-    ) -> str:
-        """Send a part, signed chunk by chunk, and return its ETag."""
+    ) -> PartSent:
+        """Send a part, signed chunk by chunk."""
         query = {"partNumber": number, "uploadId": upload_id}
-        request = self._on_object("PUT", path, query=query, keyed=True, body=body, read=_part_etag)
+        headers = {} if crc32 is None else {CRC32: crc32_text(crc32)}
+        request = self._on_object(
+            "PUT", path, query=query, keyed=True, headers=headers, body=body, read=_part_sent
+        )
         return self._run(request.attempt, stop=stop)
 
     def upload_part_copy(
@@ -330,14 +373,14 @@ class Client:
         *,
         span: tuple[int, int],
         stop: Stop | None = None,
-    ) -> str:
-        """Let the server copy a span of an object as a part, and return the part's ETag."""
+    ) -> PartSent:
+        """Let the server copy a span of an object as a part."""
         query = {"partNumber": number, "uploadId": upload_id}
         headers = {**source.headers(), **_key_headers(path)}
         headers["x-amz-copy-source-range"] = f"bytes={span[0]}-{span[1] - 1}"
         # The key is not checked: radosgw's response to a copy names none.
-        request = self._on_object("PUT", path, query=query, headers=headers, read=_completed)
-        return self._run(request.attempt, stop=stop).etag
+        request = self._on_object("PUT", path, query=query, headers=headers, read=_part_copied)
+        return self._run(request.attempt, stop=stop)
 
     def complete_upload(
         self,
@@ -345,6 +388,7 @@ class Client:
         upload_id: str,
         parts: list[tuple[int, str]],
         *,
+        crc32: str | None = None,
         verify: bool = True,
         stop: Stop | None = None,
     ) -> Stored:
@@ -364,7 +408,11 @@ class Client:
             path,
             query={"uploadId": upload_id},
             # Ceph 20 wants the key, and no other minds.
-            headers={"Content-Type": "application/xml", **_key_headers(path)},
+            headers={
+                "Content-Type": "application/xml",
+                **_key_headers(path),
+                **({"x-amz-checksum-type": "FULL_OBJECT", CRC32: crc32} if crc32 else {}),
+            },
             body=xml.complete_multipart(parts),
             read=_completed,
         )
@@ -423,9 +471,9 @@ class Client:
 
     def list_parts(
         self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
-    ) -> dict[int, tuple[int, str]]:
-        """Return the parts the server holds: number to size and ETag."""
-        parts: dict[int, tuple[int, str]] = {}
+    ) -> dict[int, PartHeld]:
+        """Return the parts the server holds, by number."""
+        parts: dict[int, PartHeld] = {}
         marker = 0
         while True:
             query = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": PAGE_SIZE}
@@ -434,7 +482,8 @@ class Client:
             page = self._run(request.attempt, stop=stop)
             for row in page.rows:
                 number = int(row["PartNumber"])
-                parts[number] = int(row["Size"]), strip_etag(row["ETag"])
+                etag = strip_etag(row["ETag"])
+                parts[number] = PartHeld(int(row["Size"]), etag, "ChecksumCRC32" in row)
             if not page.is_truncated:
                 return parts
             if max(parts) <= marker:
@@ -563,11 +612,19 @@ def _completed(response: AuroraResponse) -> Stored:
     return Stored(etag, response.headers.get("x-amz-version-id"))
 
 
-def _part_etag(response: AuroraResponse) -> str:
+def _part_sent(response: AuroraResponse) -> PartSent:
     etag = strip_etag(response.headers.get("etag"))
     if part_count(etag) != 1:
         raise response.malformed(f"a part with ETag {etag[:80]!r}")
-    return etag
+    return PartSent(etag, _is_whole(response))
+
+
+def _part_copied(response: AuroraResponse) -> PartSent:
+    return PartSent(_completed(response).etag, _is_whole(response))
+
+
+def _is_whole(response: AuroraResponse) -> bool:
+    return response.headers.get("x-amz-checksum-type") == "FULL_OBJECT"
 
 
 def _upload_id(response: AuroraResponse) -> str:

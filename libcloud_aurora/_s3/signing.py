@@ -22,6 +22,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from libcloud_aurora._s3.checksums import Crc32
 from libcloud_aurora.config import BUFFER_SIZE
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -305,6 +306,14 @@ def _size_of(body: Any) -> int:
 def md5(body: Body) -> str:
     """Return the ETag the server gives a body, in hexadecimal."""
     return _hexdigest(hashlib.md5(usedforsecurity=False), views_of(body))
+
+
+def crc32(body: Body) -> int:
+    """Return the CRC32 of a body."""
+    digest = Crc32()
+    for view in views_of(body):
+        digest.update(view)
+    return digest.value
 
 
 def _hexdigest(digest: Any, views: Iterable[Any]) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import accumulate, pairwise
 
 from libcloud_aurora._client import Client, CopySource
+from libcloud_aurora._s3.checksums import checksum_in
 from libcloud_aurora._s3.objects import Wanted
 from libcloud_aurora._transfer.upload import Uploads
 from libcloud_aurora._transfer.workers import Task, Window
@@ -87,15 +88,15 @@ class Copy:
             etags: dict[int, str] = {}
 
             def copy(number: int, span: tuple[int, int]) -> None:
-                etags[number] = self._client.upload_part_copy(
-                    path, upload.id, number, source, span=span, stop=window
-                )
+                etags[number] = upload.copy_part(number, source, span, window)
 
             ends = accumulate(plan_part_sizes(source.head.size, COPY_PART_SIZE), initial=0)
             window.run(Task(partial(copy, *each)) for each in enumerate(pairwise(ends), 1))
             if self._client.head_object(source.path).etag != source.head.etag:
                 raise self._changed()
-            upload.complete(sorted(etags.items()))
+            checksum = checksum_in(source.head.headers)
+            copied = checksum.text if checksum and checksum.combines else None
+            upload.complete(sorted(etags.items()), copied=copied)
 
     def _changed(self) -> ObjectChangedError:
         return ObjectChangedError(

@@ -7,40 +7,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from libcloud_aurora._client import Client
+from libcloud_aurora._client import Begun, Client, CopySource, PartHeld, PartSent
+from libcloud_aurora._s3.checksums import combined, crc32_text
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
-from libcloud_aurora._s3.signing import ChunkedBody, in_chunks, md5
+from libcloud_aurora._s3.signing import ChunkedBody, crc32, in_chunks, md5
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError
 from libcloud_aurora._transfer.workers import Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import TransferConfig
-from libcloud_aurora.errors import AuroraObjectsError
-
-#: Number of a part to its size and ETag.
-HeldParts = Mapping[int, tuple[int, str]]
+from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
 
 
 class Upload:
     """
     One multipart upload.
 
+    :param begun: Its id, and which checksums the server wants.
     :ivar verify: Whether the object's ETag is compared with the parts'.
     :ivar stored: What it has become.
+    :ivar has_crc32: Whether its parts have a CRC32.
     """
 
-    def __init__(self, uploads: Uploads, path: ObjectPath, upload_id: str, ending: Ending) -> None:
+    def __init__(self, uploads: Uploads, path: ObjectPath, begun: Begun, ending: Ending) -> None:
         self._client = uploads.client
         self._config = uploads.config
         self._running = uploads.running
         self._ending = ending
         self.path = path
-        self.id = upload_id
+        self.id = begun.id
         self.verify = True
         self.stored = Stored("")
         self._keeps_parts = False
+        self.has_crc32 = begun.has_crc32
+        self._is_whole = begun.is_whole
+        self._crcs: dict[int, tuple[int, int]] = {}
 
-    def send(self, parts: Parts, held: HeldParts | None = None) -> list[tuple[int, str]]:
+    def send(
+        self, parts: Parts, held: Mapping[int, PartHeld] | None = None
+    ) -> list[tuple[int, str]]:
         """
         Send parts as they are cut, and return number and ETag of each in order.
 
@@ -63,31 +68,66 @@ class Upload:
                 parts.release(part)
             window.report(part.size)
 
-        window.run(Task(partial(send, part), part.memory) for part in parts)
+        try:
+            window.run(Task(partial(send, part), part.memory) for part in parts)
+        except HashMismatchError:
+            parts.check_unchanged()
+            raise
         parts.check_unchanged()
         return sorted(etags.items())
 
-    def _send_part(self, part: Part, held: tuple[int, str] | None, window: Window) -> str:
+    def _send_part(self, part: Part, held: PartHeld | None, window: Window) -> str:
         body = in_chunks(part.body, part.size)
-        if held and held == (part.size, md5(body)):
-            return held[1]
+        crc = None
+        if self.has_crc32:
+            crc = crc32(body)
+            self._crcs[part.number] = crc, part.size
+        if held and held[:2] == (part.size, md5(body)):
+            return held.etag
 
         def chunks() -> Iterator[Sequence[memoryview]]:
             for chunk in body.chunks():
                 yield chunk
                 window.count(sum(map(len, chunk)))  # asked for the next: it has left
 
-        return self._client.upload_part(
-            self.path, self.id, part.number, ChunkedBody(part.size, chunks), stop=window
+        sent = self._client.upload_part(
+            self.path, self.id, part.number, ChunkedBody(part.size, chunks), crc32=crc, stop=window
         )
+        return self._etag_of(sent)
 
-    def complete(self, parts: list[tuple[int, str]]) -> Stored:
-        """Assemble the parts; see :meth:`.Client.complete_upload`."""
+    def copy_part(
+        self, number: int, source: CopySource, span: tuple[int, int], window: Window
+    ) -> str:
+        """Let the server copy a span of an object as a part, and return the part's ETag."""
+        sent = self._client.upload_part_copy(
+            self.path, self.id, number, source, span=span, stop=window
+        )
+        return self._etag_of(sent)
+
+    def _etag_of(self, sent: PartSent) -> str:
+        if sent.is_whole:
+            self._is_whole = True
+        return sent.etag
+
+    def complete(self, parts: list[tuple[int, str]], *, copied: str | None = None) -> Stored:
+        """
+        Assemble the parts; see :meth:`.Client.complete_upload`.
+
+        :param copied: CRC32 of the object that parts are copies of.
+        """
+        whole = copied
+        if self._crcs.keys() == dict(parts).keys():
+            whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
 
         def complete(stop: Stop) -> Stored:
             try:
                 self.stored = self._client.complete_upload(
-                    self.path, self.id, parts, verify=self.verify, stop=stop
+                    self.path,
+                    self.id,
+                    parts,
+                    crc32=whole if self._is_whole else None,
+                    verify=self.verify,
+                    stop=stop,
                 )
             except Exception as error:
                 self._keeps_parts = getattr(error, "_keeps_parts", False)
@@ -137,8 +177,8 @@ class Uploads:
         begun = getattr(self._of_thread, "begun", [])
 
         def begin(stop: Stop) -> Upload:
-            upload_id = self.client.create_upload(path, headers, stop=stop)
-            upload = self.running[upload_id] = Upload(self, path, upload_id, ending)
+            made = self.client.create_upload(path, headers, stop=stop)
+            upload = self.running[made.id] = Upload(self, path, made, ending)
             begun.append(upload)
             if ending.left() == 0.0:  # nobody waits for it any more
                 upload.abort()
@@ -148,7 +188,8 @@ class Uploads:
 
     def find(self, path: ObjectPath, upload_id: str) -> Upload:
         """Return an upload, also one that this driver has not begun."""
-        return self.running.get(upload_id) or Upload(self, path, upload_id, self._ending())
+        begun = Begun(upload_id, False, False)
+        return self.running.get(upload_id) or Upload(self, path, begun, self._ending())
 
     def _ending(self) -> Ending:
         threads = self.config.file_concurrency > 1
@@ -183,7 +224,7 @@ class Uploads:
         :return: What is stored, and whether an earlier call had begun it.
         """
         found = self._unfinished(path, parts.sizes)
-        held: dict[int, tuple[int, str]] = {}
+        held: dict[int, PartHeld] = {}
         if found is None:
             upload = self.begin(path, headers)
         else:
@@ -200,7 +241,7 @@ class Uploads:
 
     def _unfinished(
         self, path: ObjectPath, sizes: Mapping[int, int]
-    ) -> tuple[Upload, dict[int, tuple[int, str]]] | None:
+    ) -> tuple[Upload, dict[int, PartHeld]] | None:
         """
         Find the newest unfinished upload of an object, and the parts the server holds of it.
 
@@ -212,7 +253,8 @@ class Uploads:
             return None
         upload = self.find(path, upload_id)
         held = self.client.list_parts(path, upload.id)
-        if all(sizes.get(number) == size for number, (size, _) in held.items()):
+        upload.has_crc32 |= any(part.has_crc32 for part in held.values())
+        if all(sizes.get(number) == part.size for number, part in held.items()):
             return upload, held
         logger.info("aborting upload %s of %r: its parts are not this file's", upload.id, path.key)
         self.client.abort_upload(path, upload.id)
