@@ -26,7 +26,6 @@ class Upload:
     One multipart upload.
 
     :ivar verify: Whether the object's ETag is compared with the parts'.
-    :ivar stored: What it has become.
     """
 
     def __init__(
@@ -37,7 +36,6 @@ class Upload:
         self.path = path
         self.id = upload_id
         self.verify = True
-        self.stored = Stored("")
         self._keeps_parts = False
 
     def send(self, parts: Parts, held: HeldParts | None = None) -> list[tuple[int, str]]:
@@ -84,13 +82,10 @@ class Upload:
     def complete(self, parts: list[tuple[int, str]]) -> Stored:
         """Assemble the parts; see :meth:`.Client.complete_upload`."""
         try:
-            self.stored = self._client.complete_upload(
-                self.path, self.id, parts, verify=self.verify
-            )
+            return self._client.complete_upload(self.path, self.id, parts, verify=self.verify)
         except AuroraObjectsError as error:
             self._keeps_parts = error._keeps_parts
             raise
-        return self.stored
 
     def abort(self) -> None:
         """Abort after a failure; another one is logged, and Ctrl-C raised after a second try."""
@@ -110,6 +105,14 @@ class Upload:
             logger.warning(said, self.id, self.path.key, error)
 
 
+class Call:
+    """One call that uploads: what it begins, and what libcloud's own code does not pass on."""
+
+    def __init__(self) -> None:
+        self.begun: list[Upload] = []
+        self.stored: Stored | None = None
+
+
 class Uploads:
     """The running multipart uploads of one driver, by their ids."""
 
@@ -121,13 +124,13 @@ class Uploads:
 
     def begin(self, path: ObjectPath, headers: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
-        begun = getattr(self._of_thread, "begun", [])
+        call = self._call()
 
         def begin(stop: Stop) -> Upload:
             upload_id = self._client.create_upload(path, headers, stop=stop)
             upload = Upload(self._client, self._config, path, upload_id)
             self._running[upload_id] = upload
-            begun.append(upload)
+            call.begun.append(upload)
             return upload
 
         return begin(Stop()) if self._config.file_concurrency == 1 else elsewhere(begin)
@@ -141,26 +144,29 @@ class Uploads:
         """Drop an upload that has been completed or aborted."""
         self._running.pop(upload.id, None)
 
-    @contextmanager
-    def aborting(self, path: ObjectPath) -> Iterator[list[Upload]]:
-        """
-        Abort what this thread begins of an object in a block and does not end there.
+    def note(self, stored: Stored) -> None:
+        """Keep what is stored for the call that this thread is in."""
+        self._call().stored = stored
 
-        :return: The uploads that are begun in the block.
-        """
-        outer = getattr(self._of_thread, "begun", [])
-        begun: list[Upload] = []
-        self._of_thread.begun = begun
+    def _call(self) -> Call:
+        call: Call = getattr(self._of_thread, "call", Call())
+        return call
+
+    @contextmanager
+    def aborting(self, path: ObjectPath) -> Iterator[Call]:
+        """Abort what this thread begins of an object in a block and does not end there."""
+        outer, call = self._call(), Call()
+        self._of_thread.call = call
         try:
-            yield begun
+            yield call
         except BaseException:
-            for upload in begun:
+            for upload in call.begun:
                 if upload.id in self._running and upload.path.quoted == path.quoted:
                     self.forget(upload)
                     upload.abort()
             raise
         finally:
-            self._of_thread.begun = outer
+            self._of_thread.call = outer
 
     def resume(
         self, parts: FileParts, path: ObjectPath, headers: Mapping[str, str]
