@@ -447,7 +447,10 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 "has the one in ex_response_headers"
             )
         if self._settings.arguments["ex_anonymous"]:
-            raise ValueError("ex_anonymous: without keys there is nothing to sign a URL with")
+            raise ValueError(
+                "ex_anonymous: without keys nothing signs a URL; that of a public object needs no "
+                "signature"
+            )
         path, connection = names.path_of(obj), self.connection
         headers = {"host": connection.host_header}
         if ex_content_type:
@@ -866,7 +869,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 stream=only or parts,
                 extra=wanted.extra,
                 verify_hash=verify_hash,
-                headers={**wanted.headers, **(key.headers() if key else {})},
+                headers={**wanted.all_headers(), **(key.headers() if key else {})},
                 storage_class=wanted.storage_class,
             )
         if only is not None:
