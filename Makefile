@@ -19,7 +19,7 @@ unit: $(VENV)/.test
 # The unit and faults tiers come first: coverage is measured over them alone (tests/conftest.py).
 test: $(VENV)/.test
 	@$(WITH_CEPH) $(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered \
-	    $(wildcard tests/unit tests/faults tests/docs tests/live) $(ARGS)
+	    $(wildcard tests/unit tests/faults tests/upstream tests/docs tests/live) $(ARGS)
 
 live: $(VENV)/.test
 	@$(WITH_CEPH) $(BIN)/python -m pytest tests/live $(ARGS)

@@ -111,15 +111,19 @@ class PartHeld(NamedTuple):
 class OpenObject:
     """The bytes of an object from ``start`` to before ``stop``, still on the wire."""
 
-    def __init__(self, response: AuroraResponse, span: Span | None) -> None:
+    def __init__(
+        self, response: AuroraResponse, span: Span | None, size: int | None = None
+    ) -> None:
         self._response = response
         self.subject = response.subject
         self.etag = strip_etag(response.headers.get("etag"))
         try:
-            self.start, self.stop, self.size = _span_of(response, span or (0, None))
+            self.start, self.stop, self.size = _span_of(response, span or (0, None), size)
         except AuroraObjectsError:
             self.release()
             raise
+        self._left = self.stop - self.start
+        self._has_no_length = "content-length" not in response.headers
         # http.client reads from the socket into the buffer, urllib3 would copy once more.
         original = getattr(response.raw, "_original_response", None)
         self._original = original if isinstance(original, http.client.HTTPResponse) else None
@@ -131,6 +135,9 @@ class OpenObject:
             count: int = self._fill(view)
             if not count:
                 raise http.client.IncompleteRead(b"", len(view))
+            self._left -= count
+            if not self._left and self._has_no_length and self._fill(memoryview(bytearray(1))):
+                raise self.subject.malformed("more bytes than the object had")
         except NETWORK_FAILURES as exc:
             raise network_error(exc, self.subject) from exc
         return count
@@ -238,6 +245,7 @@ class Client:
         *,
         span: Callable[[], Span | None],
         etag: str = "",
+        size: int | None = None,
         opened: OpenObject | None = None,
         progress: Callable[[], int] = lambda: 0,
         stop: Stop | None = None,
@@ -248,6 +256,7 @@ class Client:
         :param read: Reads the bytes of one response, and lets its connection go.
         :param span: Returns what is wanted, ``None`` for all; asked before each attempt.
         :param etag: ETag of the version wanted, empty for any.
+        :param size: Size of the object, which a response in chunks does not say.
         :param opened: A response that is there already, for the first attempt.
         """
 
@@ -267,7 +276,7 @@ class Client:
                 headers=headers,
                 keyed=True,
                 stream=True,
-                read=lambda response: read(OpenObject(response, wanted)),
+                read=lambda response: read(OpenObject(response, wanted, size)),
             ).attempt()
 
         return self._run(attempt, progress=progress, stop=stop)
@@ -634,17 +643,17 @@ def _upload_id(response: AuroraResponse) -> str:
     return upload_id
 
 
-def _span_of(response: AuroraResponse, asked: Span) -> tuple[int, int, int]:
+def _span_of(response: AuroraResponse, asked: Span, size: int | None) -> tuple[int, int, int]:
     """Return the first byte of a body, the byte after its last one, and the size of the object."""
     start, stop = asked
     if response.status != 206:
-        length = xml.whole_number(response.headers.get("content-length", ""))
+        length = xml.whole_number(response.headers.get("content-length", str(size)))
         if length is None or start or length > (stop or length):
             raise response.malformed("no range, or no length, where they were asked for")
         return 0, length, length
     found = response.headers.get("content-range", "")
     match = _CONTENT_RANGE.fullmatch(found)
-    first, last, size = (int(number) for number in match.groups()) if match else (-1, -1, -1)
-    if not start == first <= last < min(size, size if stop is None else stop):
+    first, last, total = (int(number) for number in match.groups()) if match else (-1, -1, -1)
+    if not start == first <= last < min(total, total if stop is None else stop):
         raise response.malformed(f"Content-Range {found!r}")
-    return first, last + 1, size
+    return first, last + 1, total

@@ -7,7 +7,9 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import unquote
 
 from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import BaseS3StorageDriver, S3MultipartUpload
@@ -17,7 +19,7 @@ from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3 import names, objects
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key
 from libcloud_aurora._s3.names import ObjectPath
-from libcloud_aurora._s3.objects import Wanted
+from libcloud_aurora._s3.objects import Stored, Wanted
 from libcloud_aurora._s3.signing import expiry_seconds, hide_dots, moment
 from libcloud_aurora._transfer import delete
 from libcloud_aurora._transfer.copy import Copy
@@ -25,16 +27,16 @@ from libcloud_aurora._transfer.download import Download
 from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.listing import Listing
 from libcloud_aurora._transfer.reader import Reading
-from libcloud_aurora._transfer.sources import FileParts, Parts, Progress, StreamParts
+from libcloud_aurora._transfer.sources import FileParts, Part, Parts, Progress, StreamParts
 from libcloud_aurora._transfer.stream import Stream, chunk_size_of
 from libcloud_aurora._transfer.upload import Uploads
 from libcloud_aurora._wire.connection import AuroraObjectsConnection
 from libcloud_aurora.config import MIN_PART_SIZE, Settings, check_number
 from libcloud_aurora.errors import (
     AccessDeniedError,
+    AuroraObjectsError,
     CDNNotSupportedError,
     ContainerExistsError,
-    ContainerNotFoundError,
     ObjectNotFoundError,
 )
 
@@ -201,7 +203,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         try:
             self._client.head_bucket(container_name)
-        except (ContainerNotFoundError, AccessDeniedError):
+        except AuroraObjectsError as error:
+            if not 400 <= (error.http_status or 0) < 500:
+                raise
             self._client.create_bucket(container_name)
             return Container(name=container_name, extra={}, driver=self)
         raise ContainerExistsError(
@@ -451,7 +455,10 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 "has the one in ex_response_headers"
             )
         if self._settings.arguments["ex_anonymous"]:
-            raise ValueError("ex_anonymous: without keys there is nothing to sign a URL with")
+            raise ValueError(
+                "ex_anonymous: without keys nothing signs a URL; that of a public object needs no "
+                "signature"
+            )
         path, connection = names.path_of(obj), self.connection
         headers = {"host": connection.host_header}
         if ex_content_type:
@@ -736,7 +743,34 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             driver=self,
         )
 
-    # Hooks of the inherited multipart upload, in the order it calls them
+    # Hooks of the inherited uploads: of a whole object, and of parts in the order of their calls
+
+    def _upload_object(
+        self,
+        object_name: str,
+        content_type: str,
+        request_path: str,
+        request_method: str = "PUT",
+        headers: dict[str, str] | None = None,
+        file_path: str | None = None,
+        stream: Any = None,
+        chunked: bool = False,
+        multipart: bool = False,
+    ) -> dict[str, Any]:
+        if not isinstance(stream, Part):
+            inherited: dict[str, Any] = super()._upload_object(  # type: ignore[no-untyped-call]
+                object_name, content_type, request_path, request_method, headers, file_path, stream
+            )
+            return inherited
+        rest, key = only_key(
+            "ex_customer_key", None, {**(headers or {}), "Content-Type": content_type}
+        )
+        path = ObjectPath(unquote(request_path.split("/")[1]), object_name, key)
+        stored = self._client.put_object(path, stream.body, rest)
+        self._uploads.note(stored)
+        response = SimpleNamespace(status=200, headers={"etag": stored.etag})
+        # The body was signed: its hash is the server's.
+        return {"response": response, "data_hash": stored.etag, "bytes_transferred": stream.size}
 
     def _initiate_multipart(
         self, container: Container, object_name: str, headers: dict[str, str] | None = None
@@ -764,7 +798,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     ) -> str:
         upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
         parts = [(number, objects.strip_etag(etag)) for number, etag in chunks]
-        return upload.complete(parts).etag
+        stored = upload.complete(parts)
+        self._uploads.note(stored)
+        return stored.etag
 
     def _abort_multipart(self, container: Container, object_name: str, upload_id: str) -> None:
         self._uploads.find(ObjectPath(container.name, object_name), upload_id).abort()
@@ -825,28 +861,28 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         )
 
     def _upload(self, parts: Parts, wanted: Wanted, *, verify_hash: bool = True) -> Object:
-        """Send an object whole if it is one part, and by the inherited method if it is more."""
-        only = parts.only_part()
-        if only is not None:
+        """Send an object by libcloud's methods: whole if it is one part, or in parts."""
+        only, key = parts.only_part(), wanted.path.customer_key
+        if only is None:
+            wanted.refuse_conditions()
+        else:
             parts.moved(0)
             parts.check_unchanged()
-            stored = self._client.put_object(wanted.path, only.body, wanted.all_headers())
-            parts.moved(only.size)
-            return wanted.object(only.size, stored, self)
-        wanted.refuse_conditions()
-        key = wanted.path.customer_key
+        put = self._put_object_multipart if only is None else self._put_object
         # The inherited method does not abort after Ctrl-C.
-        with self._uploads.aborting(wanted.path) as begun:
-            obj = self._put_object_multipart(  # type: ignore[no-untyped-call]
+        with self._uploads.aborting(wanted.path) as call:
+            obj = put(
                 container=wanted.container,
                 object_name=wanted.path.key,
-                stream=parts,
+                stream=only or parts,
                 extra=wanted.extra,
                 verify_hash=verify_hash,
-                headers={**wanted.headers, **(key.headers() if key else {})},
+                headers={**wanted.all_headers(), **(key.headers() if key else {})},
                 storage_class=wanted.storage_class,
             )
-        return wanted.object(obj.size, begun[0].stored, self)
+        if only is not None:
+            parts.moved(only.size)
+        return wanted.object(obj.size, call.stored or Stored(obj.hash), self)
 
     def _resume(self, parts: FileParts, wanted: Wanted) -> Object:
         """Go on with an earlier upload, and give the object what this call asks for."""

@@ -74,8 +74,14 @@ class UploadNotFoundError(AuroraObjectsError):
     """The multipart upload does not exist: it was completed or aborted."""
 
 
-class ContainerExistsError(AuroraObjectsError, types.ContainerAlreadyExistsError):
-    """A container of this name exists already, here or in another account."""
+class ContainerExistsError(
+    AuroraObjectsError, types.ContainerAlreadyExistsError, types.InvalidContainerNameError
+):
+    """
+    A container of this name exists already, here or in another account.
+
+    libcloud's S3 driver has two classes for that, and this error is of both.
+    """
 
 
 class ContainerNotEmptyError(AuroraObjectsError, types.ContainerIsNotEmptyError):
@@ -170,6 +176,7 @@ MEANINGS: dict[str, Meaning] = {
         ContainerNotFoundError, "Check its name, or make it with create_container()."
     ),
     "NoSuchKey": Meaning(ObjectNotFoundError),
+    "NoSuchVersion": Meaning(ObjectNotFoundError),
     "NoSuchUpload": Meaning(UploadNotFoundError),
     "BucketAlreadyExists": Meaning(ContainerExistsError),
     "BucketAlreadyOwnedByYou": Meaning(ContainerExistsError),
@@ -190,6 +197,7 @@ MEANINGS: dict[str, Meaning] = {
     "SignatureDoesNotMatch": Meaning(
         InvalidCredentialsError, "Check the secret key given to the driver."
     ),
+    "Unauthorized": Meaning(InvalidCredentialsError, "Check the keys given to the driver."),
     "InvalidToken": Meaning(InvalidCredentialsError),
     "ExpiredToken": Meaning(InvalidCredentialsError),
     "AccessDenied": Meaning(
@@ -221,6 +229,11 @@ CODES_BY_STATUS: dict[int, str] = {
     411: "MissingContentLength",
     416: "InvalidRange",
     500: "InternalError",
+}
+#: The same, where a container is made or deleted.
+CODES_OF_CONTAINERS: dict[str, dict[int, str]] = {
+    "PUT": {400: "InvalidBucketName", 409: "BucketAlreadyExists"},
+    "DELETE": {409: "BucketNotEmpty"},
 }
 #: Statuses that are transient whatever the code.
 TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504})

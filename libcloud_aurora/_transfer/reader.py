@@ -55,7 +55,9 @@ class Reader:
         stop = self.start + first_size if end is None else min(self.start + first_size, end)
         small = reading.size_hint is not None and reading.size_hint <= first_size
         first: Span | None = None if small and reading.span is None else (self.start, stop)
-        opens = partial(reading.client.get_object, reading.path, lambda body: body)
+        opens = partial(
+            reading.client.get_object, reading.path, lambda body: body, size=reading.size_hint
+        )
         try:
             opened = opens(span=lambda: first)
         except AuroraObjectsError as error:
@@ -133,6 +135,7 @@ class Reader:
                 take,
                 span=lambda: (position, stop),
                 etag=self.etag,
+                size=self.size,
                 opened=opened,
                 progress=lambda: position,
                 stop=stop_sign,

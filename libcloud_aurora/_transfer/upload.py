@@ -25,7 +25,6 @@ class Upload:
 
     :param begun: Its id, and which checksums the server wants.
     :ivar verify: Whether the object's ETag is compared with the parts'.
-    :ivar stored: What it has become.
     :ivar has_crc32: Whether its parts have a CRC32.
     """
 
@@ -37,7 +36,6 @@ class Upload:
         self.path = path
         self.id = begun.id
         self.verify = True
-        self.stored = Stored("")
         self._keeps_parts = False
         self.has_crc32 = begun.has_crc32
         self._is_whole = begun.is_whole
@@ -120,8 +118,9 @@ class Upload:
             whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
 
         def complete(stop: Stop) -> Stored:
+            self._keeps_parts = True  # while the server may be at it
             try:
-                self.stored = self._client.complete_upload(
+                stored = self._client.complete_upload(
                     self.path,
                     self.id,
                     parts,
@@ -133,9 +132,8 @@ class Upload:
                 self._keeps_parts = getattr(error, "_keeps_parts", False)
                 raise
             self._running.pop(self.id, None)
-            return self.stored
+            return stored
 
-        self._keeps_parts = True  # while the server may be at it
         return self._ending.run(complete)
 
     def abort(self, cause: BaseException | None = None) -> None:
@@ -162,6 +160,14 @@ class Upload:
                 raise
 
 
+class Call:
+    """One call that uploads: what it begins, and what libcloud's own code does not pass on."""
+
+    def __init__(self) -> None:
+        self.begun: list[Upload] = []
+        self.stored: Stored | None = None
+
+
 class Uploads:
     """The multipart uploads of one driver; ``running`` has those it has begun, by their ids."""
 
@@ -173,13 +179,12 @@ class Uploads:
 
     def begin(self, path: ObjectPath, headers: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
-        ending = self._ending()
-        begun = getattr(self._of_thread, "begun", [])
+        ending, call = self._ending(), self._call()
 
         def begin(stop: Stop) -> Upload:
             made = self.client.create_upload(path, headers, stop=stop)
             upload = self.running[made.id] = Upload(self, path, made, ending)
-            begun.append(upload)
+            call.begun.append(upload)
             if ending.left() == 0.0:  # nobody waits for it any more
                 upload.abort()
             return upload
@@ -195,25 +200,28 @@ class Uploads:
         threads = self.config.file_concurrency > 1
         return Ending(self.client.timeout, self.client.interrupt, threads=threads)
 
-    @contextmanager
-    def aborting(self, path: ObjectPath) -> Iterator[list[Upload]]:
-        """
-        Abort what this thread begins of an object in a block and does not end there.
+    def note(self, stored: Stored) -> None:
+        """Keep what is stored for the call that this thread is in."""
+        self._call().stored = stored
 
-        :return: The uploads that are begun in the block.
-        """
-        outer = getattr(self._of_thread, "begun", [])
-        begun: list[Upload] = []
-        self._of_thread.begun = begun
+    def _call(self) -> Call:
+        call: Call = getattr(self._of_thread, "call", Call())
+        return call
+
+    @contextmanager
+    def aborting(self, path: ObjectPath) -> Iterator[Call]:
+        """Abort what this thread begins of an object in a block and does not end there."""
+        outer, call = self._call(), Call()
+        self._of_thread.call = call
         try:
-            yield begun
+            yield call
         except BaseException as error:
-            for upload in begun:
+            for upload in call.begun:
                 if upload.id in self.running and upload.path.quoted == path.quoted:
                     upload.abort(error)
             raise
         finally:
-            self._of_thread.begun = outer
+            self._of_thread.call = outer
 
     def resume(
         self, parts: FileParts, path: ObjectPath, headers: Mapping[str, str]

@@ -7,13 +7,16 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property, partial
+from io import BytesIO
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 from xml.etree import ElementTree
 
 import requests
 from libcloud.storage.drivers.s3 import BaseS3Connection, S3Response
+from libcloud.utils.py3 import b
 from requests.utils import select_proxy
+from urllib3 import HTTPResponse
 
 from libcloud_aurora._s3 import xml
 from libcloud_aurora._s3.encryption import PREFIX
@@ -35,7 +38,7 @@ from libcloud_aurora._wire.failures import (
 )
 from libcloud_aurora._wire.retry import Retrier, logger
 from libcloud_aurora._wire.transport import AuroraTransport
-from libcloud_aurora.config import RetryPolicy
+from libcloud_aurora.config import BUFFER_SIZE, RetryPolicy
 from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, MalformedAnswerError
 
 HOST = "o.auroraobjects.eu"
@@ -222,9 +225,16 @@ class AuroraObjectsConnection(BaseS3Connection):
 def _ask(
     transport: Any, method: str, url: str, body: Any, headers: dict[str, str]
 ) -> requests.Response:
-    """Send over a transport of libcloud's kind, which keeps its response until it is asked."""
+    """
+    Send over a transport of libcloud's kind, which keeps its response until it is asked.
+
+    One that has read the body has used its ``raw`` up, and may have nothing of the kind.
+    """
     transport.request(method=method, url=url, body=body, headers=headers)
     response: requests.Response = transport.getresponse()
+    if getattr(response, "_content_consumed", False):
+        body = b"".join(map(b, response.iter_content(BUFFER_SIZE)))
+        response.raw = HTTPResponse(BytesIO(body), preload_content=False)
     return response
 
 

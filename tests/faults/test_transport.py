@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -466,6 +467,31 @@ def test_a_body_of_unknown_length_is_read_to_its_end(listen, connect):
     connection = connect(server).connection
     assert [connection.request("/b/k").content for _ in range(2)] == [b"body, all"] * 2
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("has_etag", [True, False])
+def test_an_object_of_unknown_length_is_whole(listen, connect, has_etag):
+    """An object that comes in chunks, as proxies send it, has the size that was said before."""
+    md5 = hashlib.md5(b"body, all", usedforsecurity=False).hexdigest()
+    etag = f'ETag: "{md5}"\r\n' if has_etag else ""
+
+    def serve(peer: Peer) -> None:
+        while peer.ask():
+            peer.say(f"HTTP/1.1 200 OK\r\n{etag}Transfer-Encoding: chunked\r\n\r\n")
+            peer.say("4\r\nbody\r\n5\r\n, all\r\n0\r\n\r\n")
+
+    driver = connect(listen(serve))
+
+    def read(size):
+        obj = Object("k", size, None, {}, {}, Container("b", {}, driver), driver)
+        return b"".join(driver.download_object_as_stream(obj))
+
+    assert read(9) == b"body, all"
+    for size in (8, 10):
+        with pytest.raises(errors.AuroraObjectsError):
+            read(size)
+    with pytest.raises(errors.MalformedAnswerError, match="no length"):
+        read(None)
 
 
 @pytest.mark.parametrize("chunks", ["4\r\nbo", "zz\r\nbody\r\n", "-4\r\nbody\r\n", "", "4"])

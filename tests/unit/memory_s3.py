@@ -56,7 +56,11 @@ def raw_answer(answer, method="GET"):
     body = b"" if answer.status in (204, 304) else answer.body
     return HTTPResponse(
         body=io.BytesIO(body),
-        headers={"content-length": str(len(body)), **answer.headers},
+        headers={
+            name: value
+            for name, value in {"content-length": str(len(body)), **answer.headers}.items()
+            if value is not None
+        },
         status=answer.status,
         reason="reason",
         preload_content=False,

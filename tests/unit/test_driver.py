@@ -224,6 +224,17 @@ def test_wrong_keys_are_told_by_get_container(s3, driver):
         driver.get_container("photos")
 
 
+def test_what_head_refuses_create_decides(s3, driver):
+    """HEAD tells a container that is ours; whatever it refuses, the request to make one decides."""
+    s3.fail(1, Answer(400), method="HEAD")
+    s3.fail(1, Answer(400), method="GET")
+    assert driver.create_container("new").name == "new"
+    s3.fail(1, Answer(501), method="HEAD")
+    with pytest.raises(errors.AuroraObjectsError, match="NotImplemented"):
+        driver.create_container("newer")
+    assert "newer" not in s3.buckets
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [

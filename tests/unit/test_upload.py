@@ -584,6 +584,16 @@ def test_the_hooks_take_a_plain_stream(s3, driver, container, stream):
     assert s3.uploads == {}
 
 
+def test_the_inherited_method_takes_a_path(s3, driver, container, tmp_path):
+    """libcloud's own _put_object stores a file, as programs may use it."""
+    (tmp_path / "file").write_bytes(b"content")
+    extra = {"content_type": "text/x", "meta_data": {"a": "b"}}
+    obj = driver._put_object(container, "k", file_path=str(tmp_path / "file"), extra=extra)
+    assert (obj.size, obj.hash) == (7, md5(b"content"))
+    assert s3.buckets["photos"]["k"].data == b"content"
+    assert s3.buckets["photos"]["k"].headers["x-amz-meta-a"] == "b"
+
+
 def test_the_inherited_method_takes_a_plain_stream(s3, driver, container):
     """libcloud's own _put_object_multipart works, and aborts what it could not send."""
     obj = driver._put_object_multipart(container, "k", iter([DATA]), headers={"x-amz-meta-a": "1"})
