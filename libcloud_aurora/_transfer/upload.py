@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from functools import partial
 
 from libcloud_aurora._client import Client
+from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
-from libcloud_aurora._s3.signing import ChunkedBody, in_chunks, md5
-from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError
+from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks
+from libcloud_aurora._s3.signing import md5 as md5_of
+from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
 from libcloud_aurora._transfer.workers import Task, Window, elsewhere
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import TransferConfig
@@ -27,6 +29,8 @@ class Upload:
 
     :param owner: The thread that has begun it.
     :ivar verify: Whether the object's ETag is compared with the parts'.
+    :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
+    :ivar afterwards: What is done to the object once it is stored.
     """
 
     def __init__(
@@ -38,7 +42,10 @@ class Upload:
         self.id = upload_id
         self.owner = owner
         self.verify = True
+        self.md5 = ""
+        self.afterwards: list[Change] = []
         self._keeps_parts = False
+        self._is_complete = False
 
     def send(self, parts: Parts, held: HeldParts | None = None) -> list[tuple[int, str]]:
         """
@@ -57,19 +64,21 @@ class Upload:
         def send(part: Part) -> None:
             try:
                 etags[part.number] = self._send_part(part, (held or {}).get(part.number), window)
-            except UnreadableError as error:
-                raise error.reason from None
             finally:
                 parts.release(part)
             window.report(part.size)
 
-        window.run(Task(partial(send, part), part.memory) for part in parts)
+        try:
+            whole = checked(parts, self.md5, self.path)
+            window.run(Task(partial(send, part), part.memory) for part in whole)
+        except UnreadableError as error:
+            raise error.reason from None
         parts.check_unchanged()
         return sorted(etags.items())
 
     def _send_part(self, part: Part, held: tuple[int, str] | None, window: Window) -> str:
         body = in_chunks(part.body, part.size)
-        if held and held == (part.size, md5(body)):
+        if held and held == (part.size, md5_of(body)):
             return held[1]
 
         def chunks() -> Iterator[Sequence[memoryview]]:
@@ -82,15 +91,20 @@ class Upload:
         )
 
     def complete(self, parts: list[tuple[int, str]]) -> Stored:
-        """Assemble the parts; see :meth:`.Client.complete_upload`."""
+        """Assemble the parts, and do what is to be done afterwards."""
         try:
-            return self._client.complete_upload(self.path, self.id, parts, verify=self.verify)
+            stored = self._client.complete_upload(self.path, self.id, parts, verify=self.verify)
         except AuroraObjectsError as error:
             self._keeps_parts = error._keeps_parts
             raise
+        self._is_complete = True
+        finish(self._client, self.path, self.afterwards, stored.version_id)
+        return stored
 
     def abort(self) -> None:
         """Abort after a failure; another one is logged, and Ctrl-C raised after a second try."""
+        if self._is_complete:
+            return
         if self._keeps_parts:
             logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
             return
@@ -115,13 +129,15 @@ class Uploads:
         self._config = config
         self._running: dict[str, Upload] = {}
 
-    def begin(self, path: ObjectPath, headers: Mapping[str, str]) -> Upload:
+    def begin(self, path: ObjectPath, asked: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
         owner = threading.get_ident()
+        sent, afterwards, md5 = plan(asked, Way.PARTS)
 
         def begin(stop: Stop) -> Upload:
-            upload_id = self._client.create_upload(path, headers, stop=stop)
+            upload_id = self._client.create_upload(path, sent, stop=stop)
             upload = Upload(self._client, self._config, path, upload_id, owner)
+            upload.afterwards, upload.md5 = afterwards, md5
             self._running[upload_id] = upload
             return upload
 
@@ -151,7 +167,7 @@ class Uploads:
             raise
 
     def resume(
-        self, parts: FileParts, path: ObjectPath, headers: Mapping[str, str]
+        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str]
     ) -> tuple[Stored, bool]:
         """
         Go on with the newest unfinished upload of an object, or begin one; a failure keeps parts.
@@ -161,9 +177,10 @@ class Uploads:
         found = self._unfinished(path, parts.sizes)
         held: dict[int, tuple[int, str]] = {}
         if found is None:
-            upload = self.begin(path, headers)
+            upload = self.begin(path, asked)
         else:
             upload, held = found
+            upload.md5 = plan(asked, Way.RESUME).md5
             if held and (path.customer_key or len(held) == len(parts.sizes)):
                 held.pop(max(held))  # sent again: its response says whose key the parts have
         try:
@@ -193,3 +210,36 @@ class Uploads:
         logger.info("aborting upload %s of %r: its parts are not this file's", upload.id, path.key)
         self._client.abort_upload(path, upload.id)
         return None
+
+
+def finish(
+    client: Client, path: ObjectPath, changes: Sequence[Change], version_id: str | None
+) -> None:
+    """Do what the request could not carry that stored an object; where that fails, it stays."""
+    for number, change in enumerate(changes):
+        try:
+            client.change_object(path, change, version_id=version_id)
+        except BaseException as error:
+            said = _lacking(path, changes[number:], version_id)
+            if not isinstance(error, AuroraObjectsError):
+                logger.warning(said)
+                raise
+            error.value = f"{said} {error.value}"
+            raise
+
+
+def _lacking(path: ObjectPath, changes: Sequence[Change], version_id: str | None) -> str:
+    """Say what an object lacks, and which calls set it."""
+    version = f", version {version_id}," if version_id else ""
+    calls = []
+    for change in changes:
+        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
+        more = {"data": change.body.decode()} if change.body else {"headers": change.headers}
+        (name, value), *_ = more.items()
+        url = f"{path.quoted}?{canonical_query(query)}"
+        calls.append(f"driver.connection.request({url!r}, method='PUT', {name}={value!r})")
+    return (
+        f"object {path.key!r}{version} is stored, but without its "
+        f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}. It "
+        "failed because:"
+    )
