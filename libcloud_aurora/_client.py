@@ -20,7 +20,8 @@ from libcloud_aurora._s3.checksums import (
     crc32_text,
     unless_named,
 )
-from libcloud_aurora._s3.encryption import SOURCE_PREFIX
+from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
+from libcloud_aurora._s3.headers import Change
 from libcloud_aurora._s3.names import ObjectPath, bucket_path
 from libcloud_aurora._s3.objects import ObjectHead, Stored, strip_etag
 from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5
@@ -199,6 +200,12 @@ class Client:
             if len(error.history) < 2:
                 raise
 
+    def set_bucket_acl(self, bucket: str, change: Change) -> None:
+        """Set who may do what with a container."""
+        query = {change.query: ""}
+        request = self._on_bucket("PUT", bucket, query=query, headers=change.headers, read=_nothing)
+        self._run(request.attempt)
+
     def list_objects(
         self, bucket: str, *, selection: Mapping[str, str], rows: int, stop: Stop | None = None
     ) -> xml.Page:
@@ -301,6 +308,21 @@ class Client:
                 raise
             return head.stored
 
+    def change_object(
+        self, path: ObjectPath, change: Change, *, version_id: str | None = None
+    ) -> None:
+        """Change one property of an object, or of one version of it, and nothing else."""
+        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
+        request = self._on_object(
+            "PUT", path, query=query, headers=change.headers, body=change.body, read=_nothing
+        )
+        self._run(request.attempt)
+
+    def get_tags(self, path: ObjectPath) -> dict[str, str]:
+        """Return the tags of an object."""
+        query = {"tagging": ""}
+        return self._run(self._on_object("GET", path, query=query, read=_tags).attempt)
+
     def copy_object(self, path: ObjectPath, source: CopySource, headers: Mapping[str, str]) -> str:
         """
         Copy an object of up to 5 GiB with one request, and return the copy's ETag.
@@ -348,8 +370,7 @@ class Client:
                 raise
 
         upload_id, response = self._run(attempt, stop=stop)
-        key = path.customer_key
-        if key and not key.is_named_by(response.headers):
+        if not _is_encrypted(response, path.customer_key, headers):
             self.abort_upload(path, upload_id)
             raise _unconfirmed(response, is_part=False)
         has_crc32 = response.headers.get("x-amz-checksum-algorithm") == "CRC32"
@@ -550,7 +571,7 @@ class Client:
         query = {**(query or {}), **path.version}
 
         def confirmed(response: AuroraResponse) -> T:
-            if key is not None and not key.is_named_by(response.headers):
+            if not _is_encrypted(response, key, sent if keyed else {}):
                 raise _unconfirmed(response, is_part="uploadId" in query)
             return read(response)
 
@@ -571,6 +592,15 @@ def _key_headers(path: ObjectPath) -> dict[str, str]:
     return path.customer_key.headers() if path.customer_key else {}
 
 
+def _is_encrypted(
+    response: AuroraResponse, key: CustomerKey | None, asked: Mapping[str, str]
+) -> bool:
+    """Tell whether a response says that an object is encrypted as it was asked for."""
+    name = "x-amz-server-side-encryption"
+    wanted = asked.get(name, response.headers.get(name))
+    return response.headers.get(name) == wanted and (not key or key.is_named_by(response.headers))
+
+
 def _unconfirmed(response: AuroraResponse, *, is_part: bool) -> EncryptionKeyError:
     subject = response.subject
     stored = "What was just stored is readable without the key: delete it. "
@@ -579,8 +609,8 @@ def _unconfirmed(response: AuroraResponse, *, is_part: bool) -> EncryptionKeyErr
         left = "No object was stored; ex_cleanup_all_multipart_uploads() removes its parts. "
     response.raw.close()
     return EncryptionKeyError(
-        f"{subject} failed: the server does not say that the object is encrypted with the given "
-        f"key. {left}Either it was begun without that key, or the server does not know such keys.",
+        f"{subject} failed: the server does not say that the object is encrypted as asked. "
+        f"{left}Either it was begun without that key, or the server does not know such keys.",
         http_status=response.status,
         **subject.fields,
     )
@@ -619,6 +649,11 @@ def _stored(response: AuroraResponse) -> Stored:
 def _completed(response: AuroraResponse) -> Stored:
     etag = strip_etag(response.document(lambda body: xml.text_of(body, "ETag")))
     return Stored(etag, response.headers.get("x-amz-version-id"))
+
+
+def _tags(response: AuroraResponse) -> dict[str, str]:
+    # The body is empty where Ceph 16 or 18 has taken tags from another client's Initiate.
+    return response.document(xml.tags) if response.content else {}
 
 
 def _part_sent(response: AuroraResponse) -> PartSent:

@@ -16,20 +16,29 @@ from libcloud.storage.drivers.s3 import BaseS3StorageDriver, S3MultipartUpload
 from libcloud.storage.types import Provider
 
 from libcloud_aurora._client import Client, CopySource
+from libcloud_aurora._s3 import headers as s3_headers
 from libcloud_aurora._s3 import names, objects
-from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key
+from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey, customer_key, only_key
+from libcloud_aurora._s3.headers import Way
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored, Wanted
-from libcloud_aurora._s3.signing import expiry_seconds, hide_dots, moment
+from libcloud_aurora._s3.signing import expiry_seconds, moment
 from libcloud_aurora._transfer import delete
 from libcloud_aurora._transfer.copy import Copy
 from libcloud_aurora._transfer.download import Download
 from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.listing import Listing
 from libcloud_aurora._transfer.reader import Reading
-from libcloud_aurora._transfer.sources import FileParts, Part, Parts, Progress, StreamParts
+from libcloud_aurora._transfer.sources import (
+    FileParts,
+    Part,
+    Parts,
+    Progress,
+    StreamParts,
+    checked,
+)
 from libcloud_aurora._transfer.stream import Stream, chunk_size_of
-from libcloud_aurora._transfer.upload import Uploads
+from libcloud_aurora._transfer.upload import Uploads, finish
 from libcloud_aurora._wire.connection import AuroraObjectsConnection
 from libcloud_aurora.config import MIN_PART_SIZE, Settings, check_number
 from libcloud_aurora.errors import (
@@ -216,6 +225,18 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self._client.delete_bucket(names.bucket_of(container))
         return True
 
+    def ex_set_container_acl(self, container: Container, acl: str) -> None:
+        """
+        Set who may list a container and write to it, with one request; its objects do not change.
+
+        https://docs.ceph.com/en/latest/radosgw/s3/bucketops/#put-bucket-acls
+
+        :param container: Container to change.
+        :param acl: ``private``, ``public-read``, or another canned ACL that the server knows.
+        :raises ContainerNotFoundError: if the container does not exist.
+        """
+        self._client.set_bucket_acl(names.bucket_of(container), s3_headers.access(acl))
+
     def ex_empty_container(
         self, container: Container, prefix: str | None = None, *, ex_versions: bool = False
     ) -> None:
@@ -357,12 +378,12 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param obj: Object to copy.
         :param container: Container of the copy.
         :param object_name: Name of the copy, the same if not given.
-        :param extra: ``content_type``, ``acl`` and ``meta_data`` of the copy; a type or metadata
-            that is not given is the original's. Access is not: without ``acl`` only you may read
-            the copy, as S3 has it, also where it replaces the original.
+        :param extra: ``content_type``, ``acl``, ``meta_data`` and ``tags`` of the copy; what is not
+            given is the original's. Access is not: without ``acl`` only you may read the copy, as
+            S3 has it, also where it replaces the original.
         :param headers: Further headers of the copy, such as ``Cache-Control``, instead of the
             original's; the dict is not changed.
-        :param ex_storage_class: Storage class of the copy, the server's default if not given.
+        :param ex_storage_class: Storage class of the copy, the original's if not given.
         :param ex_source_customer_key: Key of 32 bytes with which the object is encrypted.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the copy. radosgw
             can copy to an object without a key, but not to one with another key.
@@ -379,6 +400,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         source_path = names.path_of(obj, source_key)
         name = obj.name if object_name is None else object_name
         wanted = self._wanted(container, name, given, headers, ex_storage_class, ex_customer_key)
+        wanted.plan(Way.REPLACING)
         described = bool(given.get("content_type") or given.get("meta_data") is not None)
         replaces = described or bool(wanted.headers)
         itself = source_path.source == wanted.path.source
@@ -386,10 +408,45 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         if itself and not (replaces or ex_storage_class or given.get("acl") or new_key):
             raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
         source = CopySource(source_path, self._client.head_object(source_path))
-        kept = objects.kept_headers(source.head.headers, given)
+        kept = wanted.kept_headers(source.head.headers, given)
         self._copy(source, wanted).make(kept, replace=replaces or itself)
         head = self._client.head_object(wanted.path)
         return objects.object_from_head(name, container, head, self)
+
+    def ex_set_object_acl(self, obj: Object, acl: str) -> None:
+        """
+        Set who may read an object, with one request; nothing else of it changes.
+
+        https://docs.ceph.com/en/latest/radosgw/s3/objectops/#set-object-acl
+
+        :param obj: Object to change.
+        :param acl: ``private``, ``public-read``, or another canned ACL that the server knows.
+        :raises ObjectNotFoundError: if the object does not exist.
+        """
+        self._client.change_object(names.path_of(obj), s3_headers.access(acl))
+
+    def ex_get_object_tags(self, obj: Object) -> dict[str, str]:
+        """
+        Return an object's tags, which one request asks for.
+
+        :param obj: Object whose tags are wanted.
+        :raises ObjectNotFoundError: if the object does not exist.
+        """
+        return self._client.get_tags(names.path_of(obj))
+
+    def ex_set_object_tags(self, obj: Object, tags: Mapping[str, Any]) -> None:
+        """
+        Replace an object's tags, with one request; nothing else of it changes.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+
+        :param obj: Object to change.
+        :param tags: Up to 10 names of up to 128 bytes, with values of up to 256; none removes all.
+        :raises ObjectNotFoundError: if the object does not exist.
+        :raises ValueError: if an object cannot have these tags.
+        """
+        change = s3_headers.tagging(s3_headers.check_tags(tags))
+        self._client.change_object(names.path_of(obj), change)
 
     def delete_object(self, obj: Object) -> bool:
         """
@@ -418,6 +475,17 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         bucket = names.bucket_of(container)
         delete.delete_named(self._client, bucket, delete.named_by(objects, bucket), self)
+
+    def ex_get_object_public_url(self, obj: Object) -> str:
+        """
+        Return an object's plain URL, which everybody can read if the object is public.
+
+        Nothing is sent. ``obj.extra["url"]`` is the same.
+
+        :param obj: Object the URL is for; see :meth:`ex_set_object_acl` for who may read it.
+        :return: The URL, without credentials.
+        """
+        return self.connection.url(names.path_of(obj).quoted)
 
     def ex_get_object_presigned_url(
         self,
@@ -471,8 +539,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             now=connection.clock.now(),
             params={**objects.response_params(ex_response_headers), **path.version},
         )
-        scheme = "https" if self.secure else "http"
-        return f"{scheme}://{connection.host_header}{hide_dots(path.quoted)}?{query}"
+        return f"{connection.url(path.quoted)}?{query}"
 
     # Uploads
 
@@ -498,9 +565,11 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param file_path: Path of the file.
         :param container: Destination container.
         :param object_name: Name of the object, 1 to 1,024 bytes of UTF-8.
-        :param extra: ``content_type``, ``acl`` and ``meta_data``, as in libcloud's S3 driver.
+        :param extra: ``content_type``, ``acl`` and ``meta_data``, as in libcloud's S3 driver, and
+            ``tags``. Other keys than those of libcloud's objects give a warning.
         :param verify_hash: Whether to compare the ETag of an object made of parts with its parts'.
-        :param headers: Further headers of the request; the dict is not changed.
+        :param headers: Further headers; the page "Headers" says what becomes of each. The dict is
+            not changed.
         :param ex_storage_class: Storage class the server knows; its default if not given.
         :param ex_progress: Called in this thread with the bytes done and the size.
         :param ex_resume: Go on with an unfinished upload of the same key: parts the server holds
@@ -542,8 +611,10 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param iterator: File, iterable of bytes-like or text chunks, or bytes. Text goes as UTF-8.
         :param container: Destination container.
         :param object_name: Name of the object, 1 to 1,024 bytes of UTF-8.
-        :param extra: ``content_type``, ``acl`` and ``meta_data``, as in libcloud's S3 driver.
-        :param headers: Further headers of the request; the dict is not changed.
+        :param extra: ``content_type``, ``acl`` and ``meta_data``, as in libcloud's S3 driver, and
+            ``tags``. Other keys than those of libcloud's objects give a warning.
+        :param headers: Further headers; the page "Headers" says what becomes of each. The dict is
+            not changed.
         :param ex_storage_class: Storage class the server knows; its default if not given.
         :param ex_size: Bytes the stream holds; more or fewer are an error, and no object is stored.
         :param ex_progress: Called in this thread with the bytes done, and ``ex_size`` or ``None``.
@@ -739,7 +810,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     def _refuse(self, call: str) -> NoReturn:
         raise CDNNotSupportedError(
             f"{call}() is not supported, AuroraObjects has no CDN. A link that works without "
-            "credentials for a while comes from ex_get_object_presigned_url().",
+            "credentials for a while comes from ex_get_object_presigned_url(); the plain URL of a "
+            "public object from ex_get_object_public_url().",
             driver=self,
         )
 
@@ -762,9 +834,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 object_name, content_type, request_path, request_method, headers, file_path, stream
             )
             return inherited
-        rest, key = only_key(
-            "ex_customer_key", None, {**(headers or {}), "Content-Type": content_type}
-        )
+        rest, key = _asked({**(headers or {}), "content-type": content_type})
         path = ObjectPath(unquote(request_path.split("/")[1]), object_name, key)
         stored = self._client.put_object(path, stream.body, rest)
         self._uploads.note(stored)
@@ -775,7 +845,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     def _initiate_multipart(
         self, container: Container, object_name: str, headers: dict[str, str] | None = None
     ) -> str:
-        rest, key = only_key("ex_customer_key", None, headers or {})
+        rest, key = _asked(headers or {})
         path = ObjectPath(container.name, object_name, key)
         return self._uploads.begin(path, rest).id
 
@@ -864,11 +934,15 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """Send an object by libcloud's methods: whole if it is one part, or in parts."""
         only, key = parts.only_part(), wanted.path.customer_key
         if only is None:
-            wanted.refuse_conditions()
+            wanted.plan(Way.PARTS)
+            put: Any = self._put_object_multipart
+            headers = wanted.asked
         else:
             parts.moved(0)
             parts.check_unchanged()
-        put = self._put_object_multipart if only is None else self._put_object
+            headers, _, md5 = wanted.plan(Way.ONE_PART)
+            [only] = checked([only], md5, wanted.path)
+            put = self._put_object
         # The inherited method does not abort after Ctrl-C.
         with self._uploads.aborting(wanted.path) as call:
             obj = put(
@@ -877,7 +951,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 stream=only or parts,
                 extra=wanted.extra,
                 verify_hash=verify_hash,
-                headers={**wanted.all_headers(), **(key.headers() if key else {})},
+                headers={**headers, **(key.headers() if key else {})},
                 storage_class=wanted.storage_class,
             )
         if only is not None:
@@ -886,8 +960,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def _resume(self, parts: FileParts, wanted: Wanted) -> Object:
         """Go on with an earlier upload, and give the object what this call asks for."""
-        wanted.refuse_conditions()
-        stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.all_headers())
+        afterwards = wanted.plan(Way.RESUME).afterwards
+        stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.asked)
         if began_earlier:
             try:
                 source = CopySource(wanted.path, self._client.head_object(wanted.path))
@@ -896,10 +970,18 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             if source.head.etag == stored.etag and not wanted.describes(source.head):
                 self._copy(source, wanted).make({}, replace=True)
                 stored = self._client.head_object(wanted.path).stored
+            elif source.head.etag == stored.etag:
+                finish(self._client, wanted.path, afterwards, stored.version_id)
         return wanted.object(parts.sent, stored, self)
 
     def _copy(self, source: CopySource, wanted: Wanted) -> Copy:
         return Copy(self._client, self._uploads, source, wanted, self._transfer)
+
+
+def _asked(headers: Mapping[str, str]) -> tuple[dict[str, str], CustomerKey | None]:
+    """Return headers, each once however its name is written, and the customer's key they carry."""
+    named = {name.lower(): value for name, value in headers.items()}
+    return only_key("ex_customer_key", None, named)
 
 
 def _rebuild(

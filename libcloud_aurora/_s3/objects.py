@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -10,15 +11,34 @@ from urllib.parse import quote
 from libcloud.storage.base import Container, Object
 
 from libcloud_aurora._s3.encryption import Hidden, only_key
-from libcloud_aurora._s3.names import ObjectPath, bucket_of
-
-META_PREFIX = "x-amz-meta-"
+from libcloud_aurora._s3.headers import (
+    META_PREFIX,
+    TAGS,
+    Fate,
+    Plan,
+    Way,
+    check,
+    fate,
+    plan,
+    refuse,
+    row_of,
+    tag_header,
+)
+from libcloud_aurora._s3.names import ObjectPath, bucket_of, bucket_path
+from libcloud_aurora._s3.signing import quote_path
 
 #: What every object's ``extra`` says, from wherever it comes; ``None`` where that is not known.
 UNKNOWN: dict[str, Any] = dict.fromkeys(
-    ("last_modified", "etag", "content_type", "storage_class", "version_id")
+    ("last_modified", "etag", "content_type", "storage_class", "version_id", "url")
 )
-#: Headers that describe an object's content.
+#: What ``extra`` may hold: what uploads heed, and what the objects of any libcloud driver carry.
+_EXTRA = frozenset(UNKNOWN) | {
+    *("acl", "content_type", "meta_data", "tags"),
+    *("access_time", "blob_type", "content_encoding", "content_language", "creation_time"),
+    *("fileId", "hash", "lease", "md5_hash", "modify_time", "object_id", "owner"),
+    "uploadTimestamp",
+}
+#: Headers of a response that a presigned URL may set.
 _DESCRIBING = re.compile(r"content-(type|encoding|disposition|language)|cache-control|expires")
 #: Headers that an object's ``extra`` repeats.
 _SHOWN = re.compile(r"content-(type|encoding)|last-modified|etag|x-amz-(storage-class|version-id)")
@@ -108,7 +128,8 @@ class Wanted:
     The object an upload or a copy is to make, checked before anything is read or sent.
 
     :ivar extra: What libcloud's uploads take, with metadata as text.
-    :ivar headers: Further headers, without those of a customer's key.
+    :ivar headers: What is asked for beside it, without a customer's key.
+    :ivar asked: All that is asked for, as headers with names in lower case.
     """
 
     def __init__(
@@ -123,41 +144,57 @@ class Wanted:
     ) -> None:
         self.container = container
         self.extra = clean_extra(extra)
-        self.headers, key = only_key("ex_customer_key", customer_key, headers)
+        rest, key = only_key("ex_customer_key", customer_key, headers)
         self.path = ObjectPath(bucket_of(container), object_name, key)
         self.storage_class = storage_class
-        for name, value in self.all_headers().items():
-            wire_value(name, value)
-
-    def all_headers(self) -> dict[str, str]:
-        """Return the headers that give the object what was asked for; the key's are not among."""
-        headers = {**self.headers, **storage_class_headers(self.storage_class)}
-        headers["Content-Type"] = self.extra["content_type"]
-        if self.extra.get("acl"):
-            headers["x-amz-acl"] = self.extra["acl"]
+        self.headers: dict[str, str] = {}
+        for name, value in rest.items():
+            _add(self.headers, name, value)
+        if self.extra.get("tags") is not None:
+            _add(self.headers, TAGS, tag_header(self.extra["tags"]))
+        self.asked = dict(self.headers)
+        extras = {"content-type": self.extra["content_type"], "x-amz-acl": self.extra.get("acl")}
         meta_data = self.extra["meta_data"]
-        return {**headers, **{META_PREFIX + name: value for name, value in meta_data.items()}}
+        extras.update((META_PREFIX + name, value) for name, value in meta_data.items())
+        for name, value in {**extras, **storage_class_headers(storage_class)}.items():
+            if value or name.startswith(META_PREFIX):
+                _add(self.asked, name, value)
+        check(self.asked)
+        odd = [name for name in self.headers if row_of(name) == "*"]
+        odd += [name for name in extra if name not in _EXTRA]
+        for name in odd:
+            warnings.warn(f"AuroraObjects knows no {name!r} of an object", stacklevel=4)
 
-    def refuse_conditions(self) -> None:
-        """Refuse what radosgw ignores in a multipart upload, before anything is sent."""
-        for name in self.headers:
-            if name.lower() in ("if-match", "if-none-match"):
-                raise ValueError(
-                    f"headers: radosgw ignores {name} where an object is made of parts; "
-                    "it works for uploads of one part (ex_part_size) and copies without a key"
-                )
+    def plan(self, way: Way) -> Plan:
+        """Return what becomes of what was asked for, or refuse it before anything is sent."""
+        refuse(self.asked, way)
+        return plan(self.asked, way)
 
     def describes(self, head: ObjectHead) -> bool:
         """Tell whether an object is known to be what was asked for, as far as HEAD shows it."""
-        wanted = {_comparable(name): value for name, value in self.all_headers().items()}
-        shown = {
-            _comparable(name): value
-            for name, value in head.headers.items()
-            if _DESCRIBING.fullmatch(name) or name.startswith((META_PREFIX, "x-amz-storage-class"))
-        }
+        wanted, shown = (
+            {
+                _comparable(name): value
+                for name, value in headers.items()
+                if fate(name, Way.RESUME) is Fate.COMPARED
+            }
+            for headers in (self.asked, head.headers)
+        )
         for headers in (wanted, shown):
             headers.setdefault("x-amz-storage-class", "STANDARD")
         return wanted == shown
+
+    def kept_headers(self, source: Mapping[str, str], extra: Mapping[str, Any]) -> dict[str, str]:
+        """Return the headers of an object that its copy repeats, as ``extra`` has nothing else."""
+        asked = set(self.asked)
+        if not extra.get("content_type"):
+            asked.remove("content-type")  # it is guessed
+        kept = {name for name in source if fate(name, Way.KEEPING) is Fate.CARRIED} - asked
+        if extra.get("meta_data") is not None:
+            kept = {name for name in kept if not name.startswith(META_PREFIX)}
+        if self.path.customer_key:
+            kept = {name for name in kept if "encryption" not in name}
+        return {name: source[name] for name in kept}
 
     def object(self, size: int, stored: Stored, driver: Any) -> Object:
         """Return the object once it is stored, with what is known of it without a request."""
@@ -169,24 +206,23 @@ class Wanted:
             "content_type": self.extra["content_type"],
             "etag": f'"{stored.etag}"',
             "version_id": stored.version_id,
+            "url": driver.connection.url(self.path.quoted),
         }
         meta_data = self.extra["meta_data"]
         return Object(self.path.key, size, stored.etag, extra, meta_data, self.container, driver)
 
 
+def _add(headers: dict[str, str], name: Any, value: Any) -> None:
+    """Add a header in lower case, unless that contradicts what is there."""
+    wire_value(str(name), value)
+    text, name = str(value), str(name).lower()
+    if headers.setdefault(name, text) != text:
+        raise ValueError(f"headers: {name} is given twice, as {headers[name]!r} and as {text!r}")
+
+
 def _comparable(name: str) -> str:
     """Return a header's name as any server may repeat it: Ceph 16 makes ``_`` a ``-``."""
     return name.lower().replace("_", "-")
-
-
-def kept_headers(source: Mapping[str, str], extra: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers of an object that its copy repeats, where ``extra`` says nothing else."""
-    kept = {name: value for name, value in source.items() if _DESCRIBING.fullmatch(name)}
-    if extra.get("content_type"):
-        kept.pop("content-type", None)
-    if extra.get("meta_data") is None:
-        kept.update((name, value) for name, value in source.items() if name.startswith(META_PREFIX))
-    return kept
 
 
 def wire_value(name: str, value: Any) -> str:
@@ -242,7 +278,7 @@ def strip_etag(value: str | None) -> str:
 
 def object_from_head(name: str, container: Container, head: ObjectHead, driver: Any) -> Object:
     """Return the object that a HEAD describes."""
-    extra = {**UNKNOWN, "storage_class": "STANDARD"}
+    extra = {**UNKNOWN, "storage_class": "STANDARD", "url": _url(name, container, driver)}
     meta_data = {}
     for field, value in head.headers.items():
         if _SHOWN.fullmatch(field):
@@ -256,6 +292,7 @@ def object_from_row(row: Mapping[str, str], name: str, container: Container, dri
     """Return the object that one row of a listing describes."""
     etag = row.get("ETag")
     extra = {**UNKNOWN, "last_modified": row.get("LastModified"), "etag": etag}
+    extra["url"] = _url(name, container, driver)
     if "StorageClass" in row:
         extra["storage_class"] = row["StorageClass"]
     if "Owner/ID" in row:
@@ -275,3 +312,8 @@ def version_from_row(
         ex_is_delete_marker="Size" not in row,
     )
     return obj
+
+
+def _url(name: str, container: Container, driver: Any) -> str:
+    url: str = driver.connection.url(f"{bucket_path(container.name)}/{quote_path(name)}")
+    return url

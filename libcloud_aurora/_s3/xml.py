@@ -8,7 +8,7 @@ has none and entity bombs need one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -232,3 +232,33 @@ def complete_multipart(parts: Iterable[tuple[int, str]]) -> bytes:
         for number, etag in parts
     )
     return f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()
+
+
+def tagging(tags: Mapping[str, str]) -> bytes:
+    """Return the body of PutObjectTagging."""
+    rows = "".join(
+        f"<Tag><Key>{name.translate(_ESCAPES)}</Key><Value>{value.translate(_ESCAPES)}</Value></Tag>"
+        for name, value in tags.items()
+    )
+    return f"<Tagging><TagSet>{rows}</TagSet></Tagging>".encode()
+
+
+def tags(body: bytes) -> dict[str, str]:
+    """Return the tags of an object."""
+    document = parse(body)
+    if document.tag != "Tagging":
+        raise MalformedXMLError(f"<{document.tag}> where <Tagging> belongs")
+    found = map(_texts, document.iter("Tag"))
+    return {tag["Key"]: tag.get("Value", "") for tag in found if "Key" in tag}
+
+
+def retention(mode: str, until: str) -> bytes:
+    """Return the body of PutObjectRetention."""
+    return (
+        f"<Retention><Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>"
+    ).encode()
+
+
+def legal_hold(status: str) -> bytes:
+    """Return the body of PutObjectLegalHold."""
+    return f"<LegalHold><Status>{status}</Status></LegalHold>".encode()

@@ -8,8 +8,9 @@ from itertools import accumulate, pairwise
 
 from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3.checksums import checksum_in
+from libcloud_aurora._s3.headers import TAGS, Way, plan, tag_header
 from libcloud_aurora._s3.objects import Wanted
-from libcloud_aurora._transfer.upload import Uploads
+from libcloud_aurora._transfer.upload import Uploads, finish
 from libcloud_aurora._transfer.workers import Task, Window
 from libcloud_aurora.config import MAX_PART_SIZE, MIB, TransferConfig
 from libcloud_aurora.errors import EncryptionKeyError, ObjectChangedError
@@ -43,25 +44,24 @@ class Copy:
         radosgw encrypts and decrypts parts of a copy only: CopyObject refuses an encrypted source,
         and forgets the key of the copy. A part has one key, for reading and for writing.
 
-        :param kept: Headers of the original that the copy repeats, where nothing else is wanted.
+        :param kept: Headers of the original that the copy repeats.
         :param replace: Whether metadata is what is wanted instead of the source's.
         """
         source, wanted = self._source, self._wanted
         key, source_key = wanted.path.customer_key, source.path.customer_key
         by_parts = bool(key or source_key) or source.head.size > MAX_PART_SIZE
-        if by_parts:
-            wanted.refuse_conditions()
-        headers = {name.lower(): value for name, value in wanted.all_headers().items()}
-        given = {name.lower() for name in wanted.headers}
-        headers.update((name, value) for name, value in kept.items() if name not in given)
+        # Ceph 16 would lock the copy as the original is, and so nobody could delete it.
+        replace = replace or any("object-lock" in name for name in source.head.headers)
+        asked = {**wanted.asked, **kept}
+        if (by_parts or replace) and source.head.headers.get("x-amz-tagging-count", "0") != "0":
+            asked.setdefault(TAGS, tag_header(self._client.get_tags(source.path)))
         if not by_parts:
-            directive = {"x-amz-metadata-directive": "REPLACE" if replace else "COPY"}
-            self._whole({**headers, **directive})
+            self._whole(asked, "REPLACE" if replace else "COPY")
         elif source.head.size == 0:  # no part can be a copy of nothing
-            self._client.put_object(wanted.path, memoryview(b""), headers)
+            self._client.put_object(wanted.path, memoryview(b""), plan(asked, Way.ONE_PART).sent)
         else:
             try:
-                self._by_parts(headers)
+                self._by_parts(asked)
             except EncryptionKeyError as error:
                 if source_key not in (None, key):
                     error.value = (
@@ -70,20 +70,25 @@ class Copy:
                     )
                 raise
 
-    def _whole(self, headers: Mapping[str, str]) -> None:
+    def _whole(self, asked: Mapping[str, str], directive: str) -> None:
         """Copy with one request; as radosgw before 17.2.8 takes no condition, compare ETags."""
         source, wanted = self._source, self._wanted
+        sent, afterwards, _ = plan(asked, Way.REPLACING)
+        headers = {**sent, "x-amz-metadata-directive": directive}
         copied = self._client.copy_object(wanted.path, source, headers)
         if copied != source.head.etag:  # radosgw keeps it; others may give a copy a plain one
             kept = copied if source.path.source == wanted.path.source else source.head.etag
             if self._client.head_object(source.path).etag != kept:
                 raise self._changed()
+        if afterwards:  # radosgw's response names no version
+            head = self._client.head_object(wanted.path)
+            finish(self._client, wanted.path, afterwards, head.headers.get("x-amz-version-id"))
 
-    def _by_parts(self, headers: Mapping[str, str]) -> None:
+    def _by_parts(self, asked: Mapping[str, str]) -> None:
         """Copy an object of any size but 0; a failure leaves no parts."""
         source, path = self._source, self._wanted.path
         with self._uploads.aborting(path):
-            upload = self._uploads.begin(path, headers)
+            upload = self._uploads.begin(path, asked)
             window = Window(limit=self._config.file_concurrency, interrupt=self._client.interrupt)
             etags: dict[int, str] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from abc import abstractmethod
@@ -11,11 +12,12 @@ from functools import partial
 from itertools import chain, count
 from typing import Any, NamedTuple
 
-from libcloud_aurora._s3.signing import Body, ChunkedBody, Pieces
+from libcloud_aurora._s3.names import ObjectPath
+from libcloud_aurora._s3.signing import Body, ChunkedBody, Pieces, views_of
 from libcloud_aurora._transfer.open_file import OpenFile
 from libcloud_aurora._transfer.workers import Buffers
 from libcloud_aurora.config import BUFFER_SIZE, MAX_OBJECT_SIZE, check_number
-from libcloud_aurora.errors import FileChangedError
+from libcloud_aurora.errors import FileChangedError, HashMismatchError
 from libcloud_aurora.parts import plan_part_sizes
 
 #: Told the bytes moved and the size in all, which is ``None`` for a stream of unknown size.
@@ -224,6 +226,23 @@ class StreamParts(Parts):
 
 def _too_long(size: int) -> ValueError:
     return ValueError(f"the stream is longer than {size} bytes (ex_size)")
+
+
+def checked(parts: Iterable[Part], md5: str, path: ObjectPath) -> Iterator[Part]:
+    """Yield the parts of an object, and compare the MD5 of all their bytes, if one is given."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for part in parts:
+        if md5:
+            for view in views_of(part.body):
+                digest.update(view)
+        yield part
+    if md5 and digest.hexdigest() != md5:
+        raise HashMismatchError(
+            f"object {path.key!r} was not stored: its bytes have the MD5 {digest.hexdigest()}, and "
+            f"Content-MD5 says {md5}.",
+            bucket=path.bucket,
+            key=path.key,
+        )
 
 
 class UnreadableError(Exception):

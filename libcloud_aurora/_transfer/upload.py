@@ -9,10 +9,12 @@ from functools import partial
 
 from libcloud_aurora._client import Begun, Client, CopySource, PartHeld, PartSent
 from libcloud_aurora._s3.checksums import combined, crc32_text
+from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
-from libcloud_aurora._s3.signing import ChunkedBody, crc32, in_chunks, md5
-from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError
+from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, crc32, in_chunks
+from libcloud_aurora._s3.signing import md5 as md5_of
+from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
 from libcloud_aurora._transfer.workers import Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import TransferConfig
@@ -26,6 +28,8 @@ class Upload:
     :param begun: Its id, and which checksums the server wants.
     :ivar verify: Whether the object's ETag is compared with the parts'.
     :ivar has_crc32: Whether its parts have a CRC32.
+    :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
+    :ivar afterwards: What is done to the object once it is stored.
     """
 
     def __init__(self, uploads: Uploads, path: ObjectPath, begun: Begun, ending: Ending) -> None:
@@ -36,10 +40,13 @@ class Upload:
         self.path = path
         self.id = begun.id
         self.verify = True
+        self.md5 = ""
+        self.afterwards: list[Change] = []
         self._keeps_parts = False
         self.has_crc32 = begun.has_crc32
         self._is_whole = begun.is_whole
         self._crcs: dict[int, tuple[int, int]] = {}
+        self._is_complete = False
 
     def send(
         self, parts: Parts, held: Mapping[int, PartHeld] | None = None
@@ -60,14 +67,15 @@ class Upload:
         def send(part: Part) -> None:
             try:
                 etags[part.number] = self._send_part(part, (held or {}).get(part.number), window)
-            except UnreadableError as error:
-                raise error.reason from None
             finally:
                 parts.release(part)
             window.report(part.size)
 
         try:
-            window.run(Task(partial(send, part), part.memory) for part in parts)
+            whole = checked(parts, self.md5, self.path)
+            window.run(Task(partial(send, part), part.memory) for part in whole)
+        except UnreadableError as error:
+            raise error.reason from None
         except HashMismatchError:
             parts.check_unchanged()
             raise
@@ -80,7 +88,7 @@ class Upload:
         if self.has_crc32:
             crc = crc32(body)
             self._crcs[part.number] = crc, part.size
-        if held and held[:2] == (part.size, md5(body)):
+        if held and held[:2] == (part.size, md5_of(body)):
             return held.etag
 
         def chunks() -> Iterator[Sequence[memoryview]]:
@@ -109,7 +117,7 @@ class Upload:
 
     def complete(self, parts: list[tuple[int, str]], *, copied: str | None = None) -> Stored:
         """
-        Assemble the parts; see :meth:`.Client.complete_upload`.
+        Assemble the parts, and do what is to be done afterwards.
 
         :param copied: CRC32 of the object that parts are copies of.
         """
@@ -131,14 +139,19 @@ class Upload:
             except Exception as error:
                 self._keeps_parts = getattr(error, "_keeps_parts", False)
                 raise
+            self._is_complete = True
             self._running.pop(self.id, None)
             return stored
 
-        return self._ending.run(complete)
+        stored = self._ending.run(complete)
+        finish(self._client, self.path, self.afterwards, stored.version_id)
+        return stored
 
     def abort(self, cause: BaseException | None = None) -> None:
         """Abort after a failure or Ctrl-C; what prevents that is logged."""
         self._running.pop(self.id, None)
+        if self._is_complete:
+            return
         if self._keeps_parts:
             logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
             return
@@ -177,13 +190,15 @@ class Uploads:
         self.running: dict[str, Upload] = {}
         self._of_thread = threading.local()
 
-    def begin(self, path: ObjectPath, headers: Mapping[str, str]) -> Upload:
+    def begin(self, path: ObjectPath, asked: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
         ending, call = self._ending(), self._call()
+        sent, afterwards, md5 = plan(asked, Way.PARTS)
 
         def begin(stop: Stop) -> Upload:
-            made = self.client.create_upload(path, headers, stop=stop)
+            made = self.client.create_upload(path, sent, stop=stop)
             upload = self.running[made.id] = Upload(self, path, made, ending)
+            upload.afterwards, upload.md5 = afterwards, md5
             call.begun.append(upload)
             if ending.left() == 0.0:  # nobody waits for it any more
                 upload.abort()
@@ -224,7 +239,7 @@ class Uploads:
             self._of_thread.call = outer
 
     def resume(
-        self, parts: FileParts, path: ObjectPath, headers: Mapping[str, str]
+        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str]
     ) -> tuple[Stored, bool]:
         """
         Go on with the newest unfinished upload of an object, or begin one; a failure keeps parts.
@@ -234,9 +249,10 @@ class Uploads:
         found = self._unfinished(path, parts.sizes)
         held: dict[int, PartHeld] = {}
         if found is None:
-            upload = self.begin(path, headers)
+            upload = self.begin(path, asked)
         else:
             upload, held = found
+            upload.md5 = plan(asked, Way.RESUME).md5
             if held and (path.customer_key or len(held) == len(parts.sizes)):
                 held.pop(max(held))  # sent again: its response says whose key the parts have
         try:
@@ -267,3 +283,36 @@ class Uploads:
         logger.info("aborting upload %s of %r: its parts are not this file's", upload.id, path.key)
         self.client.abort_upload(path, upload.id)
         return None
+
+
+def finish(
+    client: Client, path: ObjectPath, changes: Sequence[Change], version_id: str | None
+) -> None:
+    """Do what the request could not carry that stored an object; where that fails, it stays."""
+    for number, change in enumerate(changes):
+        try:
+            client.change_object(path, change, version_id=version_id)
+        except BaseException as error:
+            said = _lacking(path, changes[number:], version_id)
+            if not isinstance(error, AuroraObjectsError):
+                logger.warning(said)
+                raise
+            error.value = f"{said} {error.value}"
+            raise
+
+
+def _lacking(path: ObjectPath, changes: Sequence[Change], version_id: str | None) -> str:
+    """Say what an object lacks, and which calls set it."""
+    version = f", version {version_id}," if version_id else ""
+    calls = []
+    for change in changes:
+        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
+        more = {"data": change.body.decode()} if change.body else {"headers": change.headers}
+        (name, value), *_ = more.items()
+        url = f"{path.quoted}?{canonical_query(query)}"
+        calls.append(f"driver.connection.request({url!r}, method='PUT', {name}={value!r})")
+    return (
+        f"object {path.key!r}{version} is stored, but without its "
+        f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}. It "
+        "failed because:"
+    )

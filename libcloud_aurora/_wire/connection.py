@@ -28,6 +28,7 @@ from libcloud_aurora._s3.signing import (
     Pieces,
     Signer,
     canonical_query,
+    hide_dots,
     payload_sha256,
 )
 from libcloud_aurora._wire.failures import (
@@ -44,6 +45,9 @@ from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, Malfo
 HOST = "o.auroraobjects.eu"
 #: Bytes read of a body that explains an error.
 ERROR_BODY_SIZE = 64 * 1024
+
+#: What the query of a PUT begins with whose body is data.
+_DATA = ("", "partNumber")
 
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
@@ -182,6 +186,11 @@ class AuroraObjectsConnection(BaseS3Connection):
         """Name and, if it is not the scheme's default, port of the endpoint."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if int(self.port) == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    def url(self, path: str) -> str:
+        """Return the address of a percent-encoded path."""
+        scheme = "https" if self.secure else "http"
+        return f"{scheme}://{self.host_header}{hide_dots(path)}"
 
     @property
     def exchange(self) -> Exchange:
@@ -363,8 +372,10 @@ class Request(Generic[T]):
             body=body,
             chunked=isinstance(self._body, ChunkedBody),
             keyed=f"{PREFIX}key" in self._headers,
+            head_size=sum(len(f"{name}: {value}\r\n") for name, value in self._headers.items()),
         )
-        if self.method == "PUT" and self._body and error.code == "NoSuchKey":
+        data = self.method == "PUT" and self._body and self._query.partition("=")[0] in _DATA
+        if data and error.code == "NoSuchKey":
             error._is_final = False  # radosgw's response to a body that was cut off
         return error
 

@@ -40,6 +40,12 @@ DAMAGED = (
     "The body was damaged on its way: its SHA-256 is not the one that was signed. "
     "If that goes on, something on the way alters bodies, or the secret key has been changed"
 )
+#: Bytes of headers from which on a 400 without a body is about their size.
+LARGE_HEAD = 3_500
+TOO_LARGE = (
+    "The metadata is too large: the request had {:,} bytes of headers. radosgw takes 16 KiB with "
+    "the path and the signature, before 16.2.15 it took 4 KiB"
+)
 #: What failures mean that are never transient. Fragments of the texts of OpenSSL and others.
 FINAL_FAILURES = {
     "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, ex_verify_ssl takes the path of "
@@ -108,6 +114,7 @@ def response_error(
     body: bytes = b"",
     chunked: bool = False,
     keyed: bool = False,
+    head_size: int = 0,
 ) -> AuroraObjectsError:
     """
     Return the exception for an error response.
@@ -116,6 +123,7 @@ def response_error(
     :param body: Its first bytes, quoted when they are no such document.
     :param chunked: Whether the request's body was signed in chunks.
     :param keyed: Whether the request carried a customer's key.
+    :param head_size: Bytes of the request's headers, but for the signature.
     """
     by_status = {404: "NoSuchKey", **CODES_BY_STATUS}
     if subject.key is None:
@@ -134,6 +142,8 @@ def response_error(
         kind, advice = EncryptionKeyError, trouble
     elif damaged:
         kind, advice = HashMismatchError, DAMAGED
+    elif status == 400 and not body and head_size > LARGE_HEAD:
+        advice = TOO_LARGE.format(head_size)
     shown = subject.clean(code)
     texts = [f"{subject} failed: {shown} (HTTP {status})", said, advice]
     if 300 <= status < 400:

@@ -9,6 +9,8 @@ import threading
 from urllib.parse import parse_qsl, unquote
 
 PREFIX = "x-amz-server-side-encryption-customer-"
+#: What requests of their own ask for and set, which need no key.
+PROPERTIES = ("acl", "legal-hold", "retention", "tagging")
 MISSING = (
     "Requests specifying Server Side Encryption with Customer provided keys must provide a valid "
     "encryption algorithm."
@@ -36,7 +38,7 @@ class CustomerKeys:
     def _key_of(self, method, path, params):
         if method == "PUT":
             return self.uploads.get(path) if "uploadId" in params else None
-        reads = method in ("GET", "HEAD") and not {"uploads", "uploadId"} & set(params)
+        reads = method in ("GET", "HEAD") and not {"uploads", "uploadId", *PROPERTIES} & set(params)
         return self.objects.get(path) if reads else None
 
     def answered(self, method, path, params, headers):
@@ -51,7 +53,7 @@ class CustomerKeys:
             elif method == "DELETE":
                 (self.uploads if "uploadId" in params else self.objects).pop(path, None)
                 named = None
-            elif method == "PUT" and "uploadId" not in params:
+            elif method == "PUT" and not {"uploadId", *PROPERTIES} & set(params):
                 self.objects[path] = named = None if copies else given
             else:
                 named = self._key_of(method, path, params)

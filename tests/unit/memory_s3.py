@@ -111,6 +111,7 @@ class MemoryS3:
         self.faults = []
         self.started = Counter()
         self.keys = CustomerKeys()
+        self.properties = {}  # (bucket, key, subresource, version) to the request that has set it
         self.lock = threading.Lock()
 
     def __call__(self, request, context):
@@ -195,6 +196,8 @@ class MemoryS3:
         return Answer(200)
 
     def _bucket_put(self, request):
+        if "acl" in request.params:
+            return self._set_property(request)
         self.buckets.setdefault(request.bucket, {})
         return Answer(200)
 
@@ -266,7 +269,23 @@ class MemoryS3:
         state = f"<IsTruncated>{str(len(found) > limit).lower()}</IsTruncated>"
         return _document("ListMultipartUploadsResult", state + rows)
 
+    def _set_property(self, request):
+        """Set the access, tags, retention or legal hold of an object, or of a version of it."""
+        if request.key and request.key not in self.buckets[request.bucket]:
+            return error(404, "NoSuchKey")
+        (name,) = set(request.params) - {"versionId"}
+        place = request.bucket, request.key, name, request.params.get("versionId")
+        self.properties[place] = request
+        return Answer(200)
+
+    def property_of(self, key, name, version=None, bucket="photos"):
+        """Return the body of the request that has set a property, ``None`` if none has."""
+        found = self.properties.get((bucket, key, name, version))
+        return found and found.body.decode()
+
     def _object_put(self, request):
+        if set(request.params) & {"acl", "tagging", "retention", "legal-hold"}:
+            return self._set_property(request)
         etag = md5(request.body)
         if "uploadId" in request.params:
             upload = self.uploads.get(request.params["uploadId"])
@@ -324,9 +343,13 @@ class MemoryS3:
         kept = {
             name: value
             for name, value in headers.items()
-            if name.startswith("x-amz-meta-") or name in ("content-type", "content-encoding")
+            if name.startswith(("x-amz-meta-", "x-amz-storage-", "x-amz-website-"))
+            or name in ("cache-control", "content-type", "content-encoding")
         }
         self.buckets[bucket][key] = Stored(data, etag, kept)
+        old = [place for place in self.properties if place[1] == key]
+        for place in old:
+            del self.properties[place]
 
     def _object_head(self, request):
         return self._object_get(request)
@@ -337,6 +360,8 @@ class MemoryS3:
         stored = self.buckets[request.bucket].get(request.key)
         if stored is None:
             return error(404, "NoSuchKey")
+        if "tagging" in request.params:
+            return self._tags(request)
         headers = {**stored.headers, "etag": f'"{stored.etag}"', "last-modified": DATE}
         if request.headers.get("if-match", f'"{stored.etag}"') != f'"{stored.etag}"':
             return error(412, "PreconditionFailed")
@@ -350,6 +375,10 @@ class MemoryS3:
             return error(416, "InvalidRange")
         headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
         return Answer(206, stored.data[start:stop], headers)
+
+    def _tags(self, request):
+        tags = self.property_of(request.key, "tagging", bucket=request.bucket)
+        return Answer(200, (tags or "<Tagging><TagSet></TagSet></Tagging>").encode())
 
     def _object_delete(self, request):
         if "uploadId" in request.params:

@@ -133,7 +133,9 @@ def test_a_resumed_upload_without_checksums_goes_on_without(s3, driver, containe
     assert set(crc32_of(s3.sent("PUT") + s3.sent("POST"))) == {None}
 
 
-@pytest.mark.parametrize("text", [checksum("crc32", DATA), "AAAAAA==-3", None])
+@pytest.mark.parametrize(
+    "text", [checksum("crc32", DATA), "AAAAAA==-3", None], ids=["whole", "composite", "none"]
+)
 def test_a_copy_in_parts_is_compared_with_the_crc32_of_its_source(s3, driver, container, text):
     """The server is told the CRC32 of the source's bytes, where it has one, and compares."""
     s3.put("source", DATA)
