@@ -36,7 +36,7 @@ _EXTRA = frozenset(UNKNOWN) | {
     *("acl", "content_type", "meta_data", "tags"),
     *("access_time", "blob_type", "content_encoding", "content_language", "creation_time"),
     *("fileId", "hash", "lease", "md5_hash", "modify_time", "object_id", "owner"),
-    "uploadTimestamp",
+    *("uploadTimestamp", "url", "ex_version_id", "ex_is_latest", "ex_is_delete_marker"),
 }
 #: Headers of a response that a presigned URL may set.
 _DESCRIBING = re.compile(r"content-(type|encoding|disposition|language)|cache-control|expires")
