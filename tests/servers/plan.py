@@ -133,6 +133,9 @@ LOSE = Fault("answer lost", "lose")
 FLIP_UP = Fault("bit flipped going up", "flip-up", needs="up")
 FLIP_DOWN = Fault("bit flipped coming down", "flip-down", needs="down")
 STALL = Fault("stall", "stall")
+SLOW = Fault("slow server", "slow")
+TRICKLE = Fault("trickle", "trickle")
+RESTART = Fault("restart of the server", "restart")
 STALL_UP = Fault("stall in the middle of an upload", "stall-up", needs="up")
 COMPLETE_ERROR = error_answer(
     "200 with an error to Complete", 200, "InternalError", operation="complete"
@@ -157,6 +160,9 @@ FAULTS = (
     FLIP_UP,
     FLIP_DOWN,
     STALL,
+    TRICKLE,
+    SLOW,
+    RESTART,
     COMPLETE_ERROR,
     HTML_502,
 )
