@@ -84,6 +84,7 @@ class Upload:
         """Assemble the parts; see :meth:`.Client.complete_upload`."""
 
         def complete(stop: Stop) -> Stored:
+            self._keeps_parts = True  # while the server may be at it
             try:
                 stored = self._client.complete_upload(
                     self.path, self.id, parts, verify=self.verify, stop=stop
@@ -94,7 +95,6 @@ class Upload:
             self._running.pop(self.id, None)
             return stored
 
-        self._keeps_parts = True  # while the server may be at it
         return self._ending.run(complete)
 
     def abort(self, cause: BaseException | None = None) -> None:
