@@ -42,23 +42,25 @@ class Outcome(Generic[T]):
 
     def __init__(self, then: Callable[[Outcome[T]], object]) -> None:
         self._then = then
-        self._box: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._answer: tuple[Any, BaseException | None] | None = None
+        self._made: SimpleQueue[None] = SimpleQueue()  # Ctrl-C may take what is got from it
 
     def settle(self, value: T | None, error: BaseException | None = None) -> None:
         """Take what the call has returned or raised."""
-        self._box.put((value, error))
+        self._answer = value, error
+        self._made.put(None)
         self._then(self)
 
     def done(self) -> bool:
-        return not self._box.empty()
+        return self._answer is not None
 
     def result(self, seconds: float | None = None) -> T:
         """Wait for the call and return what it has returned, or raise what it has raised."""
-        try:
-            answer = self._box.get(timeout=seconds)
-        except Empty:
-            raise NetworkTimeoutError(f"no response within {seconds:.1f} s") from None
-        self._box.put(answer)
+        while (answer := self._answer) is None:
+            try:
+                self._made.get(timeout=seconds)
+            except Empty:
+                raise NetworkTimeoutError(f"no response within {seconds:.1f} s") from None
         value: T
         value, error = answer
         try:

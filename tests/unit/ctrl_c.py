@@ -63,8 +63,10 @@ def pressed_at(line, call):
     """Make a call, and let Ctrl-C come when it is at a line for the first time."""
 
     def press(at):
-        if at == line:
+        if at == line and not pressed:
+            pressed.append(at)
             raise KeyboardInterrupt(line)
 
+    pressed = []
     with _watching(press):
         call()

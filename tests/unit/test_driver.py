@@ -104,6 +104,19 @@ def test_two_drivers_never_meet(new_driver):
     assert AuroraObjectsStorageDriver.connectionCls.host == "o.auroraobjects.eu"
 
 
+def test_another_connection_may_be_assigned(s3, new_driver):
+    """All requests go over a connection that is assigned later, or that has another host then."""
+    driver = new_driver(host="one")
+    driver.connection = new_driver(host="two").connection
+    assert driver.connection.host == "two"
+    driver.connection.host = "three"
+    driver.get_container("photos")
+    assert driver.upload_object_via_stream(b"x" * 6_000_000, Container("photos", {}, driver), "k")
+    driver.close()
+    hosts = {sent.headers["host"] for sent in s3.requests}
+    assert hosts == {"three"}
+
+
 def test_all_arguments_of_libcloud_are_taken(new_driver):
     """Every argument of libcloud's S3 drivers is accepted, by position and keyword."""
     driver = new_driver(

@@ -243,6 +243,23 @@ def test_a_broken_download_goes_on(
     assert fetched == ["bytes=0-0", f"bytes={last}-{len(data) - 1}"]
 
 
+def test_what_has_arrived_is_noted_soon(s3, container, new_driver, target, journal):
+    """Of what has arrived, a crash at any moment costs less than 8 MiB, whatever the ranges."""
+    driver, data = new_driver(ex_max_concurrency=1), DATA * 4
+    s3.put("k", data)
+
+    def check(done, total):
+        spans = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+        noted = sum(stop - start for start, stop in spans)
+        assert done - 8 * MIB < noted <= done
+        lines.append(len(spans))
+
+    lines = []
+    obj = handle(container, driver, size=len(data))
+    driver.download_object(obj, target, ex_resume=True, ex_progress=check)
+    assert max(lines) == len(data) // (8 * MIB)
+
+
 @pytest.mark.parametrize("size", [0, 1, MIB, len(DATA)])
 def test_a_download_that_never_broke(s3, container, driver, target, size):
     """With ex_resume and nothing to go on with, the file arrives as always."""

@@ -147,6 +147,14 @@ def test_an_upload_that_cannot_begin_leaves_no_parts(s3, driver, container, capl
     assert {sent.method for sent in s3.requests} == {"HEAD", "POST"}
 
 
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_busy_server_has_not_begun_anything(s3, driver, container, caplog, status):
+    """A busy server that refuses Initiate has begun nothing, so that there is no warning."""
+    s3.fail(2, error(status, "SlowDown"), method="POST")
+    assert driver._initiate_multipart(container, "k") == "2~upload1"
+    assert warnings(caplog) == []
+
+
 def test_a_final_refusal_to_begin_warns_of_nothing(s3, driver, container, caplog):
     """When Initiate is refused for good, nothing was begun: there is no warning and no look."""
     s3.requests.clear()
