@@ -31,6 +31,7 @@ class Upload:
     :ivar verify: Whether the object's ETag is compared with the parts'.
     :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
     :ivar afterwards: What is done to the object once it is stored.
+    :ivar is_complete: Whether it is stored, so that there is nothing to abort.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Upload:
         self.md5 = ""
         self.afterwards: list[Change] = []
         self._keeps_parts = False
-        self._is_complete = False
+        self.is_complete = False
 
     def send(self, parts: Parts, held: HeldParts | None = None) -> list[tuple[int, str]]:
         """
@@ -97,13 +98,13 @@ class Upload:
         except AuroraObjectsError as error:
             self._keeps_parts = error._keeps_parts
             raise
-        self._is_complete = True
+        self.is_complete = True
         finish(self._client, self.path, self.afterwards, stored.version_id)
         return stored
 
     def abort(self) -> None:
         """Abort after a failure; another one is logged, and Ctrl-C raised after a second try."""
-        if self._is_complete:
+        if self.is_complete:
             return
         if self._keeps_parts:
             logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
@@ -186,7 +187,8 @@ class Uploads:
         try:
             return upload.complete(upload.send(parts, held)), found is not None
         except BaseException:
-            logger.info("the parts of upload %s of %r are kept", upload.id, path.key)
+            if not upload.is_complete:
+                logger.info("the parts of upload %s of %r are kept", upload.id, path.key)
             raise
         finally:
             self.forget(upload)
@@ -234,10 +236,9 @@ def _lacking(path: ObjectPath, changes: Sequence[Change], version_id: str | None
     calls = []
     for change in changes:
         query = {change.query: "", **({"versionId": version_id} if version_id else {})}
-        more = {"data": change.body.decode()} if change.body else {"headers": change.headers}
-        (name, value), *_ = more.items()
-        url = f"{path.quoted}?{canonical_query(query)}"
-        calls.append(f"driver.connection.request({url!r}, method='PUT', {name}={value!r})")
+        target = f"{path.quoted}?{canonical_query(query)}"
+        more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
+        calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (
         f"object {path.key!r}{version} is stored, but without its "
         f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}. It "
