@@ -24,7 +24,7 @@ from libcloud_aurora._s3.headers import (
     row_of,
     tag_header,
 )
-from libcloud_aurora._s3.names import ObjectPath, bucket_of, bucket_path
+from libcloud_aurora._s3.names import ObjectPath, bucket_of
 from libcloud_aurora._s3.signing import quote_path
 
 #: What every object's ``extra`` says, from wherever it comes; ``None`` where that is not known.
@@ -160,10 +160,18 @@ class Wanted:
             if value or name.startswith(META_PREFIX):
                 _add(self.asked, name, value)
         check(self.asked)
-        odd = [name for name in self.headers if row_of(name) == "*"]
-        odd += [name for name in extra if name not in _EXTRA]
-        for name in odd:
-            warnings.warn(f"AuroraObjects knows no {name!r} of an object", stacklevel=4)
+        odd = [
+            f"headers: the server keeps no {name!r} of an object"
+            for name in self.headers
+            if row_of(name) == "*"
+        ]
+        odd += [
+            f"extra: {name!r} is ignored, it is nothing that libcloud's objects have"
+            for name in extra
+            if name not in _EXTRA
+        ]
+        for said in odd:
+            warnings.warn(said, stacklevel=4)
 
     def plan(self, way: Way) -> Plan:
         """Return what becomes of what was asked for, or refuse it before anything is sent."""
@@ -315,5 +323,5 @@ def version_from_row(
 
 
 def _url(name: str, container: Container, driver: Any) -> str:
-    url: str = driver.connection.url(f"{bucket_path(container.name)}/{quote_path(name)}")
+    url: str = driver.connection.url("/" + quote_path(f"{container.name}/{name}"))
     return url

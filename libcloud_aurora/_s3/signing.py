@@ -66,7 +66,7 @@ def hide_dots(path: str) -> str:
 
     curl resolves ``%2E%2E`` as well, from 8.14 on; radosgw reads the same key from this.
     """
-    return re.sub(r"/(?=\.{1,2}(?:/|$))", "%2F", path)
+    return re.sub(r"/(?=\.{1,2}(?:/|$))", "%2F", path) if "/." in path else path
 
 
 def canonical_query(params: Mapping[str, object]) -> str:

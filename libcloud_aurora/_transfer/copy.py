@@ -82,6 +82,8 @@ class Copy:
                 raise self._changed()
         if afterwards:  # radosgw's response names no version
             head = self._client.head_object(wanted.path)
+            if head.etag != copied:
+                raise self._changed()
             finish(self._client, wanted.path, afterwards, head.headers.get("x-amz-version-id"))
 
     def _by_parts(self, asked: Mapping[str, str]) -> None:

@@ -30,6 +30,7 @@ class Upload:
     :ivar has_crc32: Whether its parts have a CRC32.
     :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
     :ivar afterwards: What is done to the object once it is stored.
+    :ivar is_complete: Whether it is stored, so that there is nothing to abort.
     """
 
     def __init__(self, uploads: Uploads, path: ObjectPath, begun: Begun, ending: Ending) -> None:
@@ -46,7 +47,7 @@ class Upload:
         self.has_crc32 = begun.has_crc32
         self._is_whole = begun.is_whole
         self._crcs: dict[int, tuple[int, int]] = {}
-        self._is_complete = False
+        self.is_complete = False
 
     def send(
         self, parts: Parts, held: Mapping[int, PartHeld] | None = None
@@ -139,7 +140,7 @@ class Upload:
             except Exception as error:
                 self._keeps_parts = getattr(error, "_keeps_parts", False)
                 raise
-            self._is_complete = True
+            self.is_complete = True
             self._running.pop(self.id, None)
             return stored
 
@@ -150,7 +151,7 @@ class Upload:
     def abort(self, cause: BaseException | None = None) -> None:
         """Abort after a failure or Ctrl-C; what prevents that is logged."""
         self._running.pop(self.id, None)
-        if self._is_complete:
+        if self.is_complete:
             return
         if self._keeps_parts:
             logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
@@ -258,7 +259,8 @@ class Uploads:
         try:
             return upload.complete(upload.send(parts, held)), found is not None
         except BaseException:
-            logger.info("the parts of upload %s of %r are kept", upload.id, path.key)
+            if not upload.is_complete:
+                logger.info("the parts of upload %s of %r are kept", upload.id, path.key)
             raise
         finally:
             self.running.pop(upload.id, None)
@@ -307,10 +309,9 @@ def _lacking(path: ObjectPath, changes: Sequence[Change], version_id: str | None
     calls = []
     for change in changes:
         query = {change.query: "", **({"versionId": version_id} if version_id else {})}
-        more = {"data": change.body.decode()} if change.body else {"headers": change.headers}
-        (name, value), *_ = more.items()
-        url = f"{path.quoted}?{canonical_query(query)}"
-        calls.append(f"driver.connection.request({url!r}, method='PUT', {name}={value!r})")
+        target = f"{path.quoted}?{canonical_query(query)}"
+        more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
+        calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (
         f"object {path.key!r}{version} is stored, but without its "
         f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}. It "

@@ -164,7 +164,7 @@ def test_encryption_that_the_server_ignores_is_an_error(s3, upload, data, answer
 
 def test_unknown_headers_are_sent_with_a_warning(s3, upload):
     """What is no header of S3 may be for a proxy: it is sent, and a warning names it."""
-    with pytest.warns(UserWarning, match="knows no 'access-control-allow-origin'") as caught:
+    with pytest.warns(UserWarning, match="headers: the server keeps no 'access-control") as caught:
         upload(b"x", headers={"Access-Control-Allow-Origin": "*"})
     assert s3.requests[0].headers["access-control-allow-origin"] == "*"
     assert caught[0].filename == __file__
@@ -172,7 +172,7 @@ def test_unknown_headers_are_sent_with_a_warning(s3, upload):
 
 def test_unknown_extras_give_a_warning(s3, upload, source):
     """A key of extra that no object of libcloud has is a warning; an object's own are not."""
-    with pytest.warns(UserWarning, match="knows no 'content_disposition'"):
+    with pytest.warns(UserWarning, match="extra: 'content_disposition' is ignored"):
         upload(b"x", extra={"content_disposition": "attachment"})
     upload(b"x", extra={**source.extra, "content_encoding": "gzip", "owner": {}, "md5_hash": "x"})
 
@@ -334,6 +334,34 @@ def test_access_that_cannot_be_set_after_a_resumed_upload_is_named(s3, resume):
     with pytest.raises(errors.AuroraObjectsError, match=r"without its access.*'x-amz-acl': 'no'"):
         resume(extra={"acl": "no"})
     assert s3.buckets["photos"]["k"].data == DATA
+
+
+def test_tags_that_cannot_be_set_after_a_new_upload_leave_it(
+    s3, driver, container, tmp_path, caplog
+):
+    """With ex_resume and nothing to resume, the object stays as well, and no parts are kept."""
+    caplog.set_level("INFO")
+    (tmp_path / "large").write_bytes(bytes(6 * 1024**2))
+    s3.fail(1, error(403, "AccessDenied"), query="tagging=")
+    with pytest.raises(errors.AccessDeniedError, match="without its tags"):
+        driver.upload_object(
+            tmp_path / "large", container, "k", {"tags": {"a": "1"}}, ex_resume=True
+        )
+    assert "k" in s3.buckets["photos"]
+    assert "are kept" not in caplog.text
+
+
+def test_a_copy_that_is_replaced_at_once_is_not_locked(s3, driver, source):
+    """What is done afterwards is never done to another object."""
+
+    def replaced(request):
+        if request.method == "HEAD" and request.key == "copy":
+            s3.put("copy", b"another")
+
+    s3.faults.append(replaced)
+    with pytest.raises(errors.ObjectChangedError):
+        driver.ex_copy_object(source, source.container, "copy", headers=LOCK)
+    assert s3.property_of("copy", "retention") is None
 
 
 def test_a_copy_loses_nothing(s3, driver, source):
