@@ -108,7 +108,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             ``ex_max_concurrency * ex_part_size``, or one part that has grown beyond that, and the
             part that is being read.
         :param ex_max_attempts: Attempts for each request, the first one included.
-        :param ex_verify: Whether downloads are compared with the object's ETag.
+        :param ex_verify: Whether downloads are compared with the object's checksum or ETag.
         :param ex_verify_ssl: ``False`` to accept any certificate, or the path of a CA bundle.
         :param ex_allow_plain_keys: Whether customers' keys (SSE-C) may travel over plain http to
             another machine.
@@ -547,7 +547,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
         :raises ObjectNotFoundError: if the object does not exist.
-        :raises HashMismatchError: if what arrives keeps differing from the object's ETag.
+        :raises HashMismatchError: if what arrives keeps differing from its checksum or ETag.
         :raises ObjectChangedError: if the object is replaced meanwhile.
         :raises EncryptionKeyError: if it is encrypted with another key, or without one.
         """
@@ -577,7 +577,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_progress: Called in this thread with the bytes handed out and the size.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :return: Chunks. Nothing is fetched before the first is asked for.
-        :raises HashMismatchError: at the end, if the bytes differ from the object's ETag.
+        :raises HashMismatchError: at the end, if the bytes differ from its checksum or ETag.
         """
         reading = self._reading(obj, ex_customer_key, progress=ex_progress)
         return Stream(reading).chunks(chunk_size_of(chunk_size))
