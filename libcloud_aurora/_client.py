@@ -332,9 +332,29 @@ class Client:
         sent = {**headers, **source.headers()}
         return self._run(self._on_object("PUT", path, headers=sent, read=_completed).attempt).etag
 
-    def delete_object(self, path: ObjectPath) -> None:
+    def delete_object(self, path: ObjectPath, conditions: Mapping[str, str] | None = None) -> None:
         """Delete an object; one that does not exist counts as deleted."""
-        self._run(self._on_object("DELETE", path, read=_nothing).attempt)
+        self._run(self._on_object("DELETE", path, headers=conditions, read=_nothing).attempt)
+
+    def check_conditions(self, path: ObjectPath, conditions: Mapping[str, str]) -> None:
+        """Raise what a server that heeds conditions would answer, for one that ignores them."""
+        # Not keyed: what is there may be encrypted or not.
+        request = self._on_object("HEAD", path, headers=_key_headers(path), read=_head)
+        try:
+            head = self._run(request.attempt)
+        except ObjectNotFoundError:
+            if "if-match" in conditions:
+                raise
+            return
+        wanted = strip_etag(conditions.get("if-match"))
+        if "if-none-match" in conditions or wanted not in ("*", head.etag):
+            raise AuroraObjectsError(
+                f"object {path.key!r} was left alone: it is there with ETag {head.etag!r}, and "
+                f"{' and '.join(conditions)} was asked for.",
+                code="PreconditionFailed",
+                http_status=412,
+                **request.subject.fields,
+            )
 
     # Multipart uploads
 
@@ -419,6 +439,7 @@ class Client:
         upload_id: str,
         parts: list[tuple[int, str]],
         *,
+        conditions: Mapping[str, str] | None = None,
         crc32: str | None = None,
         verify: bool = True,
     ) -> Stored:
@@ -440,6 +461,7 @@ class Client:
             # Ceph 20 wants the key, and no other minds.
             headers={
                 "Content-Type": "application/xml",
+                **(conditions or {}),
                 **_key_headers(path),
                 **({"x-amz-checksum-type": "FULL_OBJECT", CRC32: crc32} if crc32 else {}),
             },

@@ -341,14 +341,33 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         head = self._client.head_object(wanted.path)
         return objects.object_from_head(name, container, head, self)
 
-    def delete_object(self, obj: Object) -> bool:
+    def delete_object(
+        self,
+        obj: Object,
+        *,
+        ex_check_condition: bool = False,
+        ex_customer_key: bytes | None = None,
+    ) -> bool:
         """
         Delete an object; one that does not exist counts as deleted.
 
         :param obj: Object to delete.
+        :param ex_check_condition: Whether to delete it only while its ETag is ``obj.hash``. Ceph 20
+            compares as it deletes; before, one request compares and another one deletes.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted, to compare it.
         :return: ``True``.
+        :raises AuroraObjectsError: with code ``PreconditionFailed``, if it has another ETag.
         """
-        self._client.delete_object(names.path_of(obj))
+        path, conditions = names.path_of(obj, customer_key("ex_customer_key", ex_customer_key)), {}
+        if ex_check_condition:
+            if not obj.hash:
+                raise ValueError("obj has no hash that ex_check_condition could compare")
+            conditions = {"if-match": f'"{obj.hash}"'}
+            try:
+                self._client.check_conditions(path, conditions)
+            except ObjectNotFoundError:
+                return True
+        self._client.delete_object(path, conditions)
         return True
 
     def ex_delete_objects(self, container: Container, objects: Iterable[Object | str]) -> None:
@@ -413,6 +432,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_progress: Progress | None = None,
         ex_resume: bool = False,
         ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
     ) -> Object:
         """
         Upload a file, in parts if it is larger than one.
@@ -430,6 +450,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_resume: Go on with an unfinished upload of the same key: parts the server holds
             are kept where their MD5 is the file's. A failure leaves the parts for the next call.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
+        :param ex_check_condition: Whether ``If-Match`` and ``If-None-Match: *`` in ``headers`` may
+            be checked by a request of their own where an object is made of parts. Ceph 20 checks
+            once more as it stores the object; before, a writer in between is overwritten.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises OSError: if the file cannot be read.
         :raises FileChangedError: if it changes while it is sent; no object is stored.
@@ -441,8 +464,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         )
         with FileParts(path, self._transfer.part_size, ex_progress) as parts:
             if ex_resume and len(parts.sizes) > 1:
-                return self._resume(parts, wanted)
-            return self._upload(parts, wanted, verify_hash=verify_hash)
+                return self._resume(parts, wanted, checked=ex_check_condition)
+            return self._upload(parts, wanted, verify_hash=verify_hash, checked=ex_check_condition)
 
     def upload_object_via_stream(
         self,
@@ -456,6 +479,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_size: int | None = None,
         ex_progress: Progress | None = None,
         ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
     ) -> Object:
         """
         Upload a stream of unknown size, up to 5 TiB, in parts.
@@ -472,6 +496,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_size: Bytes the stream holds; more or fewer are an error, and no object is stored.
         :param ex_progress: Called in this thread with the bytes done, and ``ex_size`` or ``None``.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
+        :param ex_check_condition: As in :meth:`upload_object`.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises TypeError: if the stream gives something else than bytes or text.
         :raises EncryptionKeyError: if the server does not take the key.
@@ -480,7 +505,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             container, object_name, extra, headers, ex_storage_class, ex_customer_key
         )
         parts = StreamParts(iterator, self._transfer.part_size, ex_size, ex_progress)
-        return self._upload(parts, wanted)
+        return self._upload(parts, wanted, checked=ex_check_condition)
 
     def ex_iterate_multipart_uploads(
         self, container: Container, prefix: str | None = None, delimiter: str | None = None
@@ -673,8 +698,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self, container: Container, object_name: str, headers: dict[str, str] | None = None
     ) -> str:
         rest, key = split(headers or {})
+        rest, conditions = objects.split_conditions(rest)
         path = ObjectPath(container.name, object_name, key)
-        return self._uploads.begin(path, rest).id
+        return self._uploads.begin(path, rest, conditions).id
 
     def _upload_multipart_chunks(
         self,
@@ -758,7 +784,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             customer_key=key,
         )
 
-    def _upload(self, parts: Parts, wanted: Wanted, *, verify_hash: bool = True) -> Object:
+    def _upload(
+        self, parts: Parts, wanted: Wanted, *, verify_hash: bool = True, checked: bool = False
+    ) -> Object:
         """Send an object whole if it is one part, and by the inherited method if it is more."""
         only = parts.only_part()
         if only is not None:
@@ -767,7 +795,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             stored = self._client.put_object(wanted.path, only.body, wanted.all_headers())
             parts.moved(only.size)
             return wanted.object(only.size, stored, self)
-        wanted.refuse_conditions()
+        wanted.refuse_conditions(checked=checked)
         key = wanted.path.customer_key
         # The inherited method does not abort after Ctrl-C.
         with self._uploads.aborting(wanted.path):
@@ -782,10 +810,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             )
         return wanted.object(obj.size, Stored(obj.hash), self)
 
-    def _resume(self, parts: FileParts, wanted: Wanted) -> Object:
+    def _resume(self, parts: FileParts, wanted: Wanted, *, checked: bool = False) -> Object:
         """Go on with an earlier upload, and give the object what this call asks for."""
-        wanted.refuse_conditions()
-        stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.all_headers())
+        wanted.refuse_conditions(checked=checked)
+        wanted.headers, conditions = objects.split_conditions(wanted.headers)
+        stored, began_earlier = self._uploads.resume(
+            parts, wanted.path, wanted.all_headers(), conditions
+        )
         if began_earlier:
             try:
                 source = CopySource(wanted.path, self._client.head_object(wanted.path))

@@ -22,6 +22,7 @@ _DESCRIBING = re.compile(r"content-(type|encoding|disposition|language)|cache-co
 #: Headers that an object's ``extra`` repeats.
 _SHOWN = re.compile(r"content-(type|encoding)|last-modified|etag|x-amz-(storage-class|version-id)")
 
+_CONDITIONS = ("if-match", "if-none-match")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: libcloud's names for Amazon's storage classes, which Amazon writes in capitals.
@@ -86,6 +87,15 @@ def _dict(name: str, value: Any) -> dict[Any, Any]:
     return dict(value or {})
 
 
+def split_conditions(headers: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return headers without conditions, and the conditions with names in lower case."""
+    conditions = {
+        name.lower(): str(value) for name, value in headers.items() if name.lower() in _CONDITIONS
+    }
+    rest = {name: value for name, value in headers.items() if name.lower() not in conditions}
+    return rest, conditions
+
+
 def storage_class_headers(storage_class: Any) -> dict[str, str]:
     """Return the header that asks for a storage class; none when none is asked for."""
     if storage_class is None:
@@ -131,14 +141,17 @@ class Wanted:
         meta_data = self.extra["meta_data"]
         return {**headers, **{META_PREFIX + name: value for name, value in meta_data.items()}}
 
-    def refuse_conditions(self) -> None:
-        """Refuse what radosgw ignores in a multipart upload, before anything is sent."""
-        for name in self.headers:
-            if name.lower() in ("if-match", "if-none-match"):
+    def refuse_conditions(self, *, checked: bool = False) -> None:
+        """Refuse what radosgw may ignore in a multipart upload, unless the driver checks it."""
+        for name, value in self.headers.items():
+            if name.lower() in _CONDITIONS and not checked:
                 raise ValueError(
-                    f"headers: radosgw ignores {name} where an object is made of parts; "
-                    "it works for uploads of one part (ex_part_size) and copies without a key"
+                    f"headers: radosgw ignores {name} where an object is made of parts, before "
+                    "Tentacle; it works for uploads of one part (ex_part_size) and copies without "
+                    "a key, and ex_check_condition=True checks it at the end of an upload"
                 )
+            if name.lower() == "if-none-match" and value != "*":
+                raise ValueError(f"headers: {name} can only be checked if it is *, not {value!r}")
 
     def describes(self, head: ObjectHead) -> bool:
         """Tell whether an object is known to be what was asked for, as far as HEAD shows it."""

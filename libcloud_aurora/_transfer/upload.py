@@ -27,6 +27,7 @@ class Upload:
     :param owner: The thread that has begun it.
     :ivar verify: Whether the object's ETag is compared with the parts'.
     :ivar has_crc32: Whether its parts have a CRC32.
+    :ivar conditions: Headers that say what the key must hold when the upload is completed.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Upload:
         self.id = begun.id
         self.owner = owner
         self.verify = True
+        self.conditions: Mapping[str, str] = {}
         self._keeps_parts = False
         self.has_crc32 = begun.has_crc32
         self._is_whole = begun.is_whole
@@ -118,11 +120,14 @@ class Upload:
         whole = copied
         if self._crcs.keys() == dict(parts).keys():
             whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
+        if self.conditions:
+            self._client.check_conditions(self.path, self.conditions)
         try:
             return self._client.complete_upload(
                 self.path,
                 self.id,
                 parts,
+                conditions=self.conditions,
                 crc32=whole if self._is_whole else None,
                 verify=self.verify,
             )
@@ -156,13 +161,19 @@ class Uploads:
         self._config = config
         self._running: dict[str, Upload] = {}
 
-    def begin(self, path: ObjectPath, headers: Mapping[str, str]) -> Upload:
+    def begin(
+        self,
+        path: ObjectPath,
+        headers: Mapping[str, str],
+        conditions: Mapping[str, str] | None = None,
+    ) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
         owner = threading.get_ident()
 
         def begin(stop: Stop) -> Upload:
             begun = self._client.create_upload(path, headers, stop=stop)
             upload = Upload(self._client, self._config, path, begun, owner)
+            upload.conditions = conditions or {}
             self._running[upload.id] = upload
             return upload
 
@@ -193,7 +204,11 @@ class Uploads:
             raise
 
     def resume(
-        self, parts: FileParts, path: ObjectPath, headers: Mapping[str, str]
+        self,
+        parts: FileParts,
+        path: ObjectPath,
+        headers: Mapping[str, str],
+        conditions: Mapping[str, str],
     ) -> tuple[Stored, bool]:
         """
         Go on with the newest unfinished upload of an object, or begin one; a failure keeps parts.
@@ -203,9 +218,10 @@ class Uploads:
         found = self._unfinished(path, parts.sizes)
         held: dict[int, PartHeld] = {}
         if found is None:
-            upload = self.begin(path, headers)
+            upload = self.begin(path, headers, conditions)
         else:
             upload, held = found
+            upload.conditions = conditions
             if held and (path.customer_key or len(held) == len(parts.sizes)):
                 held.pop(max(held))  # sent again: its response says whose key the parts have
         try:
