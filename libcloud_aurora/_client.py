@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
@@ -17,6 +18,8 @@ from libcloud_aurora._s3.checksums import (
     CHECKSUM_MODE,
     CRC32,
     CRC32_WANTED,
+    Checksum,
+    checksum_in,
     crc32_text,
     unless_named,
 )
@@ -109,8 +112,21 @@ class PartHeld(NamedTuple):
     has_crc32: bool
 
 
+class Attributes(NamedTuple):
+    """What the server says of an object's bytes; ``ends`` is where its parts end."""
+
+    etag: str
+    checksum: Checksum | None
+    ends: list[int]
+
+
 class OpenObject:
-    """The bytes of an object from ``start`` to before ``stop``, still on the wire."""
+    """
+    The bytes of an object from ``start`` to before ``stop``, still on the wire.
+
+    :ivar checksum: That of the whole object; some servers give ranges one of their own.
+    :ivar has_parts: Whether the server says of how many parts the object is.
+    """
 
     def __init__(
         self, response: AuroraResponse, span: Span | None, size: int | None = None
@@ -118,6 +134,8 @@ class OpenObject:
         self._response = response
         self.subject = response.subject
         self.etag = strip_etag(response.headers.get("etag"))
+        self.checksum = checksum_in(response.headers) if response.status != 206 else None
+        self.has_parts = "x-amz-mp-parts-count" in response.headers
         try:
             self.start, self.stop, self.size = _span_of(response, span or (0, None), size)
         except AuroraObjectsError:
@@ -274,7 +292,9 @@ class Client:
                 return read(body)
             wanted = span()
             headers = {"If-Match": f'"{etag}"'} if etag else {}
-            if wanted is not None:
+            if wanted is None:
+                headers.update(CHECKSUM_MODE)
+            else:
                 last = "" if wanted[1] is None else wanted[1] - 1
                 headers["Range"] = f"bytes={wanted[0]}-{last}"
             return self._on_object(
@@ -287,6 +307,31 @@ class Client:
             ).attempt()
 
         return self._run(attempt, progress=progress, stop=stop)
+
+    def object_attributes(self, path: ObjectPath, size: int) -> Attributes:
+        """
+        Return checksum and parts of an object; one of CRC32 needs no parts, so they may be left.
+
+        Only servers that know parts are to be asked: radosgw before Squid sends the object.
+        """
+        sizes: dict[int, int] = {}
+        while True:
+            headers = {
+                "x-amz-object-attributes": "ETag,Checksum,ObjectParts",
+                "x-amz-max-parts": str(PAGE_SIZE),
+                "x-amz-part-number-marker": str(max(sizes, default=0)),
+                **_key_headers(path),
+            }
+            request = self._on_object(
+                "GET", path, query={"attributes": ""}, headers=headers, read=_attributes
+            )
+            said, known = self._run(request.attempt), len(sizes)
+            sizes.update(said.sizes)
+            checksum = checksum_in(said.headers)
+            done = sum(sizes.values()) >= size or len(sizes) == known
+            if done or (checksum and checksum.combines):
+                ends = accumulate(sizes[number] for number in sorted(sizes))
+                return Attributes(strip_etag(said.headers.get("etag")), checksum, list(ends))
 
     def put_object(self, path: ObjectPath, body: Body, headers: Mapping[str, str]) -> Stored:
         """
@@ -332,9 +377,31 @@ class Client:
         sent = {**headers, **source.headers()}
         return self._run(self._on_object("PUT", path, headers=sent, read=_completed).attempt).etag
 
-    def delete_object(self, path: ObjectPath) -> None:
+    def delete_object(self, path: ObjectPath, conditions: Mapping[str, str] | None = None) -> None:
         """Delete an object; one that does not exist counts as deleted."""
-        self._run(self._on_object("DELETE", path, read=_nothing).attempt)
+        self._run(self._on_object("DELETE", path, headers=conditions, read=_nothing).attempt)
+
+    def check_conditions(
+        self, path: ObjectPath, conditions: Mapping[str, str], *, stop: Stop | None = None
+    ) -> None:
+        """Raise what a server that heeds conditions would answer, for one that ignores them."""
+        # Not keyed: what is there may be encrypted or not.
+        request = self._on_object("HEAD", path, headers=_key_headers(path), read=_head)
+        try:
+            head = self._run(request.attempt, stop=stop)
+        except ObjectNotFoundError:
+            if "if-match" in conditions:
+                raise
+            return
+        wanted = strip_etag(conditions.get("if-match"))
+        if "if-none-match" in conditions or wanted not in ("*", head.etag):
+            raise AuroraObjectsError(
+                f"object {path.key!r} was left alone: it is there with ETag {head.etag!r}, and "
+                f"{' and '.join(conditions)} was asked for.",
+                code="PreconditionFailed",
+                http_status=412,
+                **request.subject.fields,
+            )
 
     # Multipart uploads
 
@@ -418,6 +485,7 @@ class Client:
         upload_id: str,
         parts: list[tuple[int, str]],
         *,
+        conditions: Mapping[str, str] | None = None,
         crc32: str | None = None,
         verify: bool = True,
         stop: Stop | None = None,
@@ -440,6 +508,7 @@ class Client:
             # Ceph 20 wants the key, and no other minds.
             headers={
                 "Content-Type": "application/xml",
+                **(conditions or {}),
                 **_key_headers(path),
                 **({"x-amz-checksum-type": "FULL_OBJECT", CRC32: crc32} if crc32 else {}),
             },
@@ -639,6 +708,10 @@ def _head(response: AuroraResponse) -> ObjectHead:
     if size is None:
         raise response.malformed("an object without a length")
     return ObjectHead(response.headers, size, strip_etag(response.headers.get("etag")))
+
+
+def _attributes(response: AuroraResponse) -> xml.Attributes:
+    return response.document(xml.attributes)
 
 
 def _stored(response: AuroraResponse) -> Stored:

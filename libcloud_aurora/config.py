@@ -60,7 +60,7 @@ class TransferConfig(NamedTuple):
     :ivar file_concurrency: Most requests of one transfer at once, where none needs more than 1 MiB
         of memory; 1 starts no thread.
     :ivar stream_concurrency: Most parts or ranges of one stream that are held in memory.
-    :ivar verify: Whether downloads are compared with the ETag.
+    :ivar verify: Whether downloads are compared with the checksum or the ETag.
     """
 
     part_size: int

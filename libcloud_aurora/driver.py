@@ -117,7 +117,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             ``ex_max_concurrency * ex_part_size``, or one part that has grown beyond that, and the
             part that is being read.
         :param ex_max_attempts: Attempts for each request, the first one included.
-        :param ex_verify: Whether downloads are compared with the object's ETag.
+        :param ex_verify: Whether downloads are compared with the object's checksum or ETag.
         :param ex_verify_ssl: ``False`` to accept any certificate, or the path of a CA bundle.
         :param ex_allow_plain_keys: Whether customers' keys (SSE-C) may travel over plain http to
             another machine.
@@ -448,15 +448,34 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         change = s3_headers.tagging(s3_headers.check_tags(tags))
         self._client.change_object(names.path_of(obj), change)
 
-    def delete_object(self, obj: Object) -> bool:
+    def delete_object(
+        self,
+        obj: Object,
+        *,
+        ex_check_condition: bool = False,
+        ex_customer_key: bytes | None = None,
+    ) -> bool:
         """
         Delete an object; one that does not exist counts as deleted.
 
         :param obj: Object to delete. One from :meth:`ex_iterate_object_versions` is that version,
             which is gone for good then; another one leaves its versions, if the container has them.
+        :param ex_check_condition: Whether to delete it only while its ETag is ``obj.hash``. Ceph 20
+            compares as it deletes; before, one request compares and another one deletes.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted, to compare it.
         :return: ``True``.
+        :raises AuroraObjectsError: with code ``PreconditionFailed``, if it has another ETag.
         """
-        self._client.delete_object(names.path_of(obj))
+        path, conditions = names.path_of(obj, customer_key("ex_customer_key", ex_customer_key)), {}
+        if ex_check_condition:
+            if not obj.hash:
+                raise ValueError("obj has no hash that ex_check_condition could compare")
+            conditions = {"if-match": f'"{obj.hash}"'}
+            try:
+                self._client.check_conditions(path, conditions)
+            except ObjectNotFoundError:
+                return True
+        self._client.delete_object(path, conditions)
         return True
 
     def ex_delete_objects(self, container: Container, objects: Iterable[Object | str]) -> None:
@@ -556,6 +575,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_progress: Progress | None = None,
         ex_resume: bool = False,
         ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
     ) -> Object:
         """
         Upload a file, in parts if it is larger than one.
@@ -575,6 +595,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_resume: Go on with an unfinished upload of the same key: parts the server holds
             are kept where their MD5 is the file's. A failure leaves the parts for the next call.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
+        :param ex_check_condition: Whether ``If-Match`` and ``If-None-Match: *`` in ``headers`` may
+            be checked by a request of their own where an object is made of parts. Ceph 20 checks
+            once more as it stores the object; before, a writer in between is overwritten.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises OSError: if the file cannot be read.
         :raises FileChangedError: if it changes while it is sent; no object is stored.
@@ -586,8 +609,10 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         )
         with FileParts(path, self._transfer.part_size, ex_progress) as parts:
             if ex_resume and len(parts.sizes) > 1:
-                return self._resume(parts, wanted)
-            return self._upload(parts, wanted, verify_hash=verify_hash)
+                return self._resume(parts, wanted, checks_conditions=ex_check_condition)
+            return self._upload(
+                parts, wanted, verify_hash=verify_hash, checks_conditions=ex_check_condition
+            )
 
     def upload_object_via_stream(
         self,
@@ -601,6 +626,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_size: int | None = None,
         ex_progress: Progress | None = None,
         ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
     ) -> Object:
         """
         Upload a stream of unknown size, up to 5 TiB, in parts.
@@ -619,6 +645,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_size: Bytes the stream holds; more or fewer are an error, and no object is stored.
         :param ex_progress: Called in this thread with the bytes done, and ``ex_size`` or ``None``.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
+        :param ex_check_condition: As in :meth:`upload_object`.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises TypeError: if the stream gives something else than bytes or text.
         :raises EncryptionKeyError: if the server does not take the key.
@@ -627,7 +654,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             container, object_name, extra, headers, ex_storage_class, ex_customer_key
         )
         parts = StreamParts(iterator, self._transfer.part_size, ex_size, ex_progress)
-        return self._upload(parts, wanted)
+        return self._upload(parts, wanted, checks_conditions=ex_check_condition)
 
     def ex_iterate_multipart_uploads(
         self, container: Container, prefix: str | None = None, delimiter: str | None = None
@@ -694,7 +721,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
         :raises ObjectNotFoundError: if the object does not exist.
-        :raises HashMismatchError: if what arrives keeps differing from the object's ETag.
+        :raises HashMismatchError: if what arrives keeps differing from its checksum or ETag.
         :raises ObjectChangedError: if the object is replaced meanwhile.
         :raises EncryptionKeyError: if it is encrypted with another key, or without one.
         """
@@ -724,7 +751,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_progress: Called in this thread with the bytes handed out and the size.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :return: Chunks. Nothing is fetched before the first is asked for.
-        :raises HashMismatchError: at the end, if the bytes differ from the object's ETag.
+        :raises HashMismatchError: at the end, if the bytes differ from its checksum or ETag.
         """
         reading = self._reading(obj, ex_customer_key, progress=ex_progress)
         return Stream(reading).chunks(chunk_size_of(chunk_size))
@@ -930,18 +957,26 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             customer_key=key,
         )
 
-    def _upload(self, parts: Parts, wanted: Wanted, *, verify_hash: bool = True) -> Object:
+    def _upload(
+        self,
+        parts: Parts,
+        wanted: Wanted,
+        *,
+        verify_hash: bool = True,
+        checks_conditions: bool = False,
+    ) -> Object:
         """Send an object by libcloud's methods: whole if it is one part, or in parts."""
         only, key = parts.only_part(), wanted.path.customer_key
         if only is None:
-            wanted.plan(Way.PARTS)
+            wanted.plan(Way.PARTS, checks_conditions=checks_conditions)
             put: Any = self._put_object_multipart
             headers = wanted.asked
         else:
             parts.moved(0)
             parts.check_unchanged()
-            headers, _, md5 = wanted.plan(Way.ONE_PART)
-            [only] = checked([only], md5, wanted.path)
+            planned = wanted.plan(Way.ONE_PART)
+            headers = planned.sent
+            [only] = checked([only], planned.md5, wanted.path)
             put = self._put_object
         # The inherited method does not abort after Ctrl-C.
         with self._uploads.aborting(wanted.path) as call:
@@ -958,10 +993,14 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             parts.moved(only.size)
         return wanted.object(obj.size, call.stored or Stored(obj.hash), self)
 
-    def _resume(self, parts: FileParts, wanted: Wanted) -> Object:
+    def _resume(
+        self, parts: FileParts, wanted: Wanted, *, checks_conditions: bool = False
+    ) -> Object:
         """Go on with an earlier upload, and give the object what this call asks for."""
-        afterwards = wanted.plan(Way.RESUME).afterwards
+        planned = wanted.plan(Way.RESUME, checks_conditions=checks_conditions)
         stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.asked)
+        for name in planned.conditions:  # kept; what follows is a copy of the object onto itself
+            del wanted.asked[name]
         if began_earlier:
             try:
                 source = CopySource(wanted.path, self._client.head_object(wanted.path))
@@ -971,7 +1010,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 self._copy(source, wanted).make({}, replace=True)
                 stored = self._client.head_object(wanted.path).stored
             elif source.head.etag == stored.etag:
-                finish(self._client, wanted.path, afterwards, stored.version_id)
+                finish(self._client, wanted.path, planned.afterwards, stored.version_id)
         return wanted.object(parts.sent, stored, self)
 
     def _copy(self, source: CopySource, wanted: Wanted) -> Copy:

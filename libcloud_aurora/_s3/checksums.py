@@ -54,10 +54,18 @@ class Checksum(NamedTuple):
     algorithm: str
     text: str
 
+    def __str__(self) -> str:
+        name = "ETag" if self.algorithm == "md5" else self.algorithm.upper()
+        return f"{name} {self.text!r}"
+
     @property
     def combines(self) -> bool:
         """Whether any pieces of the object give it."""
         return self.algorithm == "crc32" and "-" not in self.text
+
+    def fits(self, count: int) -> bool:
+        """Tell whether as many parts give it."""
+        return self.text.endswith(f"-{count}") if "-" in self.text else count == 1
 
     def begin(self) -> Any:
         """Return what digests a part."""
@@ -79,8 +87,9 @@ class Checksum(NamedTuple):
 def checksum_in(headers: Mapping[str, str]) -> Checksum | None:
     """Return the checksum in the headers of a response, if Python can compute it."""
     for algorithm in ALGORITHMS:
-        text = headers.get(f"x-amz-checksum-{algorithm}")
-        if text:
+        text = headers.get(f"x-amz-checksum-{algorithm}", "")
+        # Of one part radosgw 20.2.4 gives the CRC32 of all bytes as if it were that of a CRC32.
+        if text and (algorithm != "crc32" or not text.endswith("-1")):
             return Checksum(algorithm, text)
     return None
 

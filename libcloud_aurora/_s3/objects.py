@@ -173,9 +173,13 @@ class Wanted:
         for said in odd:
             warnings.warn(said, stacklevel=4)
 
-    def plan(self, way: Way) -> Plan:
-        """Return what becomes of what was asked for, or refuse it before anything is sent."""
-        refuse(self.asked, way)
+    def plan(self, way: Way, *, checks_conditions: bool = False) -> Plan:
+        """
+        Return what becomes of what was asked for, or refuse it before anything is sent.
+
+        :param checks_conditions: Whether conditions that radosgw may ignore are checked.
+        """
+        refuse(self.asked, way, checks_conditions=checks_conditions)
         return plan(self.asked, way)
 
     def describes(self, head: ObjectHead) -> bool:

@@ -192,6 +192,27 @@ def _unescaped(texts: list[str]) -> list[str]:
     return unescape(joined, {"&quot;": '"', "&apos;": "'"}).split("\n")
 
 
+class Attributes(NamedTuple):
+    """What a server says of an object: as headers would say it, and the sizes of its parts."""
+
+    headers: dict[str, str]
+    sizes: dict[int, int]
+
+
+def attributes(body: bytes) -> Attributes:
+    """Read the response to GetObjectAttributes."""
+    document = parse(body)
+    if not document.tag.startswith("GetObjectAttributes"):
+        raise MalformedXMLError(f"<{document.tag}> where <GetObjectAttributes> belongs")
+    rows = _rows(document, ("Part",), ("PartNumber", "Size"))
+    checksum = document.find("Checksum")
+    texts = _texts(document) | ({} if checksum is None else _texts(checksum))
+    headers = {
+        name.replace("Checksum", "x-amz-checksum-").lower(): text for name, text in texts.items()
+    }
+    return Attributes(headers, {int(row["PartNumber"]): int(row["Size"]) for row in rows})
+
+
 def text_of(body: bytes, *names: str) -> str:
     """Return the text of the first of the named elements that the document has."""
     document = parse(body)

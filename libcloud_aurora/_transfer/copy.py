@@ -73,18 +73,20 @@ class Copy:
     def _whole(self, asked: Mapping[str, str], directive: str) -> None:
         """Copy with one request; as radosgw before 17.2.8 takes no condition, compare ETags."""
         source, wanted = self._source, self._wanted
-        sent, afterwards, _ = plan(asked, Way.REPLACING)
-        headers = {**sent, "x-amz-metadata-directive": directive}
+        planned = plan(asked, Way.REPLACING)
+        headers = {**planned.sent, "x-amz-metadata-directive": directive}
         copied = self._client.copy_object(wanted.path, source, headers)
         if copied != source.head.etag:  # radosgw keeps it; others may give a copy a plain one
             kept = copied if source.path.source == wanted.path.source else source.head.etag
             if self._client.head_object(source.path).etag != kept:
                 raise self._changed()
-        if afterwards:  # radosgw's response names no version
+        if planned.afterwards:  # radosgw's response names no version
             head = self._client.head_object(wanted.path)
             if head.etag != copied:
                 raise self._changed()
-            finish(self._client, wanted.path, afterwards, head.headers.get("x-amz-version-id"))
+            finish(
+                self._client, wanted.path, planned.afterwards, head.headers.get("x-amz-version-id")
+            )
 
     def _by_parts(self, asked: Mapping[str, str]) -> None:
         """Copy an object of any size but 0; a failure leaves no parts."""

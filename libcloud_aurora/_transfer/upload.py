@@ -29,6 +29,7 @@ class Upload:
     :ivar verify: Whether the object's ETag is compared with the parts'.
     :ivar has_crc32: Whether its parts have a CRC32.
     :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
+    :ivar conditions: Headers that say what the key must hold when the upload is completed.
     :ivar afterwards: What is done to the object once it is stored.
     :ivar is_complete: Whether it is stored, so that there is nothing to abort.
     """
@@ -42,6 +43,7 @@ class Upload:
         self.id = begun.id
         self.verify = True
         self.md5 = ""
+        self.conditions: Mapping[str, str] = {}
         self.afterwards: list[Change] = []
         self._keeps_parts = False
         self.has_crc32 = begun.has_crc32
@@ -127,12 +129,15 @@ class Upload:
             whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
 
         def complete(stop: Stop) -> Stored:
+            if self.conditions:
+                self._client.check_conditions(self.path, self.conditions, stop=stop)
             self._keeps_parts = True  # while the server may be at it
             try:
                 stored = self._client.complete_upload(
                     self.path,
                     self.id,
                     parts,
+                    conditions=self.conditions,
                     crc32=whole if self._is_whole else None,
                     verify=self.verify,
                     stop=stop,
@@ -194,12 +199,13 @@ class Uploads:
     def begin(self, path: ObjectPath, asked: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
         ending, call = self._ending(), self._call()
-        sent, afterwards, md5 = plan(asked, Way.PARTS)
+        planned = plan(asked, Way.PARTS)
 
         def begin(stop: Stop) -> Upload:
-            made = self.client.create_upload(path, sent, stop=stop)
+            made = self.client.create_upload(path, planned.sent, stop=stop)
             upload = self.running[made.id] = Upload(self, path, made, ending)
-            upload.afterwards, upload.md5 = afterwards, md5
+            upload.md5, upload.conditions = planned.md5, planned.conditions
+            upload.afterwards = planned.afterwards
             call.begun.append(upload)
             if ending.left() == 0.0:  # nobody waits for it any more
                 upload.abort()
@@ -253,7 +259,8 @@ class Uploads:
             upload = self.begin(path, asked)
         else:
             upload, held = found
-            upload.md5 = plan(asked, Way.RESUME).md5
+            planned = plan(asked, Way.RESUME)
+            upload.md5, upload.conditions = planned.md5, planned.conditions
             if held and (path.customer_key or len(held) == len(parts.sizes)):
                 held.pop(max(held))  # sent again: its response says whose key the parts have
         try:

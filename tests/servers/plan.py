@@ -66,6 +66,8 @@ class Request:
         query, method = self.query, self.method
         if "uploadId" in query:
             return MULTIPART_NAMES.get(method, method.lower())
+        if "attributes" in query:
+            return "attributes"
         if "uploads" in query:
             return "initiate" if method == "POST" else "list-uploads"
         bucket, _, key = self.path.lstrip("/").partition("/")

@@ -5,8 +5,8 @@ import os
 
 import pytest
 import requests_mock
-from unit.memory_ceph20 import Ceph20, checksum
-from unit.memory_s3 import error
+from unit.memory_ceph20 import Ceph20, checksum, of_parts
+from unit.memory_s3 import Answer, Stored, composite, error, md5
 
 from libcloud_aurora import errors
 
@@ -145,3 +145,187 @@ def test_a_copy_in_parts_is_compared_with_the_crc32_of_its_source(s3, driver, co
     complete = [seen for seen in s3.sent("POST") if "uploadId" in seen.params]
     assert crc32_of(complete) == [text if text and "-" not in text else None]
     assert s3.buckets["photos"]["copy"].data == DATA
+
+
+# Downloads
+
+ODD = [DATA[: 6 * MIB], DATA[6 * MIB : 6 * MIB + PART], DATA[6 * MIB + PART :]]
+
+
+@pytest.fixture(params=["file", "stream"])
+def download(request, tmp_path, driver):
+    """Download the object ``k`` as a file or as a stream, and return its bytes."""
+
+    def fetch():
+        obj = driver.get_object("photos", "k")
+        if request.param == "file":
+            driver.download_object(obj, tmp_path / "file", overwrite_existing=True)
+            return (tmp_path / "file").read_bytes()
+        return b"".join(driver.download_object_as_stream(obj))
+
+    return fetch
+
+
+def asked(s3):
+    """Return the requests for checksum and parts of an object."""
+    return [seen for seen in s3.requests if "attributes" in seen.params]
+
+
+def damaging(s3, at, times=99):
+    """Flip a bit of the object on its way, wherever its byte is asked for."""
+    left = [times]
+
+    def fault(request):
+        if request.method != "GET" or request.key != "k" or "attributes" in request.params:
+            return None
+        answer = s3._keyed(request)
+        start = int(answer.headers.get("content-range", "bytes 0-").split()[1].split("-")[0])
+        if not left[0] or not start <= at < start + len(answer.body):
+            return None
+        left[0] -= 1
+        body = bytearray(answer.body)
+        body[at - start] ^= 1
+        return answer._replace(body=bytes(body))
+
+    s3.faults.append(fault)
+
+
+def stored(s3, name):
+    """Store the object ``k`` as some client would, and return its bytes."""
+    data = DATA if name != "small" else DATA[:1000]
+    if name in ("small", "sha1"):
+        data = DATA[:1000]
+        algorithm = "crc32" if name == "small" else name
+        s3.put("k", data)
+        s3.sums["k"] = {f"x-amz-checksum-{algorithm}": checksum(algorithm, data)}
+    elif name == "crc32 of all":
+        s3.put_parts("k", ODD, composite(ODD))
+        s3.sums["k"] = {"x-amz-checksum-crc32": checksum("crc32", DATA)}
+    else:
+        s3.put_parts("k", ODD, composite(ODD), algorithm=name.partition(" ")[0] or None)
+    return data
+
+
+KINDS = ["small", "sha1", "crc32 of all", "crc32 of parts", "sha256 of parts", ""]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_objects_of_any_client_are_verified(s3, download, kind):
+    """By the checksum the server has, else by the ETag of the parts that it tells; no guess."""
+    data = stored(s3, kind)
+    s3.requests.clear()
+    assert download() == data
+    assert len(asked(s3)) == (len(data) == len(DATA))
+    whole = [seen for seen in s3.sent("GET") if not seen.params and "range" not in seen.headers]
+    assert {seen.headers["x-amz-checksum-mode"] for seen in whole} <= {"ENABLED"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_is_found_by_any_checksum(s3, download, kind):
+    """A bit that is wrong each time is an error that names what differs."""
+    damaging(s3, len(stored(s3, kind)) // 2)
+    with pytest.raises(errors.HashMismatchError, match=r"has (CRC32|SHA1|SHA256|ETag) '"):
+        download()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_that_passes_is_fetched_again(s3, driver, tmp_path, kind):
+    """A file is right in the end; what the server says of it is asked for again, too."""
+    data = stored(s3, kind)
+    damaging(s3, len(data) // 2, times=1)
+    driver.download_object(driver.get_object("photos", "k"), tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == data
+    assert len(asked(s3)) in (0, 2)
+
+
+def test_a_resumed_download_is_verified_by_its_crc32(s3, driver, tmp_path):
+    """What an earlier call has fetched is read from the file."""
+    stored(s3, "crc32 of all")
+    obj = driver.get_object("photos", "k")
+
+    def stop(done, size):
+        if done >= 4 * MIB:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        driver.download_object(obj, tmp_path / "file", ex_resume=True, ex_progress=stop)
+    driver.download_object(obj, tmp_path / "file", ex_resume=True)
+    assert (tmp_path / "file").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(403, "AccessDenied"),
+        Answer(200, b"<Other/>"),
+        Answer(200, b"<GetObjectAttributes><ETag>another</ETag></GetObjectAttributes>"),
+        Answer(
+            200,
+            b"<GetObjectAttributes><ETag>%s</ETag><ObjectParts><Part><PartNumber>1</PartNumber>"
+            b"<Size>7</Size></Part></ObjectParts></GetObjectAttributes>"
+            % composite([DATA[:PART], DATA[PART : 2 * PART], DATA[2 * PART :]]).encode(),
+        ),
+    ],
+    ids=["refused", "another document", "another version", "parts of another size"],
+)
+def test_where_the_server_does_not_tell_the_parts_they_are_guessed(s3, download, answer):
+    """As with servers that never tell: the ETag of equal parts is found."""
+    parts = [DATA[:PART], DATA[PART : 2 * PART], DATA[2 * PART :]]
+    s3.put_parts("k", parts, composite(parts))
+    s3.fail(99, answer, query="attributes=")
+    assert download() == DATA
+    assert asked(s3)
+
+
+def test_a_checksum_of_other_parts_does_not_count(s3, download):
+    """Where the number of parts is another one, the ETag decides."""
+    stored(s3, "")
+    s3.sums["k"] = {"x-amz-checksum-sha256": of_parts("sha256", [DATA, DATA])}
+    assert download() == DATA
+
+
+@pytest.mark.usefixtures("tiny_parts")
+def test_any_number_of_parts_is_asked_for_page_by_page(s3, driver, tmp_path):
+    """A thousand parts come with one request."""
+    parts = [bytes([number % 251]) * (1 + number % 3) for number in range(2500)]
+    s3.put_parts("k", parts, composite(parts), algorithm="sha256")
+    driver.download_object(driver.get_object("photos", "k"), tmp_path / "file")
+    markers = [seen.headers["x-amz-part-number-marker"] for seen in asked(s3)]
+    assert markers == ["0", "1000", "2000"]
+
+
+def test_only_what_is_verified_is_asked_about(s3, driver, new_driver, tmp_path):
+    """A range is not verified, and nothing is with ``ex_verify=False``: no request asks."""
+    stored(s3, "")
+    obj = driver.get_object("photos", "k")
+    driver.download_object_range(obj, tmp_path / "range", 5, 9 * MIB)
+    new_driver(ex_verify=False).download_object(obj, tmp_path / "file")
+    assert asked(s3) == []
+
+
+def test_an_encrypted_object_is_asked_about_with_its_key(s3, driver, container, tmp_path):
+    """radosgw tells the parts of an encrypted object only to who has its key."""
+    key = bytes(range(32))
+    driver.upload_object_via_stream(io.BytesIO(DATA), container, "k", ex_customer_key=key)
+    obj = driver.get_object("photos", "k", ex_customer_key=key)
+    driver.download_object(obj, tmp_path / "file", ex_customer_key=key)
+    assert (tmp_path / "file").read_bytes() == DATA
+    (request,) = asked(s3)
+    assert "x-amz-server-side-encryption-customer-key" in request.headers
+
+
+def test_an_object_without_an_etag_is_not_verified(s3, driver, tmp_path):
+    """What cannot be pinned to a version may be two of them."""
+    s3.buckets["photos"]["k"] = Stored(b"data", "", {})
+    s3.sums["k"] = {"x-amz-checksum-crc32": "AAAAAA=="}
+    driver.download_object(driver.get_object("photos", "k"), tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"data"
+
+
+def test_a_plain_etag_counts_where_there_is_no_checksum(s3, download):
+    """Objects stored before the server had checksums are verified as ever."""
+    s3.put("k", DATA, md5(DATA))
+    assert download() == DATA
+    damaging(s3, 7)
+    with pytest.raises(errors.HashMismatchError, match="has ETag"):
+        download()

@@ -63,6 +63,8 @@ def test_a_composite_checksum_is_that_of_the_digests_of_its_parts():
     [
         ({}, None),
         ({"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, None),
+        ({"x-amz-checksum-crc32": "jNwWgw==-1"}, None),
+        ({"x-amz-checksum-crc32": "jNwWgw==-12"}, Checksum("crc32", "jNwWgw==-12")),
         ({"x-amz-checksum-sha1": "s", "x-amz-checksum-type": "COMPOSITE"}, Checksum("sha1", "s")),
         ({"x-amz-checksum-sha256": "s", "x-amz-checksum-crc32": "c"}, Checksum("crc32", "c")),
     ],
