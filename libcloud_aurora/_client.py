@@ -21,7 +21,6 @@ from libcloud_aurora._s3.checksums import (
     Checksum,
     checksum_in,
     crc32_text,
-    unless_named,
 )
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
 from libcloud_aurora._s3.headers import Change
@@ -341,7 +340,7 @@ class Client:
         what is stored decides.
         """
         named = {"x-amz-sdk-checksum-algorithm": "CRC32", CRC32: crc32_text(crc32(body))}
-        sent = unless_named(headers, named)
+        sent = {**named, **headers}
         request = self._on_object("PUT", path, keyed=True, headers=sent, body=body, read=_stored)
         try:
             return self._run(request.attempt)
@@ -418,7 +417,7 @@ class Client:
             "POST",
             path,
             query={"uploads": ""},
-            headers={**unless_named(headers, CRC32_WANTED), **_key_headers(path)},
+            headers={**headers, **CRC32_WANTED, **_key_headers(path)},
             read=lambda response: (_upload_id(response), response),
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,8 +24,6 @@ CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
 CRC32 = "x-amz-checksum-crc32"
 #: What an upload in parts is begun with, so that the server has a CRC32 of the whole object.
 CRC32_WANTED = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FULL_OBJECT"}
-
-_NAMED = re.compile(r"x-amz-(sdk-)?checksum-", re.IGNORECASE)
 
 
 class Crc32:
@@ -97,11 +94,6 @@ def checksum_in(headers: Mapping[str, str]) -> Checksum | None:
 def crc32_text(value: int) -> str:
     """Return a CRC32 as it stands in headers."""
     return base64.b64encode(value.to_bytes(4, "big")).decode()
-
-
-def unless_named(headers: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
-    """Return headers with those of a checksum, unless the caller has given other ones."""
-    return {**({} if any(map(_NAMED.match, headers)) else added), **headers}
 
 
 def combined(pieces: Iterable[tuple[int, int]]) -> int:

@@ -95,6 +95,7 @@ _REFUSALS = {
     "ex_check_condition=True checks it when an object in parts is complete",
     "content-md5": "what the server copies is compared with the original's ETag",
     "x-amz-server-side-encryption*": "not every server heeds it here; upload without ex_resume",
+    "x-amz-*checksum*": "the driver sends a CRC32, which is stored where the server can",
     "x-delete-*": "S3 has no such header; rules of the container's lifecycle let objects expire",
     "*": "radosgw, or some version of it, ignores it; driver.connection.request() can send it",
 }

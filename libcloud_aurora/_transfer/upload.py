@@ -146,11 +146,11 @@ class Upload:
                 self._keeps_parts = getattr(error, "_keeps_parts", False)
                 raise
             self.is_complete = True
-            self._running.pop(self.id, None)
             return stored
 
         stored = self._ending.run(complete)
         finish(self._client, self.path, self.afterwards, stored.version_id)
+        self._running.pop(self.id, None)
         return stored
 
     def abort(self, cause: BaseException | None = None) -> None:

@@ -60,12 +60,12 @@ def test_every_upload_carries_its_crc32(s3, upload, size):
     assert len(s3.requests) == (1 if size <= PART else 2 + len(bodies))
 
 
-def test_a_checksum_of_the_callers_own_is_sent_instead(s3, upload):
-    """Nothing is added to headers that name a checksum, and parts carry none that was not named."""
-    upload(b"x", headers={"x-amz-checksum-sha256": "s"})
-    assert crc32_of(s3.sent("PUT")) == [None]
-    upload(DATA, headers={"x-amz-checksum-algorithm": "SHA256"})
-    assert crc32_of(s3.requests) == [None] * len(s3.requests)
+@pytest.mark.parametrize("name", ["x-amz-checksum-sha256", "X-Amz-Sdk-Checksum-Algorithm"])
+def test_a_checksum_of_the_callers_own_is_refused(s3, upload, name):
+    """A server may ignore it; the driver's own is sent wherever one is stored."""
+    with pytest.raises(ValueError, match="the driver sends a CRC32"):
+        upload(b"x", headers={name: "s"})
+    assert s3.requests == []
 
 
 def test_a_server_that_says_nothing_of_the_whole_gets_the_parts_only(s3, upload):

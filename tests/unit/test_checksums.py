@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libcloud_aurora._s3.checksums import Checksum, checksum_in, combined, crc32_text, unless_named
+from libcloud_aurora._s3.checksums import Checksum, checksum_in, combined, crc32_text
 
 ABCD = b"abcd"
 SUMS = {
@@ -78,14 +78,6 @@ def test_only_a_crc32_of_the_whole_combines():
     """CRC32 of parts, or another algorithm, needs the bytes of each part in order."""
     kinds = [("crc32", "4Z9ODQ=="), ("crc32", "4Z9ODQ==-2"), ("sha256", "s"), ("md5", "0" * 32)]
     assert [Checksum(*kind).combines for kind in kinds] == [True, False, False, False]
-
-
-@pytest.mark.parametrize("name", ["X-Amz-Checksum-SHA256", "x-amz-sdk-checksum-algorithm"])
-def test_a_checksum_of_the_callers_own_is_the_only_one(name):
-    """Headers that name a checksum are left alone; others get that of the driver beside them."""
-    assert unless_named({name: "s"}, {"x-amz-checksum-crc32": "c"}) == {name: "s"}
-    both = {"Cache-Control": "no-store", "x-amz-checksum-crc32": "c"}
-    assert unless_named({"Cache-Control": "no-store"}, {"x-amz-checksum-crc32": "c"}) == both
 
 
 def test_a_crc32_in_a_header_is_base64_of_four_bytes():
