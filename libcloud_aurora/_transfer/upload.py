@@ -133,6 +133,7 @@ class Uploads:
     def begin(self, path: ObjectPath, asked: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
         owner = threading.get_ident()
+        asked = {name.lower(): value for name, value in asked.items()}  # libcloud's are in capitals
         sent, afterwards, md5 = plan(asked, Way.PARTS)
 
         def begin(stop: Stop) -> Upload:
