@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # With CEPH=16, 18 or 20 tests take that Ceph, which is installed where it is missing, not the one on PATH.
 WITH_CEPH := $(if $(CEPH),ceph=$$(tests/live/install_ceph $(CEPH)) && PATH="$$ceph:$$PATH")
 
-.PHONY: demo unit test live clients lint types docs bench tox clean
+.PHONY: demo unit test live campaigns clients lint types docs bench tox clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -19,10 +19,14 @@ unit: $(VENV)/.test
 # The unit and faults tiers come first: coverage is measured over them alone (tests/conftest.py).
 test: $(VENV)/.test
 	@$(WITH_CEPH) $(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered \
-	    $(wildcard tests/unit tests/faults tests/docs tests/live) $(ARGS)
+	    $(wildcard tests/unit tests/faults tests/upstream tests/docs tests/live) $(ARGS)
 
 live: $(VENV)/.test
 	@$(WITH_CEPH) $(BIN)/python -m pytest tests/live $(ARGS)
+
+# Kills, interrupts, restarts and power cuts by the hundred; takes more than an hour. See tests/campaigns.
+campaigns: $(VENV)/.test
+	@$(WITH_CEPH) PYTHONPATH=tests $(BIN)/python -m campaigns $(ARGS)
 
 # Programs on libcloud's storage API, each as PyPI has it, in environments of tox; needs Ceph.
 clients: $(VENV)/.tox

@@ -2,8 +2,8 @@
 
 Every connection has, in each direction, a one-way delay and a link of its own that sends a fixed
 number of bytes per second. Opening a connection takes the round trip it takes on a network. There
-is no loss and no slow start, and connections do not share a link: what limits one client is its
-number of connections and how well it keeps them busy.
+is no loss and no slow start, and connections do not share a link, unless that is asked for: what
+limits one client is its number of connections and how well it keeps them busy.
 
 The proxy is a process of its own (:class:`Proxy` starts one). It is one thread around ``epoll``
 and moves 64 KiB at a time; :mod:`benchmarks.check_wan` shows that it is not the bottleneck.
@@ -33,23 +33,36 @@ RECEIVE_BUFFER = 256 * 1024
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+#: The same of a link that connections share, which is slow.
+SHARED_BUFFER = 64 * 1024
+
+
 class Link(NamedTuple):
-    """One-way delay in seconds, and bytes per second of each connection and direction."""
+    """One-way delay in seconds, and bytes per second and way of each connection, or of all."""
 
     delay: float = 0.0
     rate: float = 0.0
+    shared: bool = False
 
     def describe(self):
         """Return the link in words."""
         if not self.rate:
             return "unshaped"
+        if self.shared:
+            return f"{self.delay * 1000:g} ms, {self.rate / 1000:g} kB/s for all connections"
         return f"{self.delay * 1000:g} ms, {self.rate / 1024**2:g} MiB/s per connection"
+
+
+class Lane:
+    """One direction of a link, and when it is free for the next bytes."""
+
+    free_at = 0.0
 
 
 class Direction:
     """The bytes from one socket to the other."""
 
-    def __init__(self, source, sink, link, counter=None, opened=0.0):
+    def __init__(self, source, sink, link, lane, counter=None, opened=0.0):
         self.source = source
         self.sink = sink
         self.counter = counter
@@ -57,23 +70,26 @@ class Direction:
         self.held = 0
         self.ended = False
         self._link = link
-        self._free_at = opened
-        self.limit = BACKLOG + int(link.delay * link.rate)
+        self._lane = lane
+        self._opened = opened
+        self.limit = (SHARED_BUFFER if link.shared else BACKLOG) + int(link.delay * link.rate)
 
     def accept(self, data, now):
         """Put bytes on the link and note when they arrive."""
         if self.counter is not None:
             self.counter.feed(data)
-        self._free_at = max(now, self._free_at)
+        lane = self._lane
+        lane.free_at = max(now, self._opened, lane.free_at)
         if self._link.rate:
-            self._free_at += len(data) / self._link.rate
-        self.queue.append((self._free_at + self._link.delay, memoryview(data)))
+            lane.free_at += len(data) / self._link.rate
+        self.queue.append((lane.free_at + self._link.delay, memoryview(data)))
         self.held += len(data)
 
     def end(self, now):
         """The sender has closed; that takes its time to arrive, too."""
         self.ended = True
-        self.queue.append((max(now, self._free_at) + self._link.delay, memoryview(b"")))
+        due = max(now, self._opened, self._lane.free_at) + self._link.delay
+        self.queue.append((due, memoryview(b"")))
 
     def send_due(self, now):
         """Hand over what has arrived; return whether the receiver takes no more at present."""
@@ -104,9 +120,11 @@ class Relay:
         self._order = itertools.count()
         self._pairs = {}
         self._wanted = {}
+        self._lanes = Lane(), Lane()
+        self._buffer = SHARED_BUFFER if link.shared else RECEIVE_BUFFER
         self._clear()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self.port = self._listener.getsockname()[1]
 
@@ -147,12 +165,14 @@ class Relay:
     def _open(self):
         client, _ = self._listener.accept()
         server = socket.socket()
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
         server.connect(self._target)
         self._connections += 1
         opened = time.monotonic() + 2 * self._link.delay
-        up = Direction(client, server, self._link, RequestCounter(self._methods), opened)
-        down = Direction(server, client, self._link)
+        lanes = self._lanes if self._link.shared else (Lane(), Lane())
+        counter = RequestCounter(self._methods)
+        up = Direction(client, server, self._link, lanes[0], counter, opened)
+        down = Direction(server, client, self._link, lanes[1])
         for end in (client, server):
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -251,6 +271,7 @@ class Proxy:
         host, port = target
         command = [sys.executable, "-m", "benchmarks.wan", host, str(port)]
         command += ["--delay", str(link.delay), "--rate", str(link.rate)]
+        command += ["--shared"] * link.shared
         self._process = subprocess.Popen(
             command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -278,8 +299,10 @@ def main():
     parser.add_argument("port", type=int)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds one way")
     parser.add_argument("--rate", type=float, default=0.0, help="bytes/s per connection and way")
+    parser.add_argument("--shared", action="store_true", help="all connections have that together")
     options = parser.parse_args()
-    relay = Relay((options.host, options.port), Link(options.delay, options.rate))
+    link = Link(options.delay, options.rate, options.shared)
+    relay = Relay((options.host, options.port), link)
     sys.stdout.write(f"{relay.port}\n")
     sys.stdout.flush()
     relay.run(sys.stdin)

@@ -4,23 +4,30 @@
     python examples/parallel_upload.py DIRECTORY CONTAINER --restore-to OTHER
 
 The first makes ``photos/2025/a.jpg`` of the file ``2025/a.jpg`` in a directory ``photos``. The
-second fetches it as ``OTHER/photos/2025/a.jpg``, and never replaces a file.
+second fetches it as ``OTHER/photos/2025/a.jpg``, and never replaces a file. One that is there and
+right is left as it is, so that a restore that was interrupted can be run again.
 
 Objects have no directories, links, times or permissions. So empty directories, symbolic links (they
 are not followed), sockets and devices are left out and listed at the end; ``backup_directory.py``
-keeps more. A file whose name is not UTF-8 cannot be an object, so it fails. Failures are listed at
-the end, when everything else is done, and the exit code is 1.
+keeps more. An empty object such as ``photos/2025/``, with which other programs mark a directory,
+becomes one. A file whose name is not UTF-8 cannot be an object, so it fails, and so do objects that
+would be one and the same file. Failures are listed at the end, when everything else is done, and
+the exit code is 1.
 """
 
 import argparse
+import hashlib
 import os
 import sys
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from connect import connect, run
 from tqdm import tqdm
+
+from libcloud_aurora.parts import composite_etag, plan_part_sizes
 
 
 class Interrupted(Exception):
@@ -84,18 +91,63 @@ def upload_directory(driver, directory, container, threads=16):
     return done, left_out, unreadable + failures
 
 
+def plan_restore(objects):
+    """Return the directories to make, the objects by path, and what cannot be restored and why."""
+    markers, by_path, failures = set(), defaultdict(list), []
+    for obj in objects:
+        path = PurePosixPath(obj.name)
+        if ".." in path.parts:
+            failures.append((obj.name, ValueError("its name leads out of the directory")))
+        elif obj.name.endswith("/") and not obj.size:
+            markers.add(path)
+        else:
+            by_path[path].append(obj)
+    directories = markers.union(*(path.parents for path in [*markers, *by_path]))
+    for path in [path for path, found in by_path.items() if found[1:] or path in directories]:
+        error = FileExistsError(f"another object needs the path {str(path)!r}, too")
+        failures += [(obj.name, error) for obj in by_path.pop(path)]
+    return markers, {path: obj for path, (obj,) in by_path.items()}, failures
+
+
+def is_right(driver, path, obj):
+    """Tell whether a file is what an object holds: by its ETag, or byte by byte."""
+    if not path.is_file() or path.stat().st_size != obj.size:
+        return False
+    with open(path, "rb") as file:
+        if "-" not in obj.hash:
+            return md5(file, obj.size) == obj.hash
+        if composite_etag([md5(file, size) for size in plan_part_sizes(obj.size)]) == obj.hash:
+            return True
+        file.seek(0)  # another program has cut it into parts of other sizes
+        chunks = driver.download_object_as_stream(obj)
+        return all(file.read(len(chunk)) == chunk for chunk in chunks)
+
+
+def md5(file, size):
+    """Return the MD5 of the next bytes of a file, which is the ETag of what is sent as one."""
+    digest = hashlib.md5(usedforsecurity=False)
+    while data := file.read(min(size, 1024**2)):
+        digest.update(data)
+        size -= len(data)
+    return digest.hexdigest()
+
+
 def restore_directory(driver, container, name, destination, threads=16):
     """Fetch all objects below a directory's name; return how many are done, and what failed."""
     objects = driver.list_container_objects(container, prefix=f"{name}/")
     if not objects:
         raise SystemExit(f"no object in {container.name!r} begins with {f'{name}/'!r}")
+    directories, files, failures = plan_restore(objects)
 
-    def fetch(obj, progress):
-        driver.download_object(obj, destination, ex_progress=progress)
+    def fetch(path, progress):
+        if not is_right(driver, destination / path, files[path]):
+            driver.download_object(files[path], destination, ex_progress=progress)
 
     destination.mkdir(parents=True, exist_ok=True)
-    done, failures = in_parallel(fetch, objects, threads, "fetching")
-    return done, [(obj.name, error) for obj, error in failures]
+    done, failed = in_parallel(fetch, files, threads, "fetching")
+    for directory in directories:
+        (destination / directory).mkdir(parents=True, exist_ok=True)
+    return done, failures + [(files[path].name, error) for path, error in failed]
 
 
 def main():

@@ -7,15 +7,27 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
+from libcloud.http import DEFAULT_REQUEST_TIMEOUT
+
 from libcloud_aurora._s3 import xml
+from libcloud_aurora._s3.checksums import (
+    CHECKSUM_MODE,
+    CRC32,
+    CRC32_WANTED,
+    Checksum,
+    checksum_in,
+    crc32_text,
+    unless_named,
+)
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
 from libcloud_aurora._s3.headers import Change
 from libcloud_aurora._s3.names import ObjectPath, bucket_path
 from libcloud_aurora._s3.objects import ObjectHead, Stored, strip_etag
-from libcloud_aurora._s3.signing import Body, ChunkedBody, md5
+from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
 from libcloud_aurora._wire.failures import NETWORK_FAILURES, network_error
 from libcloud_aurora._wire.retry import Stop, is_transient, logger
@@ -26,6 +38,7 @@ from libcloud_aurora.errors import (
     ContainerNotFoundError,
     EncryptionKeyError,
     HashMismatchError,
+    NetworkError,
     ObjectNotFoundError,
     UploadNotFoundError,
 )
@@ -39,6 +52,8 @@ PAGE_SIZE = 1000
 COMPLETE_SECONDS = 600.0
 #: An upload of a part may still run when its upload is aborted; abort until it is gone.
 ABORTS = 3
+#: Success that cannot be read, and failures after which the server may have acted, or a gateway.
+UNSURE_STATUSES = (200, 500, 502, 504)
 #: What a listing of parts is called: by AWS and radosgw, by radosgw Jewel, and by moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 #: What says that a multipart upload does not exist; radosgw's ListParts names the key.
@@ -62,25 +77,72 @@ class CopySource(NamedTuple):
         radosgw reads the source with the part's key: one without a key carries the source's.
         """
         named = {
-            "x-amz-copy-source": self.path.quoted,
+            "x-amz-copy-source": self.path.source,
             "x-amz-copy-source-if-match": self.head.etag,
         }
         key = self.path.customer_key
         return {**named, **(key.headers(SOURCE_PREFIX) | key.headers() if key else {})}
 
 
-class OpenObject:
-    """The bytes of an object from ``start`` to before ``stop``, still on the wire."""
+class Begun(NamedTuple):
+    """
+    A multipart upload.
 
-    def __init__(self, response: AuroraResponse, span: Span | None) -> None:
+    :ivar has_crc32: Whether the server has said that its parts have a CRC32.
+    :ivar is_whole: Whether it has said that the object will have one of all its bytes.
+    """
+
+    id: str
+    has_crc32: bool
+    is_whole: bool
+
+
+class PartSent(NamedTuple):
+    """A part that the server has just stored; ``is_whole`` as in :class:`Begun`."""
+
+    etag: str
+    is_whole: bool
+
+
+class PartHeld(NamedTuple):
+    """A part that a listing shows."""
+
+    size: int
+    etag: str
+    has_crc32: bool
+
+
+class Attributes(NamedTuple):
+    """What the server says of an object's bytes; ``ends`` is where its parts end."""
+
+    etag: str
+    checksum: Checksum | None
+    ends: list[int]
+
+
+class OpenObject:
+    """
+    The bytes of an object from ``start`` to before ``stop``, still on the wire.
+
+    :ivar checksum: That of the whole object; some servers give ranges one of their own.
+    :ivar has_parts: Whether the server says of how many parts the object is.
+    """
+
+    def __init__(
+        self, response: AuroraResponse, span: Span | None, size: int | None = None
+    ) -> None:
         self._response = response
         self.subject = response.subject
         self.etag = strip_etag(response.headers.get("etag"))
+        self.checksum = checksum_in(response.headers) if response.status != 206 else None
+        self.has_parts = "x-amz-mp-parts-count" in response.headers
         try:
-            self.start, self.stop, self.size = _span_of(response, span or (0, None))
+            self.start, self.stop, self.size = _span_of(response, span or (0, None), size)
         except AuroraObjectsError:
             self.release()
             raise
+        self._left = self.stop - self.start
+        self._has_no_length = "content-length" not in response.headers
         # http.client reads from the socket into the buffer, urllib3 would copy once more.
         original = getattr(response.raw, "_original_response", None)
         self._original = original if isinstance(original, http.client.HTTPResponse) else None
@@ -92,6 +154,9 @@ class OpenObject:
             count: int = self._fill(view)
             if not count:
                 raise http.client.IncompleteRead(b"", len(view))
+            self._left -= count
+            if not self._left and self._has_no_length and self._fill(memoryview(bytearray(1))):
+                raise self.subject.malformed("more bytes than the object had")
         except NETWORK_FAILURES as exc:
             raise network_error(exc, self.subject) from exc
         return count
@@ -118,6 +183,8 @@ class Client:
         self._run = connection.retrier.run
         #: Times that a request is sent, and an object fetched that differs from its ETag.
         self.max_attempts = connection.retrier.policy.max_attempts
+        #: Seconds of silence after which an attempt fails.
+        self.timeout: float = connection.timeout or DEFAULT_REQUEST_TIMEOUT
         #: Breaks the requests that some threads make.
         self.interrupt = connection.interrupt
 
@@ -172,9 +239,16 @@ class Client:
         read = _page_of("ListMultipartUploadsResult", "Upload", "Key", "UploadId")
         return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
 
-    def delete_objects(self, bucket: str, keys: Iterable[str]) -> dict[str, str]:
+    def list_versions(self, bucket: str, *, selection: Mapping[str, str]) -> xml.Page:
+        """Return a page of the versions and delete markers that S3's parameters select."""
+        query = {"versions": "", "max-keys": PAGE_SIZE, "encoding-type": "url", **selection}
+        rows = "Version", "DeleteMarker"
+        read = _page_of("ListVersionsResult", rows, "Key", "VersionId")
+        return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
+
+    def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[str, str]:
         """Delete objects with one request; return those left, and what the server says of them."""
-        body, read = xml.delete_objects(keys), _page_of("DeleteResult", "Error")
+        body, read = xml.delete_objects(named), _page_of("DeleteResult", "Error")
         request = self._on_bucket("POST", bucket, query={"delete": ""}, body=body, read=read)
         left = {}
         for row in self._run(request.attempt).rows:
@@ -184,9 +258,10 @@ class Client:
 
     # Objects
 
-    def head_object(self, path: ObjectPath) -> ObjectHead:
+    def head_object(self, path: ObjectPath, *, stop: Stop | None = None) -> ObjectHead:
         """Return what the server says of an object."""
-        return self._run(self._on_object("HEAD", path, keyed=True, read=_head).attempt)
+        request = self._on_object("HEAD", path, keyed=True, headers=CHECKSUM_MODE, read=_head)
+        return self._run(request.attempt, stop=stop)
 
     def get_object(
         self,
@@ -195,6 +270,7 @@ class Client:
         *,
         span: Callable[[], Span | None],
         etag: str = "",
+        size: int | None = None,
         opened: OpenObject | None = None,
         progress: Callable[[], int] = lambda: 0,
         stop: Stop | None = None,
@@ -205,6 +281,7 @@ class Client:
         :param read: Reads the bytes of one response, and lets its connection go.
         :param span: Returns what is wanted, ``None`` for all; asked before each attempt.
         :param etag: ETag of the version wanted, empty for any.
+        :param size: Size of the object, which a response in chunks does not say.
         :param opened: A response that is there already, for the first attempt.
         """
 
@@ -215,7 +292,9 @@ class Client:
                 return read(body)
             wanted = span()
             headers = {"If-Match": f'"{etag}"'} if etag else {}
-            if wanted is not None:
+            if wanted is None:
+                headers.update(CHECKSUM_MODE)
+            else:
                 last = "" if wanted[1] is None else wanted[1] - 1
                 headers["Range"] = f"bytes={wanted[0]}-{last}"
             return self._on_object(
@@ -224,10 +303,35 @@ class Client:
                 headers=headers,
                 keyed=True,
                 stream=True,
-                read=lambda response: read(OpenObject(response, wanted)),
+                read=lambda response: read(OpenObject(response, wanted, size)),
             ).attempt()
 
         return self._run(attempt, progress=progress, stop=stop)
+
+    def object_attributes(self, path: ObjectPath, size: int) -> Attributes:
+        """
+        Return checksum and parts of an object; one of CRC32 needs no parts, so they may be left.
+
+        Only servers that know parts are to be asked: radosgw before Squid sends the object.
+        """
+        sizes: dict[int, int] = {}
+        while True:
+            headers = {
+                "x-amz-object-attributes": "ETag,Checksum,ObjectParts",
+                "x-amz-max-parts": str(PAGE_SIZE),
+                "x-amz-part-number-marker": str(max(sizes, default=0)),
+                **_key_headers(path),
+            }
+            request = self._on_object(
+                "GET", path, query={"attributes": ""}, headers=headers, read=_attributes
+            )
+            said, known = self._run(request.attempt), len(sizes)
+            sizes.update(said.sizes)
+            checksum = checksum_in(said.headers)
+            done = sum(sizes.values()) >= size or len(sizes) == known
+            if done or (checksum and checksum.combines):
+                ends = accumulate(sizes[number] for number in sorted(sizes))
+                return Attributes(strip_etag(said.headers.get("etag")), checksum, list(ends))
 
     def put_object(self, path: ObjectPath, body: Body, headers: Mapping[str, str]) -> Stored:
         """
@@ -236,7 +340,9 @@ class Client:
         A conditional PUT whose first response was lost may refuse the second because of the first:
         what is stored decides.
         """
-        request = self._on_object("PUT", path, keyed=True, headers=headers, body=body, read=_stored)
+        named = {"x-amz-sdk-checksum-algorithm": "CRC32", CRC32: crc32_text(crc32(body))}
+        sent = unless_named(headers, named)
+        request = self._on_object("PUT", path, keyed=True, headers=sent, body=body, read=_stored)
         try:
             return self._run(request.attempt)
         except AuroraObjectsError as error:
@@ -245,7 +351,7 @@ class Client:
             head = self.head_object(path)
             if head.etag != md5(body):
                 raise
-            return Stored(head.etag, head.headers.get("x-amz-version-id"))
+            return head.stored
 
     def change_object(
         self, path: ObjectPath, change: Change, *, version_id: str | None = None
@@ -271,15 +377,37 @@ class Client:
         sent = {**headers, **source.headers()}
         return self._run(self._on_object("PUT", path, headers=sent, read=_completed).attempt).etag
 
-    def delete_object(self, path: ObjectPath) -> None:
+    def delete_object(self, path: ObjectPath, conditions: Mapping[str, str] | None = None) -> None:
         """Delete an object; one that does not exist counts as deleted."""
-        self._run(self._on_object("DELETE", path, read=_nothing).attempt)
+        self._run(self._on_object("DELETE", path, headers=conditions, read=_nothing).attempt)
+
+    def check_conditions(
+        self, path: ObjectPath, conditions: Mapping[str, str], *, stop: Stop | None = None
+    ) -> None:
+        """Raise what a server that heeds conditions would answer, for one that ignores them."""
+        # Not keyed: what is there may be encrypted or not.
+        request = self._on_object("HEAD", path, headers=_key_headers(path), read=_head)
+        try:
+            head = self._run(request.attempt, stop=stop)
+        except ObjectNotFoundError:
+            if "if-match" in conditions:
+                raise
+            return
+        wanted = strip_etag(conditions.get("if-match"))
+        if "if-none-match" in conditions or wanted not in ("*", head.etag):
+            raise AuroraObjectsError(
+                f"object {path.key!r} was left alone: it is there with ETag {head.etag!r}, and "
+                f"{' and '.join(conditions)} was asked for.",
+                code="PreconditionFailed",
+                http_status=412,
+                **request.subject.fields,
+            )
 
     # Multipart uploads
 
     def create_upload(
         self, path: ObjectPath, headers: Mapping[str, str], *, stop: Stop | None = None
-    ) -> str:
+    ) -> Begun:
         """
         Begin a multipart upload and return its id.
 
@@ -290,7 +418,7 @@ class Client:
             "POST",
             path,
             query={"uploads": ""},
-            headers={**headers, **_key_headers(path)},
+            headers={**unless_named(headers, CRC32_WANTED), **_key_headers(path)},
             read=lambda response: (_upload_id(response), response),
         )
 
@@ -298,7 +426,7 @@ class Client:
             try:
                 return request.attempt()
             except AuroraObjectsError as error:
-                if is_transient(error):
+                if isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES:
                     logger.warning(
                         "an upload of %r in container %r may have been begun without a response; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
@@ -312,7 +440,8 @@ class Client:
         if not _is_encrypted(response, path.customer_key, headers):
             self.abort_upload(path, upload_id)
             raise _unconfirmed(response, is_part=False)
-        return upload_id
+        has_crc32 = response.headers.get("x-amz-checksum-algorithm") == "CRC32"
+        return Begun(upload_id, has_crc32, _is_whole(response))
 
     def upload_part(
         self,
@@ -321,11 +450,15 @@ class Client:
         number: int,
         body: ChunkedBody,
         *,
+        crc32: int | None = None,
         stop: Stop | None = None,
-    ) -> str:
-        """Send a part, signed chunk by chunk, and return its ETag."""
+    ) -> PartSent:
+        """Send a part, signed chunk by chunk."""
         query = {"partNumber": number, "uploadId": upload_id}
-        request = self._on_object("PUT", path, query=query, keyed=True, body=body, read=_part_etag)
+        headers = {} if crc32 is None else {CRC32: crc32_text(crc32)}
+        request = self._on_object(
+            "PUT", path, query=query, keyed=True, headers=headers, body=body, read=_part_sent
+        )
         return self._run(request.attempt, stop=stop)
 
     def upload_part_copy(
@@ -337,17 +470,25 @@ class Client:
         *,
         span: tuple[int, int],
         stop: Stop | None = None,
-    ) -> str:
-        """Let the server copy a span of an object as a part, and return the part's ETag."""
+    ) -> PartSent:
+        """Let the server copy a span of an object as a part."""
         query = {"partNumber": number, "uploadId": upload_id}
         headers = {**source.headers(), **_key_headers(path)}
         headers["x-amz-copy-source-range"] = f"bytes={span[0]}-{span[1] - 1}"
         # The key is not checked: radosgw's response to a copy names none.
-        request = self._on_object("PUT", path, query=query, headers=headers, read=_completed)
-        return self._run(request.attempt, stop=stop).etag
+        request = self._on_object("PUT", path, query=query, headers=headers, read=_part_copied)
+        return self._run(request.attempt, stop=stop)
 
     def complete_upload(
-        self, path: ObjectPath, upload_id: str, parts: list[tuple[int, str]], *, verify: bool = True
+        self,
+        path: ObjectPath,
+        upload_id: str,
+        parts: list[tuple[int, str]],
+        *,
+        conditions: Mapping[str, str] | None = None,
+        crc32: str | None = None,
+        verify: bool = True,
+        stop: Stop | None = None,
     ) -> Stored:
         """
         Assemble the parts, and make sure that exactly these were assembled.
@@ -357,7 +498,7 @@ class Client:
         that crossed another or a restart, with 500, and any response may be lost. Then an upload
         that is gone and an object that is these parts are a success; an upload that is there is
         completed again, for the object may be an older one of the same bytes. While radosgw says
-        that it is at it, it is asked for as long as its lock may last.
+        that it is at it, it is asked for as long as its lock may last, or until the sign to stop.
         """
         expected = composite_etag([etag for _, etag in parts])
         request = self._on_object(
@@ -365,7 +506,12 @@ class Client:
             path,
             query={"uploadId": upload_id},
             # Ceph 20 wants the key, and no other minds.
-            headers={"Content-Type": "application/xml", **_key_headers(path)},
+            headers={
+                "Content-Type": "application/xml",
+                **(conditions or {}),
+                **_key_headers(path),
+                **({"x-amz-checksum-type": "FULL_OBJECT", CRC32: crc32} if crc32 else {}),
+            },
             body=xml.complete_multipart(parts),
             read=_completed,
         )
@@ -377,14 +523,16 @@ class Client:
             try:
                 stored = request.attempt()
             except AuroraObjectsError as error:
-                gone = self._is_gone(path, upload_id)
-                if gone and self._is_stored(path, expected):
-                    return Stored(expected)
+                stopped = stop is not None and stop.is_set()
+                gone = not stopped and self._is_gone(path, upload_id, stop)
+                if gone and (found := self._found(path, expected, stop)):
+                    return found
                 at_it = not gone and "already in progress" in error.value
                 failures += not at_it
                 error._retry_after = max(error._retry_after, float(at_it))
                 spent = failures >= self.max_attempts
-                if at_it and time.monotonic() > deadline:
+                unknown = at_it or (stopped and isinstance(error, NetworkError))
+                if unknown and (stopped or time.monotonic() > deadline):
                     error.value += (
                         f" The server may still complete upload {upload_id}, so its parts are "
                         "kept. Look for the object later; ex_cleanup_all_multipart_uploads() "
@@ -401,36 +549,40 @@ class Client:
                 )
             return Stored(stored.etag or expected, stored.version_id)
 
-        return self._run(attempt, attempts=sys.maxsize)
+        return self._run(attempt, attempts=sys.maxsize, stop=stop)
 
-    def _is_stored(self, path: ObjectPath, etag: str) -> bool:
-        """Tell whether the object is known to be there."""
+    def _found(self, path: ObjectPath, etag: str, stop: Stop | None) -> Stored | None:
+        """Return an object that is known to be there."""
         try:
-            return self.head_object(path).etag == etag
+            head = self.head_object(path, stop=stop)
         except AuroraObjectsError:
-            return False
+            return None
+        return head.stored if head.etag == etag else None
 
-    def _is_gone(self, path: ObjectPath, upload_id: str) -> bool:
+    def _is_gone(self, path: ObjectPath, upload_id: str, stop: Stop | None) -> bool:
         """Tell whether the upload is known to be gone."""
         try:
-            return not self.list_parts(path, upload_id)
+            return not self.list_parts(path, upload_id, stop=stop)
         except _GONE:
             return True
         except AuroraObjectsError:
             return False
 
-    def list_parts(self, path: ObjectPath, upload_id: str) -> dict[int, tuple[int, str]]:
-        """Return the parts the server holds: number to size and ETag."""
-        parts: dict[int, tuple[int, str]] = {}
+    def list_parts(
+        self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
+    ) -> dict[int, PartHeld]:
+        """Return the parts the server holds, by number."""
+        parts: dict[int, PartHeld] = {}
         marker = 0
         while True:
             query = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": PAGE_SIZE}
             read = _page_of(_PARTS_ROOTS, "Part", "PartNumber", "Size", "ETag")
             request = self._on_object("GET", path, query=query, read=read)
-            page = self._run(request.attempt)
+            page = self._run(request.attempt, stop=stop)
             for row in page.rows:
                 number = int(row["PartNumber"])
-                parts[number] = int(row["Size"]), strip_etag(row["ETag"])
+                etag = strip_etag(row["ETag"])
+                parts[number] = PartHeld(int(row["Size"]), etag, "ChecksumCRC32" in row)
             if not page.is_truncated:
                 return parts
             if max(parts) <= marker:
@@ -443,7 +595,7 @@ class Client:
         rows = [row for row in page.rows if unquote(row["Key"]) == path.key]
         return max(rows, key=lambda row: row.get("Initiated", ""))["UploadId"] if rows else None
 
-    def abort_upload(self, path: ObjectPath, upload_id: str) -> None:
+    def abort_upload(self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None) -> None:
         """Abort a multipart upload, until the server says that it is gone."""
         request = self._on_object("DELETE", path, query={"uploadId": upload_id}, read=_nothing)
 
@@ -456,7 +608,7 @@ class Client:
 
         for _ in range(ABORTS):
             try:
-                self._run(attempt)
+                self._run(attempt, stop=stop)
             except (UploadNotFoundError, ObjectNotFoundError):
                 return
 
@@ -474,25 +626,33 @@ class Client:
         *,
         read: Callable[[AuroraResponse], T],
         keyed: bool = False,
+        query: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> Request[T]:
         """
-        Return a request about an object.
+        Return a request about an object, or about the version that its path names.
 
         :param keyed: Whether it carries the object's key. radosgw reads an unencrypted object with
             any key, and other servers ignore keys: only a response that names it is a success.
         """
         key = path.customer_key if keyed else None
+        query = {**(query or {}), **path.version}
 
         def confirmed(response: AuroraResponse) -> T:
             if not _is_encrypted(response, key, sent if keyed else {}):
-                raise _unconfirmed(response, is_part="uploadId" in (fields.get("query") or {}))
+                raise _unconfirmed(response, is_part="uploadId" in query)
             return read(response)
 
         sent = {**(headers or {}), **(_key_headers(path) if keyed else {})}
         return Request(
-            self._connection, method, path.quoted, read=confirmed, headers=sent, **fields
+            self._connection,
+            method,
+            path.quoted,
+            read=confirmed,
+            query=query,
+            headers=sent,
+            **fields,
         )
 
 
@@ -533,7 +693,7 @@ def _nothing(response: AuroraResponse) -> None:
 
 
 def _page_of(
-    root: str | tuple[str, ...], row: str, *needs: str
+    root: str | tuple[str, ...], row: str | tuple[str, ...], *needs: str
 ) -> Callable[[AuroraResponse], xml.Page]:
     """Return what reads a page of a listing: its root, its rows, and what each row must have."""
 
@@ -548,6 +708,10 @@ def _head(response: AuroraResponse) -> ObjectHead:
     if size is None:
         raise response.malformed("an object without a length")
     return ObjectHead(response.headers, size, strip_etag(response.headers.get("etag")))
+
+
+def _attributes(response: AuroraResponse) -> xml.Attributes:
+    return response.document(xml.attributes)
 
 
 def _stored(response: AuroraResponse) -> Stored:
@@ -565,11 +729,19 @@ def _tags(response: AuroraResponse) -> dict[str, str]:
     return response.document(xml.tags) if response.content else {}
 
 
-def _part_etag(response: AuroraResponse) -> str:
+def _part_sent(response: AuroraResponse) -> PartSent:
     etag = strip_etag(response.headers.get("etag"))
     if part_count(etag) != 1:
         raise response.malformed(f"a part with ETag {etag[:80]!r}")
-    return etag
+    return PartSent(etag, _is_whole(response))
+
+
+def _part_copied(response: AuroraResponse) -> PartSent:
+    return PartSent(_completed(response).etag, _is_whole(response))
+
+
+def _is_whole(response: AuroraResponse) -> bool:
+    return response.headers.get("x-amz-checksum-type") == "FULL_OBJECT"
 
 
 def _upload_id(response: AuroraResponse) -> str:
@@ -579,17 +751,17 @@ def _upload_id(response: AuroraResponse) -> str:
     return upload_id
 
 
-def _span_of(response: AuroraResponse, asked: Span) -> tuple[int, int, int]:
+def _span_of(response: AuroraResponse, asked: Span, size: int | None) -> tuple[int, int, int]:
     """Return the first byte of a body, the byte after its last one, and the size of the object."""
     start, stop = asked
     if response.status != 206:
-        length = xml.whole_number(response.headers.get("content-length", ""))
+        length = xml.whole_number(response.headers.get("content-length", str(size)))
         if length is None or start or length > (stop or length):
             raise response.malformed("no range, or no length, where they were asked for")
         return 0, length, length
     found = response.headers.get("content-range", "")
     match = _CONTENT_RANGE.fullmatch(found)
-    first, last, size = (int(number) for number in match.groups()) if match else (-1, -1, -1)
-    if not start == first <= last < min(size, size if stop is None else stop):
+    first, last, total = (int(number) for number in match.groups()) if match else (-1, -1, -1)
+    if not start == first <= last < min(total, total if stop is None else stop):
         raise response.malformed(f"Content-Range {found!r}")
-    return first, last + 1, size
+    return first, last + 1, total

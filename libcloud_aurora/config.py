@@ -60,7 +60,7 @@ class TransferConfig(NamedTuple):
     :ivar file_concurrency: Most requests of one transfer at once, where none needs more than 1 MiB
         of memory; 1 starts no thread.
     :ivar stream_concurrency: Most parts or ranges of one stream that are held in memory.
-    :ivar verify: Whether downloads are compared with the ETag.
+    :ivar verify: Whether downloads are compared with the checksum or the ETag.
     """
 
     part_size: int
@@ -109,12 +109,12 @@ class Settings:
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         given = self.arguments = dict(arguments)
+        for name in ("ex_verify", "ex_allow_plain_keys", "ex_anonymous"):
+            if not isinstance(given[name], bool):
+                raise ValueError(f"{name} must be True or False, not {given[name]!r}")
         _check_credentials(given)
         _check_endpoint(given["host"], given["port"])
         _check_numbers(given)
-        for name in ("ex_verify", "ex_allow_plain_keys"):
-            if not isinstance(given[name], bool):
-                raise ValueError(f"{name} must be True or False, not {given[name]!r}")
         ssl: bool | str = given["ex_verify_ssl"]
         if not isinstance(ssl, bool) and not (isinstance(ssl, str) and os.path.exists(ssl)):
             raise ValueError(
@@ -142,10 +142,19 @@ class Settings:
 
 
 def _check_credentials(arguments: Mapping[str, Any]) -> None:
+    if arguments["ex_anonymous"]:
+        given = [name for name in ("key", "secret", "token") if arguments[name]]
+        if given:
+            raise ValueError(
+                f"{given[0]} is not used with ex_anonymous=True: leave one of them out"
+            )
+        return
     for name in ("key", "secret"):
         value = arguments[name]
         if not isinstance(value, str) or not value:
-            raise ValueError(f"{name} must be a text that is not empty")
+            raise ValueError(
+                f"{name} must be a text that is not empty, but for ex_anonymous=True, without keys"
+            )
     for name, form in (("key", _SENT), ("token", _SENT), ("secret", _SIGNED_WITH)):
         if not form.fullmatch(arguments[name] or "-"):
             raise ValueError(f"{name} holds what cannot be sent: is there a line end after it?")

@@ -7,7 +7,9 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import unquote
 
 from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import BaseS3StorageDriver, S3MultipartUpload
@@ -16,27 +18,34 @@ from libcloud.storage.types import Provider
 from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3 import headers as s3_headers
 from libcloud_aurora._s3 import names, objects
-from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key, split
+from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey, customer_key, only_key
 from libcloud_aurora._s3.headers import Way
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored, Wanted
-from libcloud_aurora._s3.signing import moment
+from libcloud_aurora._s3.signing import expiry_seconds, moment
 from libcloud_aurora._transfer import delete
 from libcloud_aurora._transfer.copy import Copy
 from libcloud_aurora._transfer.download import Download
 from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.listing import Listing
 from libcloud_aurora._transfer.reader import Reading
-from libcloud_aurora._transfer.sources import FileParts, Parts, Progress, StreamParts, checked
+from libcloud_aurora._transfer.sources import (
+    FileParts,
+    Part,
+    Parts,
+    Progress,
+    StreamParts,
+    checked,
+)
 from libcloud_aurora._transfer.stream import Stream, chunk_size_of
 from libcloud_aurora._transfer.upload import Uploads, finish
 from libcloud_aurora._wire.connection import AuroraObjectsConnection
 from libcloud_aurora.config import MIN_PART_SIZE, Settings, check_number
 from libcloud_aurora.errors import (
     AccessDeniedError,
+    AuroraObjectsError,
     CDNNotSupportedError,
     ContainerExistsError,
-    ContainerNotFoundError,
     ObjectNotFoundError,
 )
 
@@ -45,8 +54,6 @@ if TYPE_CHECKING:
 
 #: Methods a URL can be presigned for.
 PRESIGNED_METHODS = ("GET", "HEAD", "PUT", "DELETE")
-#: Longest life of a presigned URL in seconds: 7 days.
-MAX_EXPIRY_SECONDS = 604_800
 
 
 class AuroraObjectsStorageDriver(BaseS3StorageDriver):
@@ -62,13 +69,12 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     name = "AuroraObjects"
     website = "https://www.pcextreme.com/aurora/objects"
     connectionCls = AuroraObjectsConnection
-    connection: AuroraObjectsConnection
 
     # Construction and life
 
     def __init__(
         self,
-        key: str,
+        key: str = "",
         secret: str | None = None,
         secure: bool = True,
         host: str | None = None,
@@ -87,6 +93,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_verify: bool = True,
         ex_verify_ssl: bool | str = True,
         ex_allow_plain_keys: bool = False,
+        ex_anonymous: bool = False,
         **unknown: Any,
     ) -> None:
         """
@@ -110,10 +117,12 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             ``ex_max_concurrency * ex_part_size``, or one part that has grown beyond that, and the
             part that is being read.
         :param ex_max_attempts: Attempts for each request, the first one included.
-        :param ex_verify: Whether downloads are compared with the object's ETag.
+        :param ex_verify: Whether downloads are compared with the object's checksum or ETag.
         :param ex_verify_ssl: ``False`` to accept any certificate, or the path of a CA bundle.
         :param ex_allow_plain_keys: Whether customers' keys (SSE-C) may travel over plain http to
             another machine.
+        :param ex_anonymous: Whether to send requests without a signature, for public containers;
+            ``key`` and ``secret`` are left out or empty then.
         :raises ValueError: if an argument is wrong; the message names it.
         """
         arguments = dict(locals())
@@ -127,8 +136,6 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self.token = token
         super().__init__(**self._settings.libcloud_arguments())  # type: ignore[no-untyped-call]
         self.region_name = self.connection.signer.region
-        self._client = Client(self.connection)
-        self._uploads = Uploads(self._client, self._transfer)
 
     def _ex_connection_class_kwargs(self) -> dict[str, Any]:
         settings = self._settings
@@ -139,6 +146,17 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             "verify_ssl": settings.verify_ssl,
             "allow_plain_keys": settings.arguments["ex_allow_plain_keys"],
         }
+
+    @property  # type: ignore[override]
+    def connection(self) -> AuroraObjectsConnection:
+        """libcloud's connection; all requests go over another one that is assigned."""
+        return self._connection
+
+    @connection.setter
+    def connection(self, connection: AuroraObjectsConnection) -> None:
+        self._connection = connection
+        self._client = Client(connection)
+        self._uploads = Uploads(self._client, self._transfer)
 
     def close(self) -> None:
         """Close this driver's connections; it may be used again."""
@@ -155,7 +173,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def __repr__(self) -> str:
         host = self._settings.arguments["host"]
-        return f"<{type(self).__name__}: host={host}, key={self.key}>"
+        return f"<{type(self).__name__}: host={host}, key={self.key or 'none (anonymous)'}>"
 
     # Containers
 
@@ -163,7 +181,22 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         return self._listing().containers()
 
     def get_container(self, container_name: str) -> Container:
-        self._client.head_bucket(container_name)
+        """
+        Return a container, which one request asks about.
+
+        Where a policy refuses this request, it may allow others, such as those about a prefix. So
+        the container is returned, as by libcloud's S3 driver.
+
+        :param container_name: Its name.
+        :raises ContainerNotFoundError: if it does not exist.
+        :raises InvalidCredentialsError: if the access key or the secret is wrong.
+        :raises AccessDeniedError: if the account is suspended.
+        """
+        try:
+            self._client.head_bucket(container_name)
+        except AccessDeniedError as error:
+            if error.code != "AccessDenied":
+                raise
         return Container(name=container_name, extra={}, driver=self)
 
     def create_container(self, container_name: str) -> Container:
@@ -179,7 +212,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         try:
             self._client.head_bucket(container_name)
-        except (ContainerNotFoundError, AccessDeniedError):
+        except AuroraObjectsError as error:
+            if not 400 <= (error.http_status or 0) < 500:
+                raise
             self._client.create_bucket(container_name)
             return Container(name=container_name, extra={}, driver=self)
         raise ContainerExistsError(
@@ -202,15 +237,20 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         self._client.set_bucket_acl(names.bucket_of(container), s3_headers.access(acl))
 
-    def ex_empty_container(self, container: Container, prefix: str | None = None) -> None:
+    def ex_empty_container(
+        self, container: Container, prefix: str | None = None, *, ex_versions: bool = False
+    ) -> None:
         """
         Delete all objects of a container, or those whose names start with a prefix.
 
         :param container: Container to empty.
         :param prefix: Only objects whose names start with it.
+        :param ex_versions: Whether to delete for good: all versions and all delete markers. If
+            not, a container with versioning keeps them.
         :raises DeleteFailedError: listing what is left and why, after all others are deleted.
         """
-        self.ex_delete_objects(container, self._listing().objects(container, prefix=prefix))
+        listed = self._listing().versions if ex_versions else self._listing().objects
+        self.ex_delete_objects(container, listed(container, prefix=prefix))
 
     # Objects
 
@@ -286,6 +326,23 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             raise ValueError("ex_delimiter must not be empty")
         return self._listing().common_prefixes(container, prefix=prefix, delimiter=ex_delimiter)
 
+    def ex_iterate_object_versions(
+        self, container: Container, prefix: str | None = None
+    ) -> Iterator[Object]:
+        """
+        Return an iterator of all versions of objects, and of delete markers, the newest first.
+
+        Each is an object that stands for this one version: it can be downloaded, copied, deleted,
+        and presigned. Its ``extra`` has ``ex_version_id``, which says so, ``ex_is_latest`` and
+        ``ex_is_delete_marker``.
+
+        :param container: Container instance.
+        :param prefix: Only objects whose names start with it.
+        :return: Versions, in UTF-8 order of their names.
+        :raises ContainerNotFoundError: on the first step, if the container does not exist.
+        """
+        return self._listing().versions(container, prefix=prefix)
+
     def get_object(
         self, container_name: str, object_name: str, *, ex_customer_key: bytes | None = None
     ) -> Object:
@@ -346,7 +403,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         wanted.plan(Way.REPLACING)
         described = bool(given.get("content_type") or given.get("meta_data") is not None)
         replaces = described or bool(wanted.headers)
-        itself = source_path.quoted == wanted.path.quoted
+        itself = source_path.source == wanted.path.source
         new_key = wanted.path.customer_key != source_key
         if itself and not (replaces or ex_storage_class or given.get("acl") or new_key):
             raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
@@ -391,14 +448,34 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         change = s3_headers.tagging(s3_headers.check_tags(tags))
         self._client.change_object(names.path_of(obj), change)
 
-    def delete_object(self, obj: Object) -> bool:
+    def delete_object(
+        self,
+        obj: Object,
+        *,
+        ex_check_condition: bool = False,
+        ex_customer_key: bytes | None = None,
+    ) -> bool:
         """
         Delete an object; one that does not exist counts as deleted.
 
-        :param obj: Object to delete.
+        :param obj: Object to delete. One from :meth:`ex_iterate_object_versions` is that version,
+            which is gone for good then; another one leaves its versions, if the container has them.
+        :param ex_check_condition: Whether to delete it only while its ETag is ``obj.hash``. Ceph 20
+            compares as it deletes; before, one request compares and another one deletes.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted, to compare it.
         :return: ``True``.
+        :raises AuroraObjectsError: with code ``PreconditionFailed``, if it has another ETag.
         """
-        self._client.delete_object(names.path_of(obj))
+        path, conditions = names.path_of(obj, customer_key("ex_customer_key", ex_customer_key)), {}
+        if ex_check_condition:
+            if not obj.hash:
+                raise ValueError("obj has no hash that ex_check_condition could compare")
+            conditions = {"if-match": f'"{obj.hash}"'}
+            try:
+                self._client.check_conditions(path, conditions)
+            except ObjectNotFoundError:
+                return True
+        self._client.delete_object(path, conditions)
         return True
 
     def ex_delete_objects(self, container: Container, objects: Iterable[Object | str]) -> None:
@@ -406,7 +483,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         Delete many objects of a container, 1,000 with a request.
 
         :param container: Container of the objects.
-        :param objects: Objects or their names; consumed as it goes, so it may be endless in size.
+        :param objects: Objects, their names, or versions from :meth:`ex_iterate_object_versions`;
+            consumed as it goes, so it may be endless in size.
         :return: Nothing. Objects that do not exist count as deleted.
         :raises DeleteFailedError: listing what is left and why, after all others are deleted; or,
             when a request fails for good, what was left before and the objects of that request.
@@ -415,7 +493,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :raises ValueError: in the same way, at an object of another container.
         """
         bucket = names.bucket_of(container)
-        delete.delete_keys(self._client, bucket, delete.names_of(objects, bucket), self)
+        delete.delete_named(self._client, bucket, delete.named_by(objects, bucket), self)
 
     def ex_get_object_public_url(self, obj: Object) -> str:
         """
@@ -429,7 +507,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         return self.connection.url(names.path_of(obj).quoted)
 
     def ex_get_object_presigned_url(
-        self, obj: Object, ex_expiry: float = 24.0, ex_method: str = "GET"
+        self,
+        obj: Object,
+        ex_expiry: float | timedelta = 24.0,
+        ex_method: str = "GET",
+        *,
+        ex_response_headers: Mapping[str, str] | None = None,
+        ex_content_type: str | None = None,
     ) -> str:
         """
         Return a URL that works without credentials for a while; nothing is sent.
@@ -437,24 +521,42 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 
         :param obj: Object the URL is for; for PUT it need not exist.
-        :param ex_expiry: Hours the URL works, from one second to 7 days.
+        :param ex_expiry: How long the URL works, in hours or as a timedelta, from one second to 7
+            days.
         :param ex_method: The one HTTP method it works for: GET, HEAD, PUT or DELETE.
+        :param ex_response_headers: For GET and HEAD: headers of the response instead of the
+            object's, such as ``{"Content-Disposition": 'attachment; filename="żółw.txt"'}``;
+            ``Content-Type``, ``-Encoding`` and ``-Language``, ``Cache-Control`` and ``Expires``
+            work, too.
+        :param ex_content_type: For PUT: the ``Content-Type`` that the request has to bring.
         :return: The URL. Whoever has it can use it: treat it as a secret.
         :raises ValueError: naming the argument that is out of range.
         """
         if ex_method not in PRESIGNED_METHODS:
             raise ValueError(f"ex_method must be one of {PRESIGNED_METHODS}, not {ex_method!r}")
-        number = isinstance(ex_expiry, (int, float)) and not isinstance(ex_expiry, bool)
-        seconds = round(ex_expiry * 3600) if number and abs(ex_expiry) < 1e6 else 0
-        if not 1 <= seconds <= MAX_EXPIRY_SECONDS:
-            raise ValueError(f"ex_expiry must be from 1 second to 168 hours, not {ex_expiry!r}")
+        if ex_response_headers and ex_method not in ("GET", "HEAD"):
+            raise ValueError(f"ex_response_headers: {ex_method} has none, only GET and HEAD")
+        if ex_content_type and ex_method != "PUT":
+            raise ValueError(
+                f"ex_content_type: {ex_method} brings none, only PUT does; the response of GET "
+                "has the one in ex_response_headers"
+            )
+        if self._settings.arguments["ex_anonymous"]:
+            raise ValueError(
+                "ex_anonymous: without keys nothing signs a URL; that of a public object needs no "
+                "signature"
+            )
         path, connection = names.path_of(obj), self.connection
+        headers = {"host": connection.host_header}
+        if ex_content_type:
+            headers["content-type"] = objects.wire_value("ex_content_type", ex_content_type)
         query = connection.signer.presigned_query(
             method=ex_method,
             path=path.quoted,
-            host=connection.host_header,
-            expires_seconds=seconds,
+            headers=headers,
+            expires_seconds=expiry_seconds(ex_expiry),
             now=connection.clock.now(),
+            params={**objects.response_params(ex_response_headers), **path.version},
         )
         return f"{connection.url(path.quoted)}?{query}"
 
@@ -473,6 +575,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_progress: Progress | None = None,
         ex_resume: bool = False,
         ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
     ) -> Object:
         """
         Upload a file, in parts if it is larger than one.
@@ -492,6 +595,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_resume: Go on with an unfinished upload of the same key: parts the server holds
             are kept where their MD5 is the file's. A failure leaves the parts for the next call.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
+        :param ex_check_condition: Whether ``If-Match`` and ``If-None-Match: *`` in ``headers`` may
+            be checked by a request of their own where an object is made of parts. Ceph 20 checks
+            once more as it stores the object; before, a writer in between is overwritten.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises OSError: if the file cannot be read.
         :raises FileChangedError: if it changes while it is sent; no object is stored.
@@ -503,8 +609,10 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         )
         with FileParts(path, self._transfer.part_size, ex_progress) as parts:
             if ex_resume and len(parts.sizes) > 1:
-                return self._resume(parts, wanted)
-            return self._upload(parts, wanted, verify_hash=verify_hash)
+                return self._resume(parts, wanted, checks_conditions=ex_check_condition)
+            return self._upload(
+                parts, wanted, verify_hash=verify_hash, checks_conditions=ex_check_condition
+            )
 
     def upload_object_via_stream(
         self,
@@ -518,6 +626,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_size: int | None = None,
         ex_progress: Progress | None = None,
         ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
     ) -> Object:
         """
         Upload a stream of unknown size, up to 5 TiB, in parts.
@@ -536,6 +645,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_size: Bytes the stream holds; more or fewer are an error, and no object is stored.
         :param ex_progress: Called in this thread with the bytes done, and ``ex_size`` or ``None``.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
+        :param ex_check_condition: As in :meth:`upload_object`.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises TypeError: if the stream gives something else than bytes or text.
         :raises EncryptionKeyError: if the server does not take the key.
@@ -544,7 +654,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             container, object_name, extra, headers, ex_storage_class, ex_customer_key
         )
         parts = StreamParts(iterator, self._transfer.part_size, ex_size, ex_progress)
-        return self._upload(parts, wanted)
+        return self._upload(parts, wanted, checks_conditions=ex_check_condition)
 
     def ex_iterate_multipart_uploads(
         self, container: Container, prefix: str | None = None, delimiter: str | None = None
@@ -611,7 +721,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
         :raises ObjectNotFoundError: if the object does not exist.
-        :raises HashMismatchError: if what arrives keeps differing from the object's ETag.
+        :raises HashMismatchError: if what arrives keeps differing from its checksum or ETag.
         :raises ObjectChangedError: if the object is replaced meanwhile.
         :raises EncryptionKeyError: if it is encrypted with another key, or without one.
         """
@@ -641,7 +751,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_progress: Called in this thread with the bytes handed out and the size.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :return: Chunks. Nothing is fetched before the first is asked for.
-        :raises HashMismatchError: at the end, if the bytes differ from the object's ETag.
+        :raises HashMismatchError: at the end, if the bytes differ from its checksum or ETag.
         """
         reading = self._reading(obj, ex_customer_key, progress=ex_progress)
         return Stream(reading).chunks(chunk_size_of(chunk_size))
@@ -732,12 +842,37 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             driver=self,
         )
 
-    # Hooks of the inherited multipart upload, in the order it calls them
+    # Hooks of the inherited uploads: of a whole object, and of parts in the order of their calls
+
+    def _upload_object(
+        self,
+        object_name: str,
+        content_type: str,
+        request_path: str,
+        request_method: str = "PUT",
+        headers: dict[str, str] | None = None,
+        file_path: str | None = None,
+        stream: Any = None,
+        chunked: bool = False,
+        multipart: bool = False,
+    ) -> dict[str, Any]:
+        if not isinstance(stream, Part):
+            inherited: dict[str, Any] = super()._upload_object(  # type: ignore[no-untyped-call]
+                object_name, content_type, request_path, request_method, headers, file_path, stream
+            )
+            return inherited
+        rest, key = _asked({**(headers or {}), "content-type": content_type})
+        path = ObjectPath(unquote(request_path.split("/")[1]), object_name, key)
+        stored = self._client.put_object(path, stream.body, rest)
+        self._uploads.note(stored)
+        response = SimpleNamespace(status=200, headers={"etag": stored.etag})
+        # The body was signed: its hash is the server's.
+        return {"response": response, "data_hash": stored.etag, "bytes_transferred": stream.size}
 
     def _initiate_multipart(
         self, container: Container, object_name: str, headers: dict[str, str] | None = None
     ) -> str:
-        rest, key = split(headers or {})
+        rest, key = _asked(headers or {})
         path = ObjectPath(container.name, object_name, key)
         return self._uploads.begin(path, rest).id
 
@@ -759,14 +894,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self, container: Container, object_name: str, upload_id: str, chunks: list[tuple[int, str]]
     ) -> str:
         upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
-        stored = upload.complete([(number, objects.strip_etag(etag)) for number, etag in chunks])
-        self._uploads.forget(upload)
+        parts = [(number, objects.strip_etag(etag)) for number, etag in chunks]
+        stored = upload.complete(parts)
+        self._uploads.note(stored)
         return stored.etag
 
     def _abort_multipart(self, container: Container, object_name: str, upload_id: str) -> None:
-        upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
-        self._uploads.forget(upload)
-        upload.abort()
+        self._uploads.find(ObjectPath(container.name, object_name), upload_id).abort()
 
     # What libcloud's own code asks for
 
@@ -823,36 +957,50 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             customer_key=key,
         )
 
-    def _upload(self, parts: Parts, wanted: Wanted, *, verify_hash: bool = True) -> Object:
-        """Send an object whole if it is one part, and by the inherited method if it is more."""
-        only = parts.only_part()
-        if only is not None:
+    def _upload(
+        self,
+        parts: Parts,
+        wanted: Wanted,
+        *,
+        verify_hash: bool = True,
+        checks_conditions: bool = False,
+    ) -> Object:
+        """Send an object by libcloud's methods: whole if it is one part, or in parts."""
+        only, key = parts.only_part(), wanted.path.customer_key
+        if only is None:
+            wanted.plan(Way.PARTS, checks_conditions=checks_conditions)
+            put: Any = self._put_object_multipart
+            headers = wanted.asked
+        else:
             parts.moved(0)
             parts.check_unchanged()
-            sent, _, md5 = wanted.plan(Way.ONE_PART)
-            [only] = checked([only], md5, wanted.path)
-            stored = self._client.put_object(wanted.path, only.body, sent)
-            parts.moved(only.size)
-            return wanted.object(only.size, stored, self)
-        wanted.plan(Way.PARTS)
-        key = wanted.path.customer_key
+            planned = wanted.plan(Way.ONE_PART)
+            headers = planned.sent
+            [only] = checked([only], planned.md5, wanted.path)
+            put = self._put_object
         # The inherited method does not abort after Ctrl-C.
-        with self._uploads.aborting(wanted.path):
-            obj = self._put_object_multipart(  # type: ignore[no-untyped-call]
+        with self._uploads.aborting(wanted.path) as call:
+            obj = put(
                 container=wanted.container,
                 object_name=wanted.path.key,
-                stream=parts,
+                stream=only or parts,
                 extra=wanted.extra,
                 verify_hash=verify_hash,
-                headers={**wanted.headers, **(key.headers() if key else {})},
+                headers={**headers, **(key.headers() if key else {})},
                 storage_class=wanted.storage_class,
             )
-        return wanted.object(obj.size, Stored(obj.hash), self)
+        if only is not None:
+            parts.moved(only.size)
+        return wanted.object(obj.size, call.stored or Stored(obj.hash), self)
 
-    def _resume(self, parts: FileParts, wanted: Wanted) -> Object:
+    def _resume(
+        self, parts: FileParts, wanted: Wanted, *, checks_conditions: bool = False
+    ) -> Object:
         """Go on with an earlier upload, and give the object what this call asks for."""
-        afterwards = wanted.plan(Way.RESUME).afterwards
+        planned = wanted.plan(Way.RESUME, checks_conditions=checks_conditions)
         stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.asked)
+        for name in planned.conditions:  # kept; what follows is a copy of the object onto itself
+            del wanted.asked[name]
         if began_earlier:
             try:
                 source = CopySource(wanted.path, self._client.head_object(wanted.path))
@@ -860,14 +1008,19 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                 return wanted.object(parts.sent, stored, self)
             if source.head.etag == stored.etag and not wanted.describes(source.head):
                 self._copy(source, wanted).make({}, replace=True)
-                head = self._client.head_object(wanted.path)
-                stored = Stored(head.etag, head.headers.get("x-amz-version-id"))
+                stored = self._client.head_object(wanted.path).stored
             elif source.head.etag == stored.etag:
-                finish(self._client, wanted.path, afterwards, stored.version_id)
+                finish(self._client, wanted.path, planned.afterwards, stored.version_id)
         return wanted.object(parts.sent, stored, self)
 
     def _copy(self, source: CopySource, wanted: Wanted) -> Copy:
         return Copy(self._client, self._uploads, source, wanted, self._transfer)
+
+
+def _asked(headers: Mapping[str, str]) -> tuple[dict[str, str], CustomerKey | None]:
+    """Return headers, each once however its name is written, and the customer's key they carry."""
+    named = {name.lower(): value for name, value in headers.items()}
+    return only_key("ex_customer_key", None, named)
 
 
 def _rebuild(

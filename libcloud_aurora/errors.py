@@ -74,12 +74,18 @@ class UploadNotFoundError(AuroraObjectsError):
     """The multipart upload does not exist: it was completed or aborted."""
 
 
-class ContainerExistsError(AuroraObjectsError, types.ContainerAlreadyExistsError):
-    """A container of this name exists already, here or in another account."""
+class ContainerExistsError(
+    AuroraObjectsError, types.ContainerAlreadyExistsError, types.InvalidContainerNameError
+):
+    """
+    A container of this name exists already, here or in another account.
+
+    libcloud's S3 driver has two classes for that, and this error is of both.
+    """
 
 
 class ContainerNotEmptyError(AuroraObjectsError, types.ContainerIsNotEmptyError):
-    """The container still holds objects."""
+    """The container still holds objects, old versions, delete markers or unfinished uploads."""
 
 
 class InvalidContainerNameError(AuroraObjectsError, types.InvalidContainerNameError, ValueError):
@@ -170,10 +176,16 @@ MEANINGS: dict[str, Meaning] = {
         ContainerNotFoundError, "Check its name, or make it with create_container()."
     ),
     "NoSuchKey": Meaning(ObjectNotFoundError),
+    "NoSuchVersion": Meaning(ObjectNotFoundError),
     "NoSuchUpload": Meaning(UploadNotFoundError),
     "BucketAlreadyExists": Meaning(ContainerExistsError),
     "BucketAlreadyOwnedByYou": Meaning(ContainerExistsError),
-    "BucketNotEmpty": Meaning(ContainerNotEmptyError, "Delete its objects first."),
+    "BucketNotEmpty": Meaning(
+        ContainerNotEmptyError,
+        "Delete its objects first. If none is listed, old versions and delete markers may be left, "
+        "which ex_empty_container(container, ex_versions=True) deletes, or unfinished uploads, "
+        "which ex_cleanup_all_multipart_uploads(container) aborts.",
+    ),
     "InvalidBucketName": Meaning(
         InvalidContainerNameError, "Names are 3 to 63 lower case letters, digits, dots and hyphens."
     ),
@@ -185,6 +197,7 @@ MEANINGS: dict[str, Meaning] = {
     "SignatureDoesNotMatch": Meaning(
         InvalidCredentialsError, "Check the secret key given to the driver."
     ),
+    "Unauthorized": Meaning(InvalidCredentialsError, "Check the keys given to the driver."),
     "InvalidToken": Meaning(InvalidCredentialsError),
     "ExpiredToken": Meaning(InvalidCredentialsError),
     "AccessDenied": Meaning(
@@ -209,23 +222,18 @@ MEANINGS: dict[str, Meaning] = {
     "InternalError": Meaning(is_transient=True),
 }
 
-#: The code of an error response without one, by its status.
+#: The code of an error response without one, by its status, where it is not the status's phrase.
 CODES_BY_STATUS: dict[int, str] = {
     200: "InternalError",  # an error that came after the status
-    400: "BadRequest",
     403: "AccessDenied",
-    405: "MethodNotAllowed",
-    409: "Conflict",
     411: "MissingContentLength",
-    412: "PreconditionFailed",
     416: "InvalidRange",
-    423: "Locked",
-    429: "TooManyRequests",
     500: "InternalError",
-    501: "NotImplemented",
-    502: "BadGateway",
-    503: "ServiceUnavailable",
-    504: "GatewayTimeout",
+}
+#: The same, where a container is made or deleted.
+CODES_OF_CONTAINERS: dict[str, dict[int, str]] = {
+    "PUT": {400: "InvalidBucketName", 409: "BucketAlreadyExists"},
+    "DELETE": {409: "BucketNotEmpty"},
 }
 #: Statuses that are transient whatever the code.
 TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504})

@@ -8,7 +8,7 @@ import coverage
 import hypothesis
 import pytest
 
-TIERS = ("unit", "faults", "docs", "live", "clients")
+TIERS = ("unit", "faults", "upstream", "docs", "live", "clients")
 COVERED = ("unit", "faults")
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 
@@ -26,13 +26,13 @@ def tier_of(item):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Run the quick tiers first; unit tests open no socket, all others reach only this machine."""
+    """Run the quick tiers first; those with mocks open no socket, others reach this machine."""
     items.sort(key=lambda item: TIERS.index(tier_of(item)))
     for item in items:
         tier = tier_of(item)
         if tier in ("faults", "live"):
             item.add_marker(tier)
-        if tier == "unit":
+        if tier in ("unit", "upstream"):
             item.add_marker("disable_socket")
         else:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))

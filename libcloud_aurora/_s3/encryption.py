@@ -73,39 +73,31 @@ def customer_key(argument: str, value: Any) -> CustomerKey | None:
     return CustomerKey.of(bytes(value))
 
 
-def split(
-    headers: Mapping[str, Any], prefix: str = PREFIX
+def only_key(
+    argument: str, value: Any, headers: Mapping[str, Any], prefix: str = PREFIX
 ) -> tuple[dict[str, Any], CustomerKey | None]:
-    """Return headers without those that carry a key, and the key."""
+    """Return headers without those that carry a key, and the key they or the argument give."""
+    key = customer_key(argument, value)
     given = {
         str(name).lower(): str(value)
         for name, value in headers.items()
         if str(name).lower().startswith(prefix)
     }
     if not given:
-        return dict(headers), None
+        return dict(headers), key
     try:
         raw = base64.b64decode(given.get(f"{prefix}key", ""), validate=True)
     except ValueError:
         raw = b""
-    key = CustomerKey.of(raw)
-    if len(raw) != KEY_SIZE or not given.items() <= key.headers(prefix).items():
+    carried = CustomerKey.of(raw)
+    if len(raw) != KEY_SIZE or not given.items() <= carried.headers(prefix).items():
         raise ValueError(
             f"headers: {prefix}algorithm must be {ALGORITHM}, ...-key {KEY_SIZE} bytes in base64, "
             "and ...-key-MD5 their MD5 in base64"
         )
-    return {name: headers[name] for name in headers if str(name).lower() not in given}, key
-
-
-def only_key(
-    argument: str, value: Any, headers: Mapping[str, Any], prefix: str = PREFIX
-) -> tuple[dict[str, Any], CustomerKey | None]:
-    """Return headers without those that carry a key, and the key they or the argument give."""
-    rest, carried = split(headers, prefix)
-    key = customer_key(argument, value)
-    if key and carried and key != carried:
+    if key and key != carried:
         raise ValueError(f"{argument} and the headers give different keys")
-    return rest, key or carried
+    return {name: headers[name] for name in headers if str(name).lower() not in given}, carried
 
 
 def trouble(code: str, said: str, *, keyed: bool) -> str:

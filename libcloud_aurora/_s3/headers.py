@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import Enum, IntEnum
 from fnmatch import fnmatchcase
 from functools import cache
@@ -15,6 +15,7 @@ from libcloud_aurora._s3 import xml
 
 META_PREFIX = "x-amz-meta-"
 TAGS = "x-amz-tagging"
+CONDITIONS = ("if-match", "if-none-match")
 _MODE, _UNTIL = "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"
 _HOLD = "x-amz-object-lock-legal-hold"
 
@@ -80,8 +81,7 @@ TABLE: dict[str, tuple[Fate, Fate, Fate, Fate, Fate]] = {
     # Ceph 16 and 18 ignore it in CopyObject; an earlier call may have begun without it.
     "x-amz-server-side-encryption*": (SENT, SENT, REFUSED, CARRIED, REFUSED),
     "content-md5": (CHECKED, CHECKED, CHECKED, NOTHING, REFUSED),
-    "if-match": _CONDITION,
-    "if-none-match": _CONDITION,
+    **dict.fromkeys(CONDITIONS, _CONDITION),
     "if-*": _REFUSED,
     "range": _REFUSED,
     "x-delete-*": _REFUSED,
@@ -91,7 +91,8 @@ TABLE: dict[str, tuple[Fate, Fate, Fate, Fate, Fate]] = {
 
 #: Why a header is refused, or what to do instead; the first pattern that fits counts.
 _REFUSALS = {
-    "if-*match": "radosgw heeds it for uploads of one part only (ex_part_size)",
+    "if-*match": "radosgw before Tentacle heeds it for uploads of one part only (ex_part_size); "
+    "ex_check_condition=True checks it when an object in parts is complete",
     "content-md5": "what the server copies is compared with the original's ETag",
     "x-amz-server-side-encryption*": "not every server heeds it here; upload without ex_resume",
     "x-delete-*": "S3 has no such header; rules of the container's lifecycle let objects expire",
@@ -144,10 +145,13 @@ def check(asked: Mapping[str, str]) -> None:
         check_tags(_tags_of(asked[TAGS]))
 
 
-def refuse(asked: Iterable[str], way: Way) -> None:
+def refuse(asked: Mapping[str, str], way: Way, *, checks_conditions: bool = False) -> None:
     """Refuse headers that would be dropped in silence, before anything is sent."""
-    for name in asked:
-        if fate(name, way) is REFUSED:
+    for name, value in asked.items():
+        if checks_conditions and name in CONDITIONS:
+            if name == "if-none-match" and value != "*":
+                raise ValueError(f"headers: {name} can only be checked if it is *, not {value!r}")
+        elif fate(name, way) is REFUSED:
             why = next(why for pattern, why in _REFUSALS.items() if fnmatchcase(name, pattern))
             raise ValueError(f"headers: {name} is refused: {why}")
 
@@ -173,11 +177,13 @@ class Plan(NamedTuple):
     :ivar sent: Those of the request that stores the object, or begins to.
     :ivar afterwards: What is done when the object is stored, the most important first.
     :ivar md5: What the MD5 of its bytes must be, in hexadecimal; empty if that is not known.
+    :ivar conditions: What the key must hold when an object in parts is stored.
     """
 
     sent: dict[str, str]
     afterwards: list[Change]
     md5: str
+    conditions: dict[str, str]
 
 
 def plan(asked: Mapping[str, str], way: Way) -> Plan:
@@ -198,7 +204,9 @@ def plan(asked: Mapping[str, str], way: Way) -> Plan:
         afterwards.append(Change("access", "acl", granted))
     if later.get(TAGS):
         afterwards.append(tagging(_tags_of(later[TAGS])))
-    return Plan(sent, afterwards, digest)
+    in_parts = CONDITIONS if way in (Way.PARTS, Way.RESUME) else ()
+    conditions = {name: sent.pop(name) for name in in_parts if name in sent}
+    return Plan(sent, afterwards, digest, conditions)
 
 
 def access(acl: Any) -> Change:

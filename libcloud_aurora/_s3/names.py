@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from libcloud_aurora._s3.encryption import CustomerKey
-from libcloud_aurora._s3.signing import quote_path
+from libcloud_aurora._s3.signing import canonical_query, quote_path
 from libcloud_aurora.errors import InvalidContainerNameError, InvalidObjectNameError
 
 #: Longest key in bytes of UTF-8; radosgw answers a longer one with 400 InvalidObjectName.
@@ -22,25 +22,44 @@ class ObjectPath:
     Where an object is, and what opens it.
 
     :ivar quoted: The percent-encoded path that names it on the wire.
+    :ivar version: The parameter that names one version of it; empty for the latest one.
     """
 
-    __slots__ = ("bucket", "customer_key", "key", "quoted")
+    __slots__ = ("bucket", "customer_key", "key", "quoted", "version")
 
-    def __init__(self, bucket: Any, key: Any, customer_key: CustomerKey | None = None) -> None:
+    def __init__(
+        self,
+        bucket: Any,
+        key: Any,
+        customer_key: CustomerKey | None = None,
+        version_id: str | None = None,
+    ) -> None:
         self.quoted = f"{bucket_path(bucket)}/{quote_key(key, bucket)}"
         self.bucket: str = bucket
         self.key: str = key
         self.customer_key = customer_key
+        self.version = {"versionId": version_id} if version_id else {}
 
     def __repr__(self) -> str:
         return f"ObjectPath({self.bucket!r}, {self.key!r})"
+
+    @property
+    def source(self) -> str:
+        """What names it, and its version, as the source of a copy."""
+        return f"{self.quoted}?{canonical_query(self.version)}" if self.version else self.quoted
 
 
 def path_of(obj: Any, customer_key: CustomerKey | None = None) -> ObjectPath:
     """Return where a libcloud object is."""
     if not hasattr(obj, "container"):
         raise TypeError(f"obj must be an Object, not {type(obj).__name__}")
-    return ObjectPath(bucket_of(obj.container), obj.name, customer_key)
+    return ObjectPath(bucket_of(obj.container), obj.name, customer_key, version_of(obj))
+
+
+def version_of(obj: Any) -> str | None:
+    """Return the id of the one version that a libcloud object stands for, if it does."""
+    version_id: str | None = (getattr(obj, "extra", None) or {}).get("ex_version_id")
+    return version_id
 
 
 def bucket_of(container: Any) -> str:

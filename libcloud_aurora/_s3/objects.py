@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from libcloud.storage.base import Container, Object
 
@@ -35,11 +36,14 @@ _EXTRA = frozenset(UNKNOWN) | {
     *("acl", "content_type", "meta_data", "tags"),
     *("access_time", "blob_type", "content_encoding", "content_language", "creation_time"),
     *("fileId", "hash", "lease", "md5_hash", "modify_time", "object_id", "owner"),
-    "uploadTimestamp",
+    *("uploadTimestamp", "url", "ex_version_id", "ex_is_latest", "ex_is_delete_marker"),
 }
+#: Headers of a response that a presigned URL may set.
+_DESCRIBING = re.compile(r"content-(type|encoding|disposition|language)|cache-control|expires")
 #: Headers that an object's ``extra`` repeats.
 _SHOWN = re.compile(r"content-(type|encoding)|last-modified|etag|x-amz-(storage-class|version-id)")
 
+_FILENAME = re.compile(r'\bfilename="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: libcloud's names for Amazon's storage classes, which Amazon writes in capitals.
@@ -57,6 +61,11 @@ class ObjectHead(NamedTuple):
     headers: Mapping[str, str]
     size: int
     etag: str
+
+    @property
+    def stored(self) -> Stored:
+        """The same, as if the object had just been stored."""
+        return Stored(self.etag, self.headers.get("x-amz-version-id"))
 
 
 class Stored(NamedTuple):
@@ -164,9 +173,13 @@ class Wanted:
         for said in odd:
             warnings.warn(said, stacklevel=4)
 
-    def plan(self, way: Way) -> Plan:
-        """Return what becomes of what was asked for, or refuse it before anything is sent."""
-        refuse(self.asked, way)
+    def plan(self, way: Way, *, checks_conditions: bool = False) -> Plan:
+        """
+        Return what becomes of what was asked for, or refuse it before anything is sent.
+
+        :param checks_conditions: Whether conditions that radosgw may ignore are checked.
+        """
+        refuse(self.asked, way, checks_conditions=checks_conditions)
         return plan(self.asked, way)
 
     def describes(self, head: ObjectHead) -> bool:
@@ -236,6 +249,40 @@ def wire_value(name: str, value: Any) -> str:
     return text.strip(" ").encode().decode("latin-1")
 
 
+def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the parameters with which a presigned URL sets headers of its response."""
+    params = {}
+    for name, value in _dict("ex_response_headers", headers).items():
+        text = wire_value(name, _disposition(value))
+        if not _DESCRIBING.fullmatch(name.lower()):
+            raise ValueError(
+                f"ex_response_headers: no server sets {name!r}, but Content-Type, "
+                "-Disposition, -Encoding and -Language, Cache-Control and Expires"
+            )
+        if not text.isascii():
+            raise ValueError(
+                f"ex_response_headers: {name} must be ASCII, but for a filename in double quotes, "
+                f"not {value!r}"
+            )
+        params[f"response-{name.lower()}"] = text
+    return params
+
+
+def _disposition(value: str) -> str:
+    """
+    Return a header with a file name beyond ASCII in the two forms that clients know.
+
+    https://www.rfc-editor.org/rfc/rfc6266#section-5
+    """
+
+    def forms(match: re.Match[str]) -> str:
+        name = re.sub(r"\\(.)", r"\1", match[1])
+        plain = re.sub(r'[^ -~]|["\\]', "_", name)
+        return f"filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+    return value if value.isascii() else _FILENAME.sub(forms, value)
+
+
 def strip_etag(value: str | None) -> str:
     """Return an ETag without quotes; a proxy that compresses marks it as weak."""
     return (value or "").strip().removeprefix("W/").strip('"')
@@ -263,6 +310,20 @@ def object_from_row(row: Mapping[str, str], name: str, container: Container, dri
     if "Owner/ID" in row:
         extra["owner"] = {"id": row["Owner/ID"], "display_name": row.get("Owner/DisplayName", "")}
     return Object(name, int(row["Size"]), strip_etag(etag), extra, {}, container, driver)
+
+
+def version_from_row(
+    row: Mapping[str, str], name: str, container: Container, driver: Any
+) -> Object:
+    """Return the version or delete marker, which has no size, of one row of a listing."""
+    obj = object_from_row({"Size": "0", **row}, name, container, driver)
+    obj.extra.update(
+        version_id=row["VersionId"],
+        ex_version_id=row["VersionId"],
+        ex_is_latest=row.get("IsLatest") == "true",
+        ex_is_delete_marker="Size" not in row,
+    )
+    return obj
 
 
 def _url(name: str, container: Container, driver: Any) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from libcloud_aurora._s3.checksums import Crc32
 from libcloud_aurora.config import BUFFER_SIZE
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -35,6 +37,8 @@ _SPACES = re.compile(" +")
 _SIGNED = re.compile(r"x-amz-|(host|content-type|content-md5)$", re.IGNORECASE)
 #: Bytes around each chunk, beside its length: its signature and the ends of two lines.
 _FRAME_SIZE = len(";chunk-signature=\r\n\r\n") + 64
+#: Longest life of a presigned URL in seconds: 7 days.
+MAX_EXPIRY_SECONDS = 604_800
 #: Corrections beyond this are no clock's error but a broken header.
 MAX_OFFSET = timedelta(days=36_500)
 
@@ -120,26 +124,39 @@ class Signer:
         return added
 
     def presigned_query(
-        self, *, method: str, path: str, host: str, expires_seconds: int, now: datetime
+        self,
+        *,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        expires_seconds: int,
+        now: datetime,
+        params: Mapping[str, str] | None = None,
     ) -> str:
         """
         Return the query string of a URL that works without credentials until it expires.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+
+        :param headers: What a request must bring as it is, ``host`` among it; names in lower case.
+        :param params: Further parameters.
         """
         stamp = now.strftime(_STAMP)
-        params = {
+        names = ";".join(sorted(headers))
+        query = {
+            **(params or {}),
             "X-Amz-Algorithm": ALGORITHM,
             "X-Amz-Credential": f"{self.access_key}/{self._scope(stamp)}",
             "X-Amz-Date": stamp,
             "X-Amz-Expires": expires_seconds,
-            "X-Amz-SignedHeaders": "host",
+            "X-Amz-SignedHeaders": names,
         }
         if self.token:
-            params["X-Amz-Security-Token"] = self.token
-        query = canonical_query(params)
-        canonical = f"{method}\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
-        return f"{query}&X-Amz-Signature={self.signature(canonical, stamp)}"
+            query["X-Amz-Security-Token"] = self.token
+        text = canonical_query(query)
+        lines = [f"{name}:{headers[name]}" for name in sorted(headers)]
+        canonical = "\n".join([method, path, text, *lines, "", names, "UNSIGNED-PAYLOAD"])
+        return f"{text}&X-Amz-Signature={self.signature(canonical, stamp)}"
 
     def chunks(
         self, chunks: Iterable[Sequence[memoryview]], added: Mapping[str, str]
@@ -163,6 +180,15 @@ class Signer:
             end = "\r\n"
         yield b"\r\n"
 
+    def length_headers(self, body: Any) -> dict[str, str]:
+        """Return the headers that say how long a body is."""
+        if isinstance(body, ChunkedBody):
+            return {
+                "Content-Length": str(body.wire_size()),
+                "x-amz-decoded-content-length": str(body.size),
+            }
+        return {"Content-Length": str(_size_of(body))}
+
     def signature(self, canonical_request: str, stamp: str) -> str:
         """Sign a canonical request; header values are latin-1, as they go over the wire."""
         return self._sign(stamp, hashlib.sha256(canonical_request.encode("latin-1")).hexdigest())
@@ -181,6 +207,28 @@ class Signer:
             self._keys[scope] = key
         text = "\n".join([algorithm, stamp, scope, *lines])
         return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+class Anonymous(Signer):
+    """Signs nothing. The server checks the MD5 of a whole object, and nothing of a part."""
+
+    def __init__(self) -> None:
+        super().__init__("", "")
+
+    def headers(self, **_: Any) -> dict[str, str]:
+        return {}
+
+    def chunks(
+        self, chunks: Iterable[Sequence[memoryview]], added: Mapping[str, str]
+    ) -> Iterator[memoryview]:
+        for chunk in chunks:
+            yield from chunk
+
+    def length_headers(self, body: Any) -> dict[str, str]:
+        headers = {"Content-Length": str(_size_of(body))}
+        if body and not isinstance(body, ChunkedBody):
+            headers["Content-MD5"] = b64encode(bytes.fromhex(md5(body))).decode()
+        return headers
 
 
 # Bodies
@@ -251,19 +299,21 @@ def payload_sha256(body: Any) -> str:
     return _hexdigest(hashlib.sha256(), views_of(body)) if body else EMPTY_SHA256
 
 
-def length_headers(body: Any) -> dict[str, str]:
-    """Return the headers that say how long a body is."""
-    if isinstance(body, ChunkedBody):
-        return {
-            "Content-Length": str(body.wire_size()),
-            "x-amz-decoded-content-length": str(body.size),
-        }
-    return {"Content-Length": str(body.size if isinstance(body, Pieces) else len(body or b""))}
+def _size_of(body: Any) -> int:
+    return body.size if isinstance(body, (ChunkedBody, Pieces)) else len(body or b"")
 
 
 def md5(body: Body) -> str:
     """Return the ETag the server gives a body, in hexadecimal."""
     return _hexdigest(hashlib.md5(usedforsecurity=False), views_of(body))
+
+
+def crc32(body: Body) -> int:
+    """Return the CRC32 of a body."""
+    digest = Crc32()
+    for view in views_of(body):
+        digest.update(view)
+    return digest.value
 
 
 def _hexdigest(digest: Any, views: Iterable[Any]) -> str:
@@ -273,6 +323,18 @@ def _hexdigest(digest: Any, views: Iterable[Any]) -> str:
 
 
 # Time
+
+
+def expiry_seconds(expiry: Any) -> int:
+    """Return how long a presigned URL is to work, which is given in hours or as a timedelta."""
+    hours = expiry / timedelta(hours=1) if isinstance(expiry, timedelta) else expiry
+    is_number = isinstance(hours, (int, float)) and not isinstance(hours, bool)
+    seconds = round(hours * 3600) if is_number and abs(hours) < 1e6 else 0
+    if not 1 <= seconds <= MAX_EXPIRY_SECONDS:
+        raise ValueError(
+            f"ex_expiry must be from 1 second to 168 hours, as hours or a timedelta, not {expiry!r}"
+        )
+    return seconds
 
 
 def http_time(text: str | None) -> datetime | None:

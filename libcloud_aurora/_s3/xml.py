@@ -54,6 +54,13 @@ class MalformedXMLError(ValueError):
     """The bytes are not an S3 document."""
 
 
+class Named(NamedTuple):
+    """An object to delete, or one version of it."""
+
+    key: str
+    version_id: str | None = None
+
+
 class Page(NamedTuple):
     """One page of a listing: texts by name of element, and ``fields`` of all that is no row."""
 
@@ -123,31 +130,37 @@ def error_fields(body: bytes) -> dict[str, str]:
 
 
 def page(
-    body: bytes, *, root: str | tuple[str, ...], row: str, needs: tuple[str, ...] = ()
+    body: bytes,
+    *,
+    root: str | tuple[str, ...],
+    row: str | tuple[str, ...],
+    needs: tuple[str, ...] = (),
 ) -> Page:
     """Read one page of a listing whose root has one of some names, and its rows what they need."""
     text = _read(body)
     rows, text = _cut_rows(text) if row == "Contents" else ([], text)
     document = _element(text)
-    roots = (root,) if isinstance(root, str) else root
+    roots, kinds = ((each,) if isinstance(each, str) else each for each in (root, row))
     if document.tag not in roots:
         raise MalformedXMLError(f"<{document.tag}> where <{roots[0]}> belongs")
-    rows = rows or _rows(document, row, needs)
+    rows = rows or _rows(document, kinds, needs)
     prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
-    fields = _texts(document)
-    fields.pop(row, None)
+    fields = {name: text for name, text in _texts(document).items() if name not in kinds}
     truncated = fields.get("IsTruncated", "").lower() == "true"
     if truncated and not (rows or prefixes):
         raise MalformedXMLError("a page with nothing on it that says there is more")
     return Page(rows, prefixes, truncated, fields)
 
 
-def _rows(document: ElementTree.Element, row: str, needs: tuple[str, ...]) -> list[dict[str, str]]:
-    rows = [_row(element) for element in document.iter(row)]
-    for texts in rows:
+def _rows(
+    document: ElementTree.Element, kinds: tuple[str, ...], needs: tuple[str, ...]
+) -> list[dict[str, str]]:
+    elements = [element for element in document.iter() if element.tag in kinds]
+    rows = [_row(element) for element in elements]
+    for element, texts in zip(elements, rows, strict=True):
         for name in needs:
             if name not in texts or (name in _NUMBERS and whole_number(texts[name]) is None):
-                raise MalformedXMLError(f"a <{row}> whose <{name}> is {texts.get(name)!r}")
+                raise MalformedXMLError(f"a <{element.tag}> whose <{name}> is {texts.get(name)!r}")
     return rows
 
 
@@ -179,6 +192,27 @@ def _unescaped(texts: list[str]) -> list[str]:
     return unescape(joined, {"&quot;": '"', "&apos;": "'"}).split("\n")
 
 
+class Attributes(NamedTuple):
+    """What a server says of an object: as headers would say it, and the sizes of its parts."""
+
+    headers: dict[str, str]
+    sizes: dict[int, int]
+
+
+def attributes(body: bytes) -> Attributes:
+    """Read the response to GetObjectAttributes."""
+    document = parse(body)
+    if not document.tag.startswith("GetObjectAttributes"):
+        raise MalformedXMLError(f"<{document.tag}> where <GetObjectAttributes> belongs")
+    rows = _rows(document, ("Part",), ("PartNumber", "Size"))
+    checksum = document.find("Checksum")
+    texts = _texts(document) | ({} if checksum is None else _texts(checksum))
+    headers = {
+        name.replace("Checksum", "x-amz-checksum-").lower(): text for name, text in texts.items()
+    }
+    return Attributes(headers, {int(row["PartNumber"]): int(row["Size"]) for row in rows})
+
+
 def text_of(body: bytes, *names: str) -> str:
     """Return the text of the first of the named elements that the document has."""
     document = parse(body)
@@ -189,19 +223,22 @@ def text_of(body: bytes, *names: str) -> str:
     raise MalformedXMLError(f"<{document.tag}> without <{'> or <'.join(names)}>")
 
 
-def delete_objects(keys: Iterable[str]) -> bytes:
+def delete_objects(named: Iterable[Named]) -> bytes:
     """Return the body of DeleteObjects; the answer to it lists failures only."""
-    rows = "".join(map(_delete_row, keys))
+    rows = "".join(map(_delete_row, named))
     return f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode()
 
 
-def delete_row_size(key: str) -> int:
-    """Return the bytes a key takes in the body of DeleteObjects."""
-    return len(_delete_row(key).encode("utf-8", "surrogatepass"))
+def delete_row_size(named: Named) -> int:
+    """Return the bytes an object takes in the body of DeleteObjects."""
+    return len(_delete_row(named).encode("utf-8", "surrogatepass"))
 
 
-def _delete_row(key: str) -> str:
-    return f"<Object><Key>{key.translate(_ESCAPES)}</Key></Object>"
+def _delete_row(named: Named) -> str:
+    row = f"<Key>{named.key.translate(_ESCAPES)}</Key>"
+    if named.version_id:
+        row += f"<VersionId>{named.version_id.translate(_ESCAPES)}</VersionId>"
+    return f"<Object>{row}</Object>"
 
 
 def can_carry(key: str) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import accumulate, pairwise
 
 from libcloud_aurora._client import Client, CopySource
+from libcloud_aurora._s3.checksums import checksum_in
 from libcloud_aurora._s3.headers import TAGS, Way, plan, tag_header
 from libcloud_aurora._s3.objects import Wanted
 from libcloud_aurora._transfer.upload import Uploads, finish
@@ -72,18 +73,20 @@ class Copy:
     def _whole(self, asked: Mapping[str, str], directive: str) -> None:
         """Copy with one request; as radosgw before 17.2.8 takes no condition, compare ETags."""
         source, wanted = self._source, self._wanted
-        sent, afterwards, _ = plan(asked, Way.REPLACING)
-        headers = {**sent, "x-amz-metadata-directive": directive}
+        planned = plan(asked, Way.REPLACING)
+        headers = {**planned.sent, "x-amz-metadata-directive": directive}
         copied = self._client.copy_object(wanted.path, source, headers)
         if copied != source.head.etag:  # radosgw keeps it; others may give a copy a plain one
-            kept = copied if source.path.quoted == wanted.path.quoted else source.head.etag
+            kept = copied if source.path.source == wanted.path.source else source.head.etag
             if self._client.head_object(source.path).etag != kept:
                 raise self._changed()
-        if afterwards:  # radosgw's response names no version
+        if planned.afterwards:  # radosgw's response names no version
             head = self._client.head_object(wanted.path)
             if head.etag != copied:
                 raise self._changed()
-            finish(self._client, wanted.path, afterwards, head.headers.get("x-amz-version-id"))
+            finish(
+                self._client, wanted.path, planned.afterwards, head.headers.get("x-amz-version-id")
+            )
 
     def _by_parts(self, asked: Mapping[str, str]) -> None:
         """Copy an object of any size but 0; a failure leaves no parts."""
@@ -94,16 +97,15 @@ class Copy:
             etags: dict[int, str] = {}
 
             def copy(number: int, span: tuple[int, int]) -> None:
-                etags[number] = self._client.upload_part_copy(
-                    path, upload.id, number, source, span=span, stop=window
-                )
+                etags[number] = upload.copy_part(number, source, span, window)
 
             ends = accumulate(plan_part_sizes(source.head.size, COPY_PART_SIZE), initial=0)
             window.run(Task(partial(copy, *each)) for each in enumerate(pairwise(ends), 1))
             if self._client.head_object(source.path).etag != source.head.etag:
                 raise self._changed()
-            upload.complete(sorted(etags.items()))
-            self._uploads.forget(upload)
+            checksum = checksum_in(source.head.headers)
+            copied = checksum.text if checksum and checksum.combines else None
+            upload.complete(sorted(etags.items()), copied=copied)
 
     def _changed(self) -> ObjectChangedError:
         return ObjectChangedError(

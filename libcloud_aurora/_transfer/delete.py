@@ -8,7 +8,8 @@ from typing import Any
 
 from libcloud_aurora._client import Client
 from libcloud_aurora._s3 import xml
-from libcloud_aurora._s3.names import ObjectPath
+from libcloud_aurora._s3.names import ObjectPath, version_of
+from libcloud_aurora._s3.xml import Named
 from libcloud_aurora.errors import AccessDeniedError, AuroraObjectsError, DeleteFailedError
 
 #: Keys of one request; radosgw Jewel silently forgets any more, later ones refuse them.
@@ -17,28 +18,28 @@ BATCH_SIZE = 1000
 MAX_BODY_SIZE = 1_000_000
 
 
-def delete_keys(client: Client, bucket: str, keys: Iterable[str], driver: Any) -> None:
+def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: Any) -> None:
     """Delete objects, up to 1,000 with a request; keys that XML cannot carry go singly."""
     failures: dict[str, str] = {}
     cause: AuroraObjectsError | None = None
-    for batch in batches(keys):
-        paths = {key: ObjectPath(bucket, key) for key in batch}
-        together = [key for key in batch if xml.can_carry(key)]
+    for batch in batches(named):
+        paths = [ObjectPath(bucket, key, version_id=version_id) for key, version_id in batch]
+        together = [each for each in batch if xml.can_carry(each.key)]
         try:
             if together:
                 failures.update(client.delete_objects(bucket, together))
         except AuroraObjectsError as error:
             if not failures and not isinstance(error, AccessDeniedError):
                 raise
-            failures.update(dict.fromkeys(batch, error.value))
+            failures.update(dict.fromkeys([each.key for each in batch], error.value))
             cause = error
             break
-        for key in batch:
-            if not xml.can_carry(key):
+        for path in paths:
+            if not xml.can_carry(path.key):
                 try:
-                    client.delete_object(paths[key])
+                    client.delete_object(path)
                 except AuroraObjectsError as error:
-                    failures[key] = error.value
+                    failures[path.key] = error.value
     denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
     if denied and cause is None:  # Ceph 20 says it of each object, and those before of the request
         fields = {"driver": driver, "code": "AccessDenied", "bucket": bucket}
@@ -47,22 +48,22 @@ def delete_keys(client: Client, bucket: str, keys: Iterable[str], driver: Any) -
         raise _failed(failures, bucket, driver) from cause
 
 
-def batches(keys: Iterable[str]) -> Iterator[list[str]]:
+def batches(named: Iterable[Named]) -> Iterator[list[Named]]:
     """
-    Yield as many keys at once as one request may carry, by number and by size.
+    Yield as many objects at once as one request may carry, by number and by size.
 
     Each is in a batch once: radosgw Pacific crashes when a request names one key many times.
     """
-    batch: dict[str, None] = {}
+    batch: dict[Named, None] = {}
     size = 0
-    for key in keys:
-        if key in batch:
+    for each in named:
+        if each in batch:
             continue
-        row_size = xml.delete_row_size(key)
+        row_size = xml.delete_row_size(each)
         if batch and (len(batch) == BATCH_SIZE or size + row_size > MAX_BODY_SIZE):
             yield list(batch)
             batch, size = {}, 0
-        batch[key] = None
+        batch[each] = None
         size += row_size
     if batch:
         yield list(batch)
@@ -82,8 +83,8 @@ def _failed(failures: dict[str, str], bucket: str, driver: Any) -> DeleteFailedE
     return error
 
 
-def names_of(objects: Iterable[Any], bucket: str) -> Iterator[str]:
-    """Yield the names of libcloud objects in a container, or the names themselves."""
+def named_by(objects: Iterable[Any], bucket: str) -> Iterator[Named]:
+    """Yield what libcloud objects in a container, or names, stand for."""
     if isinstance(objects, (str, bytes)):
         raise TypeError("objects must be an iterable of objects or names, not a single name")
     for each in objects:
@@ -93,4 +94,4 @@ def names_of(objects: Iterable[Any], bucket: str) -> Iterator[str]:
         home = getattr(getattr(each, "container", None), "name", bucket)
         if home != bucket:
             raise ValueError(f"objects: {name!r} is in container {home!r}, not in {bucket!r}")
-        yield name
+        yield Named(name, version_of(each))

@@ -11,12 +11,12 @@ from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.open_file import OpenFile
 from libcloud_aurora._transfer.partial import Partial, remove_partial
 from libcloud_aurora._transfer.reader import Reader, Reading
-from libcloud_aurora._transfer.verify import PartHashes
+from libcloud_aurora._transfer.verify import PartHashes, Verifier
 from libcloud_aurora._transfer.workers import Task, Window
 from libcloud_aurora._wire.retry import logger
 from libcloud_aurora.config import BUFFER_SIZE, MIB
 from libcloud_aurora.errors import HashMismatchError
-from libcloud_aurora.parts import other_layouts, part_count, plan_ranges
+from libcloud_aurora.parts import other_layouts, plan_ranges
 
 #: Fewest bytes worth a request of their own when a file is fetched in ranges.
 SMALLEST_RANGE = 4 * MIB
@@ -24,7 +24,7 @@ SMALLEST_RANGE = 4 * MIB
 LARGEST_RANGE = 16 * MIB
 
 Ranges = list[tuple[int, int]]
-#: Told of each range that has arrived.
+#: Told of bytes that have arrived.
 Recorder = Callable[[int, int], None]
 
 
@@ -98,37 +98,37 @@ class Download:
         record: Recorder = lambda start, stop: None,
     ) -> None:
         """
-        Fetch until the bytes have the object's ETag.
+        Fetch until the bytes are what the server says they are.
 
         Each attempt cuts other ranges, so that damage at one place of each response hits other
         bytes. Where the parts behind an ETag are unknown, two downloads that agree are right.
         """
-        seen: list[list[str]] = []
+        seen: list[list[bytes]] = []
         key, begun_with = self._reading.path.key, len(ranges)
         for attempt in range(1, self._reading.client.max_attempts + 1):
-            hashes = reader.hashes()
-            self._fetch(reader, file, hashes, ranges, record)
-            if hashes is None:
+            verifier = reader.verifier()
+            self._fetch(reader, file, verifier, ranges, record)
+            if verifier is None:
                 if self._reading.config.verify and reader.is_whole:
                     logger.info("GET of %s: nothing to verify it by, ETag %r", key, reader.etag)
                 return
-            if self._matches(reader, file, hashes):
+            if self._matches(reader, file, verifier):
                 return
-            if part_count(reader.etag) != 1 and hashes.part_etags() in seen:
+            if verifier.is_guess and verifier.digests() in seen:
                 logger.info("GET of %s: two downloads agree, its parts are unknown", key)
                 return
-            seen.append(hashes.part_etags())
-            logger.info("GET of %s: attempt %d does not match its ETag", key, attempt)
+            seen.append(verifier.digests())
+            logger.info("GET of %s: attempt %d does not match %s", key, attempt, verifier.expected)
             count = begun_with + attempt
             edges = [reader.size * index // count for index in range(count + 1)]
             ranges = list(pairwise(edges))
-        raise reader.mismatch(hashes)
+        raise reader.mismatch(verifier)
 
     def _fetch(
         self,
         reader: Reader,
         file: OpenFile,
-        hashes: PartHashes | None,
+        verifier: Verifier | None,
         ranges: Ranges,
         record: Recorder,
     ) -> None:
@@ -152,36 +152,35 @@ class Download:
             def deliver(offset: int, view: memoryview) -> None:
                 nonlocal furthest
                 file.write(view, offset - reader.start)
-                if hashes is not None:
-                    hashes.update(offset, view)
+                record(offset, offset + len(view))
+                if verifier is not None:
+                    verifier.update(offset, view)
                 moved = max(0, offset + len(view) - furthest)  # what comes again counts once
                 furthest += moved
                 window.report(moved)
 
             reader.read(start, stop, deliver, stop_sign=window)
-            if not window.is_set():
-                record(start, stop)
 
         report(0)
         window.run(Task(partial(fetch, *span)) for span in ranges)
-        if hashes is not None:
-            _catch_up(hashes, file)
+        if verifier is not None:
+            _catch_up(verifier, file)
 
-    def _matches(self, reader: Reader, file: OpenFile, hashes: PartHashes) -> bool:
-        """Compare with the ETag; try other ways to cut by reading the file again."""
-        if hashes.match(reader.etag):
+    def _matches(self, reader: Reader, file: OpenFile, verifier: Verifier) -> bool:
+        """Compare; where the parts are a guess, try other ones by reading the file again."""
+        if verifier.matches():
             return True
-        for layout in other_layouts(reader.size, reader.etag):
-            other = PartHashes(layout)
+        for layout in other_layouts(reader.size, reader.etag) if verifier.is_guess else ():
+            other = PartHashes(verifier.expected, layout)
             _catch_up(other, file)
-            if other.match(reader.etag):
+            if other.matches():
                 return True
         return False
 
 
-def _catch_up(hashes: PartHashes, file: OpenFile) -> None:
-    """Hash from the file what came before its turn."""
+def _catch_up(verifier: Verifier, file: OpenFile) -> None:
+    """Take from the file what came before its turn, or in an earlier call."""
     buffer = memoryview(bytearray(BUFFER_SIZE))
-    for start, stop in list(hashes.gaps()):
+    for start, stop in list(verifier.gaps()):
         for offset, piece in file.pieces(start, stop, buffer):
-            hashes.update(offset, piece)
+            verifier.update(offset, piece)

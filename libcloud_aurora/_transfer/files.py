@@ -33,18 +33,19 @@ class Destination:
             raise ValueError(f"destination_path must not hold a NUL character: {text!r}")
         if not os.path.basename(text) or os.path.isdir(text):
             self.path = self._inside(Path(text))
+            text = str(self.path)
         else:
             self.path = Path(os.path.realpath(text))
             if not self.path.parent.is_dir():
                 raise self._error(f"directory {str(self.path.parent)!r} does not exist.")
-        if self.path.exists():
-            if not overwrite:
-                raise self._exists()
-            if not stat.S_ISREG(self.path.stat().st_mode):
+        if os.path.exists(text):  # by its own name: what /dev/stdout leads to may have none
+            if not stat.S_ISREG(os.stat(text).st_mode):
                 raise self._error(
-                    f"{str(self.path)!r} is not a regular file: write the chunks of "
+                    f"{text!r} is not a regular file: write the chunks of "
                     "download_object_as_stream() to it."
                 )
+            if not overwrite:
+                raise self._exists()
 
     def _inside(self, directory: Path) -> Path:
         if not directory.is_dir():

@@ -13,7 +13,7 @@ from libcloud.storage.drivers.s3 import S3MultipartUpload
 
 from libcloud_aurora._client import PAGE_SIZE, Client
 from libcloud_aurora._s3.names import bucket_of, unquote_keys
-from libcloud_aurora._s3.objects import object_from_row
+from libcloud_aurora._s3.objects import object_from_row, version_from_row
 from libcloud_aurora._s3.xml import Page
 from libcloud_aurora._transfer.workers import Crew
 from libcloud_aurora._wire.retry import Stop
@@ -66,8 +66,8 @@ class Listing:
         """
         selection = _selecting(given, marker="ex_start_after", delimiter="ex_delimiter")
         bucket = bucket_of(container)
-        crew = Crew(1, self._client.interrupt)
         stop = Stop()
+        crew = Crew(1, self._client.interrupt, stop=stop)
 
         def fetch() -> Callable[[], Page]:
             # A limit counts objects only, so with a delimiter a page is whole.
@@ -77,7 +77,7 @@ class Listing:
             )
 
         page = fetch()() if limit else EMPTY_PAGE
-        try:
+        with crew, crew:  # who leaves waits for one attempt at most
             while page.rows or page.prefixes:
                 names = unquote_keys([row["Key"] for row in page.rows[:limit]])
                 limit -= len(names)
@@ -92,9 +92,6 @@ class Listing:
                     page = crew.result(ahead)
                 else:
                     page = fetch()() if more else EMPTY_PAGE
-        finally:
-            stop.set()  # who leaves waits for one attempt at most
-            crew.close()
 
     def uploads(
         self, container: Container, *, prefix: str | None, delimiter: str | None = None
@@ -119,6 +116,26 @@ class Listing:
             if last == (selection.get("key-marker"), selection.get("upload-id-marker")):
                 raise self._endless(container)
             selection["key-marker"], selection["upload-id-marker"] = last
+
+    def versions(self, container: Container, *, prefix: str | None) -> Iterator[Object]:
+        """
+        Yield all versions and delete markers of objects.
+
+        The next page is fetched before this one is handed out: radosgw finds no more once the
+        version is gone after which it is to go on.
+        """
+        fetch = partial(self._client.list_versions, bucket_of(container))
+        selection = _selecting({"prefix": prefix})
+        page = fetch(selection=selection)
+        while page.rows:
+            names, rows = unquote_keys([row["Key"] for row in page.rows]), page.rows
+            last = {"key-marker": names[-1], "version-id-marker": rows[-1]["VersionId"]}
+            if page.is_truncated and last.items() <= selection.items():
+                raise self._endless(container)
+            selection.update(last)
+            page = fetch(selection=selection) if page.is_truncated else EMPTY_PAGE
+            for name, row in zip(names, rows, strict=True):
+                yield version_from_row(row, name, container, self._driver)
 
     def _endless(self, container: Container) -> MalformedAnswerError:
         return MalformedAnswerError(

@@ -23,6 +23,7 @@ class OpenFile:
     """An open file; once it is closed, nothing goes to the file that gets its number next."""
 
     def __init__(self, path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> None:
+        self._path = path
         self._number = os.open(path, _FLAGS | flags, mode)
         self._lock = threading.Lock()
 
@@ -50,15 +51,21 @@ class OpenFile:
         return len(data)
 
     def write(self, view: memoryview, offset: int) -> None:
-        """Write all of a buffer at an offset."""
-        while view:
-            if hasattr(os, "pwrite"):
-                count = os.pwrite(self._number, view, offset)
-            else:
-                with self._lock:
-                    os.lseek(self._number, offset, os.SEEK_SET)
-                    count = os.write(self._number, view)
-            view, offset = view[count:], offset + count
+        """Write all of a buffer at an offset; an error names the file."""
+        try:
+            while view:
+                count = self._write_some(view, offset)
+                view, offset = view[count:], offset + count
+        except OSError as exc:
+            exc.filename = str(self._path)
+            raise
+
+    def _write_some(self, view: memoryview, offset: int) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._number, view, offset)
+        with self._lock:
+            os.lseek(self._number, offset, os.SEEK_SET)
+            return os.write(self._number, view)
 
     def pieces(self, start: int, stop: int, buffer: memoryview) -> Iterator[tuple[int, memoryview]]:
         """Yield offset and bytes of a span, in a buffer that is used again."""

@@ -13,14 +13,18 @@ from typing import Any
 
 from libcloud_aurora._transfer.files import Destination, remove_empty
 from libcloud_aurora._transfer.open_file import OWN, OpenFile, is_ours
+from libcloud_aurora.config import MIB
 from libcloud_aurora.errors import AuroraObjectsError
+
+#: Bytes after which what has arrived is noted; of a large object, a thousandth.
+NOTED_SIZE = 8 * MIB
 
 
 class Partial:
     """
     The unfinished file beside a destination, and its journal.
 
-    The journal's first line names the object's version; each further one is a range whose bytes
+    The journal's first line names the object's version; each further one is a span whose bytes
     have reached the disk. Both files are kept until :meth:`finish` or :meth:`discard`.
     """
 
@@ -29,6 +33,7 @@ class Partial:
         self._path = path
         self._data_path, self._journal_path = _paths(destination)
         self._lock = threading.Lock()
+        self._arrived: dict[int, int] = {}  # spans not yet noted: the start of each by its stop
         try:
             with contextlib.ExitStack() as files:
                 self._made = destination.make_parents()
@@ -50,7 +55,8 @@ class Partial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        with self._open, contextlib.suppress(OSError):
+            self._note(self._arrived)
 
     def _load(self) -> tuple[list[Any], list[tuple[int, int]]]:
         """Return the version the journal is about, and the spans whose bytes are on the disk."""
@@ -85,13 +91,25 @@ class Partial:
         return gaps
 
     def record(self, start: int, stop: int) -> None:
-        """Note a range that has arrived, once its bytes are on the disk."""
-        self.file.sync()
+        """Take note of bytes that have arrived: not of each buffer, but of some at once."""
         with self._lock:
-            self._journal.append(json.dumps([start, stop]).encode() + b"\n")
+            self._arrived[stop] = self._arrived.pop(start, start)
+            size = sum(stop - start for stop, start in self._arrived.items())
+            if size < max(NOTED_SIZE, self.identity[2] // 1000):
+                return
+            arrived, self._arrived = self._arrived, {}
+        self._note(arrived)
+
+    def _note(self, arrived: dict[int, int]) -> None:
+        """Let bytes reach the disk, and say so in the journal."""
+        if arrived:
+            self.file.sync()
+            lines = [f"[{start}, {stop}]\n" for stop, start in arrived.items()]
+            self._journal.append("".join(lines).encode())
 
     def finish(self) -> None:
         """Let the file appear, and remove the journal."""
+        self._arrived.clear()
         self.file.truncate(self.identity[2])
         self.file.set_mode(self._destination.permissions(self._destination.new_mode()))
         self._destination.sync(self.file)
@@ -100,6 +118,7 @@ class Partial:
 
     def discard(self) -> None:
         """Remove both files, and the directories that were made for them."""
+        self._arrived.clear()
         for path in (self._data_path, self._journal_path):
             path.unlink(missing_ok=True)
         remove_empty(self._made)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 from libcloud_aurora._client import Client, OpenObject, Span
+from libcloud_aurora._s3.checksums import Checksum
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._transfer.sources import Progress
-from libcloud_aurora._transfer.verify import PartHashes
-from libcloud_aurora._wire.retry import Stop
+from libcloud_aurora._transfer.verify import PartHashes, PieceCrcs, Verifier
+from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import BUFFER_SIZE, TransferConfig
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError, ObjectChangedError
-from libcloud_aurora.parts import other_layouts, own_layouts
+from libcloud_aurora.parts import other_layouts, own_layouts, part_count
 
 #: Takes an offset in the object and a buffer, which it must not keep.
 Deliver = Callable[[int, memoryview], None]
@@ -55,7 +56,9 @@ class Reader:
         stop = self.start + first_size if end is None else min(self.start + first_size, end)
         small = reading.size_hint is not None and reading.size_hint <= first_size
         first: Span | None = None if small and reading.span is None else (self.start, stop)
-        opens = partial(reading.client.get_object, reading.path, lambda body: body)
+        opens = partial(
+            reading.client.get_object, reading.path, lambda body: body, size=reading.size_hint
+        )
         try:
             opened = opens(span=lambda: first)
         except AuroraObjectsError as error:
@@ -70,6 +73,7 @@ class Reader:
             opened.release()
             opened = opens(span=lambda: None if reading.span is None else (self.start, end))
         self._opened: OpenObject | None = opened
+        self._checksum, self._has_parts = opened.checksum, opened.has_parts
         self.subject = opened.subject
         self.etag = opened.etag
         self.size = opened.size
@@ -133,6 +137,7 @@ class Reader:
                 take,
                 span=lambda: (position, stop),
                 etag=self.etag,
+                size=self.size,
                 opened=opened,
                 progress=lambda: position,
                 stop=stop_sign,
@@ -171,20 +176,46 @@ class Reader:
 
     # What verifies it
 
-    def hashes(self) -> PartHashes | None:
+    def verifier(self) -> Verifier | None:
         """Return what verifies the object on its way; nothing where that cannot be done."""
         config = self._reading.config
-        if not config.verify or not self.is_whole:
+        if not config.verify or not self.is_whole or not self.etag:
             return None
+        checksum, ends = self._known()
+        if checksum.combines:
+            return PieceCrcs(checksum, self.size)
+        if ends:
+            return PartHashes(checksum, ends)
         own = own_layouts(self.size, self.etag, config.part_size)
         layout = next(chain(own, other_layouts(self.size, self.etag)), None)
-        return PartHashes(layout) if layout else None
+        return PartHashes(checksum, layout, is_guess=True) if layout else None
 
-    def mismatch(self, hashes: PartHashes | None) -> HashMismatchError:
-        """Return the exception for bytes that keep differing from the ETag."""
-        found = hashes.etag(self.etag) if hashes else ""
+    def _known(self) -> tuple[Checksum, Sequence[int]]:
+        """
+        The best that the server has said of the bytes, and where their parts end.
+
+        A response of a range has no checksum. radosgw from Tentacle on says there that an object
+        has parts, and one request then tells checksum and parts.
+        """
+        checksum, ends = self._checksum, [self.size] * (part_count(self.etag) == 1)
+        if self._has_parts and not ends and not (checksum and checksum.combines):
+            try:
+                said = self._reading.client.object_attributes(self._reading.path, self.size)
+            except AuroraObjectsError as error:
+                logger.info("GET of %s: its parts stay unknown: %s", self._reading.path.key, error)
+            else:
+                if said.etag == self.etag:  # else the next range is refused
+                    checksum = said.checksum
+                    ends = said.ends if said.ends[-1:] == [self.size] else ends
+        if checksum and (checksum.combines or (ends and checksum.fits(len(ends)))):
+            return checksum, ends
+        return Checksum("md5", self.etag), ends
+
+    def mismatch(self, verifier: Verifier | None) -> HashMismatchError:
+        """Return the exception for bytes that keep differing from what the server says."""
+        said, found = (verifier.expected, verifier.found()) if verifier else ("nothing", "")
         return HashMismatchError(
-            f"object {self._reading.path.key!r} has ETag {self.etag!r}, but what arrived makes "
-            f"{found!r}: it is damaged on the way or on the server.",
+            f"object {self._reading.path.key!r} has {said}, but what arrived makes {found!r}: "
+            "it is damaged on the way or on the server.",
             **self.subject.fields,
         )

@@ -9,11 +9,10 @@ from functools import partial
 from itertools import islice
 
 from libcloud_aurora._transfer.reader import Reader, Reading
-from libcloud_aurora._transfer.verify import PartHashes
+from libcloud_aurora._transfer.verify import PartHashes, Verifier
 from libcloud_aurora._transfer.workers import Buffers, Crew, Outcome
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import MIB, check_number
-from libcloud_aurora.parts import part_count
 
 #: Bytes of the first range, which is alone until the consumer asks for more.
 FIRST_RANGE = MIB
@@ -52,41 +51,41 @@ class Stream:
         if reader.first_stop == reader.stop and reader.stop - reader.start <= FIRST_RANGE:
             yield self._at_once(reader)
             return
-        hashes = reader.hashes()
+        verifier = reader.verifier()
         offset = reader.start
         for piece in self._ranges_in_order(reader):
-            if hashes is not None:
-                hashes.update(offset, piece)
+            if verifier is not None:
+                verifier.update(offset, piece)
             offset += len(piece)
-            if offset == reader.stop and hashes is not None:
-                self._check(reader, hashes)
+            if offset == reader.stop and verifier is not None:
+                self._check(reader, verifier)
             yield piece
 
     def _at_once(self, reader: Reader) -> memoryview:
         """Return a small object, read again while it differs from its ETag."""
         for _ in range(self._reading.client.max_attempts):
             content = self._collect(reader, reader.start, reader.stop, Stop())
-            hashes = reader.hashes()
-            if hashes is None:
+            verifier = reader.verifier()
+            if verifier is None:
                 return content
-            hashes.update(0, content)
-            if hashes.match(reader.etag):
+            verifier.update(0, content)
+            if verifier.matches():
                 return content
-        raise reader.mismatch(hashes)
+        raise reader.mismatch(verifier)
 
-    def _check(self, reader: Reader, hashes: PartHashes) -> None:
-        """Compare with the ETag; where its parts are unknown, with a second download."""
-        if hashes.match(reader.etag):
+    def _check(self, reader: Reader, verifier: Verifier) -> None:
+        """Compare with what the server says; if that is a guess, with a second download."""
+        if verifier.matches():
             return
-        if part_count(reader.etag) != 1:
+        if isinstance(verifier, PartHashes) and verifier.is_guess:
             logger.info(
                 "GET of %s: its parts are unknown, so it is read twice", self._reading.path.key
             )
-            again = PartHashes(hashes.ends)
+            again = PartHashes(verifier.expected, verifier.ends)
             reader.read(0, reader.size, again.update, stop_sign=Stop())
-            if again.part_etags() == hashes.part_etags():
+            if again.digests() == verifier.digests():
                 return
-        raise reader.mismatch(hashes)
+        raise reader.mismatch(verifier)
 
     def _ranges_in_order(self, reader: Reader) -> Iterator[memoryview]:
         start = reader.start
@@ -111,7 +110,8 @@ class Stream:
 
     def _read_ahead(self, reader: Reader, spans: Iterator[tuple[int, int]]) -> Iterator[memoryview]:
         """Fetch ranges ahead of the consumer: two at first, twice as many when it has to wait."""
-        stop_sign, crew = Stop(), Crew(self._concurrency, self._reading.client.interrupt)
+        stop_sign = Stop()
+        crew = Crew(self._concurrency, self._reading.client.interrupt, stop=stop_sign)
         ahead: deque[Outcome[memoryview]] = deque()
         width = 2
 
@@ -119,7 +119,7 @@ class Stream:
             for span in islice(spans, width - len(ahead)):
                 ahead.append(crew.submit(partial(self._collect, reader, *span, stop_sign)))
 
-        try:
+        with crew, crew:
             extend()
             while ahead:
                 if not ahead[0].done():
@@ -129,9 +129,6 @@ class Stream:
                 yield space
                 self._buffers.give(space.obj)
                 extend()
-        finally:
-            stop_sign.set()
-            crew.close()
 
 
 def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:

@@ -7,48 +7,53 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from libcloud_aurora._client import Client
+from libcloud_aurora._client import Begun, Client, CopySource, PartHeld, PartSent
+from libcloud_aurora._s3.checksums import combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
-from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks
+from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, crc32, in_chunks
 from libcloud_aurora._s3.signing import md5 as md5_of
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
-from libcloud_aurora._transfer.workers import Task, Window, elsewhere
+from libcloud_aurora._transfer.workers import Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import TransferConfig
-from libcloud_aurora.errors import AuroraObjectsError
-
-#: Number of a part to its size and ETag.
-HeldParts = Mapping[int, tuple[int, str]]
+from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
 
 
 class Upload:
     """
     One multipart upload.
 
-    :param owner: The thread that has begun it.
+    :param begun: Its id, and which checksums the server wants.
     :ivar verify: Whether the object's ETag is compared with the parts'.
+    :ivar has_crc32: Whether its parts have a CRC32.
     :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
+    :ivar conditions: Headers that say what the key must hold when the upload is completed.
     :ivar afterwards: What is done to the object once it is stored.
     :ivar is_complete: Whether it is stored, so that there is nothing to abort.
     """
 
-    def __init__(
-        self, client: Client, config: TransferConfig, path: ObjectPath, upload_id: str, owner: int
-    ) -> None:
-        self._client = client
-        self._config = config
+    def __init__(self, uploads: Uploads, path: ObjectPath, begun: Begun, ending: Ending) -> None:
+        self._client = uploads.client
+        self._config = uploads.config
+        self._running = uploads.running
+        self._ending = ending
         self.path = path
-        self.id = upload_id
-        self.owner = owner
+        self.id = begun.id
         self.verify = True
         self.md5 = ""
+        self.conditions: Mapping[str, str] = {}
         self.afterwards: list[Change] = []
         self._keeps_parts = False
+        self.has_crc32 = begun.has_crc32
+        self._is_whole = begun.is_whole
+        self._crcs: dict[int, tuple[int, int]] = {}
         self.is_complete = False
 
-    def send(self, parts: Parts, held: HeldParts | None = None) -> list[tuple[int, str]]:
+    def send(
+        self, parts: Parts, held: Mapping[int, PartHeld] | None = None
+    ) -> list[tuple[int, str]]:
         """
         Send parts as they are cut, and return number and ETag of each in order.
 
@@ -74,99 +79,171 @@ class Upload:
             window.run(Task(partial(send, part), part.memory) for part in whole)
         except UnreadableError as error:
             raise error.reason from None
+        except HashMismatchError:
+            parts.check_unchanged()
+            raise
         parts.check_unchanged()
         return sorted(etags.items())
 
-    def _send_part(self, part: Part, held: tuple[int, str] | None, window: Window) -> str:
+    def _send_part(self, part: Part, held: PartHeld | None, window: Window) -> str:
         body = in_chunks(part.body, part.size)
-        if held and held == (part.size, md5_of(body)):
-            return held[1]
+        crc = None
+        if self.has_crc32:
+            crc = crc32(body)
+            self._crcs[part.number] = crc, part.size
+        if held and held[:2] == (part.size, md5_of(body)):
+            return held.etag
 
         def chunks() -> Iterator[Sequence[memoryview]]:
             for chunk in body.chunks():
                 yield chunk
                 window.count(sum(map(len, chunk)))  # asked for the next: it has left
 
-        return self._client.upload_part(
-            self.path, self.id, part.number, ChunkedBody(part.size, chunks), stop=window
+        sent = self._client.upload_part(
+            self.path, self.id, part.number, ChunkedBody(part.size, chunks), crc32=crc, stop=window
         )
+        return self._etag_of(sent)
 
-    def complete(self, parts: list[tuple[int, str]]) -> Stored:
-        """Assemble the parts, and do what is to be done afterwards."""
-        try:
-            stored = self._client.complete_upload(self.path, self.id, parts, verify=self.verify)
-        except AuroraObjectsError as error:
-            self._keeps_parts = error._keeps_parts
-            raise
-        self.is_complete = True
+    def copy_part(
+        self, number: int, source: CopySource, span: tuple[int, int], window: Window
+    ) -> str:
+        """Let the server copy a span of an object as a part, and return the part's ETag."""
+        sent = self._client.upload_part_copy(
+            self.path, self.id, number, source, span=span, stop=window
+        )
+        return self._etag_of(sent)
+
+    def _etag_of(self, sent: PartSent) -> str:
+        if sent.is_whole:
+            self._is_whole = True
+        return sent.etag
+
+    def complete(self, parts: list[tuple[int, str]], *, copied: str | None = None) -> Stored:
+        """
+        Assemble the parts, and do what is to be done afterwards.
+
+        :param copied: CRC32 of the object that parts are copies of.
+        """
+        whole = copied
+        if self._crcs.keys() == dict(parts).keys():
+            whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
+
+        def complete(stop: Stop) -> Stored:
+            if self.conditions:
+                self._client.check_conditions(self.path, self.conditions, stop=stop)
+            self._keeps_parts = True  # while the server may be at it
+            try:
+                stored = self._client.complete_upload(
+                    self.path,
+                    self.id,
+                    parts,
+                    conditions=self.conditions,
+                    crc32=whole if self._is_whole else None,
+                    verify=self.verify,
+                    stop=stop,
+                )
+            except Exception as error:
+                self._keeps_parts = getattr(error, "_keeps_parts", False)
+                raise
+            self.is_complete = True
+            self._running.pop(self.id, None)
+            return stored
+
+        stored = self._ending.run(complete)
         finish(self._client, self.path, self.afterwards, stored.version_id)
         return stored
 
-    def abort(self) -> None:
-        """Abort after a failure; another one is logged, and Ctrl-C raised after a second try."""
+    def abort(self, cause: BaseException | None = None) -> None:
+        """Abort after a failure or Ctrl-C; what prevents that is logged."""
+        self._running.pop(self.id, None)
         if self.is_complete:
             return
         if self._keeps_parts:
             logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
             return
+        aborted = False
+
+        def abort(stop: Stop) -> None:
+            nonlocal aborted
+            self._client.abort_upload(self.path, self.id, stop=stop)
+            aborted = True
+
         try:
-            try:
-                self._client.abort_upload(self.path, self.id)
-            except Exception:
+            self._ending.begin(cause)
+            self._ending.run(abort)
+        except BaseException as error:
+            if not aborted:
+                said = "upload %s of object %r could not be aborted, its parts remain: %s"
+                logger.warning(said, self.id, self.path.key, str(error) or type(error).__name__)
+            if not isinstance(error, AuroraObjectsError):
                 raise
-            except BaseException:
-                self._client.abort_upload(self.path, self.id)
-                raise
-        except AuroraObjectsError as error:
-            said = "upload %s of object %r could not be aborted, its parts remain: %s"
-            logger.warning(said, self.id, self.path.key, error)
+
+
+class Call:
+    """One call that uploads: what it begins, and what libcloud's own code does not pass on."""
+
+    def __init__(self) -> None:
+        self.begun: list[Upload] = []
+        self.stored: Stored | None = None
 
 
 class Uploads:
-    """The running multipart uploads of one driver, by their ids."""
+    """The multipart uploads of one driver; ``running`` has those it has begun, by their ids."""
 
     def __init__(self, client: Client, config: TransferConfig) -> None:
-        self._client = client
-        self._config = config
-        self._running: dict[str, Upload] = {}
+        self.client = client
+        self.config = config
+        self.running: dict[str, Upload] = {}
+        self._of_thread = threading.local()
 
     def begin(self, path: ObjectPath, asked: Mapping[str, str]) -> Upload:
         """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
-        owner = threading.get_ident()
-        asked = {name.lower(): value for name, value in asked.items()}  # libcloud's are in capitals
-        sent, afterwards, md5 = plan(asked, Way.PARTS)
+        ending, call = self._ending(), self._call()
+        planned = plan(asked, Way.PARTS)
 
         def begin(stop: Stop) -> Upload:
-            upload_id = self._client.create_upload(path, sent, stop=stop)
-            upload = Upload(self._client, self._config, path, upload_id, owner)
-            upload.afterwards, upload.md5 = afterwards, md5
-            self._running[upload_id] = upload
+            made = self.client.create_upload(path, planned.sent, stop=stop)
+            upload = self.running[made.id] = Upload(self, path, made, ending)
+            upload.md5, upload.conditions = planned.md5, planned.conditions
+            upload.afterwards = planned.afterwards
+            call.begun.append(upload)
+            if ending.left() == 0.0:  # nobody waits for it any more
+                upload.abort()
             return upload
 
-        return begin(Stop()) if self._config.file_concurrency == 1 else elsewhere(begin)
+        return begin(Stop()) if self.config.file_concurrency == 1 else ending.run(begin)
 
     def find(self, path: ObjectPath, upload_id: str) -> Upload:
         """Return an upload, also one that this driver has not begun."""
-        known = self._running.get(upload_id)
-        return known or Upload(self._client, self._config, path, upload_id, threading.get_ident())
+        begun = Begun(upload_id, False, False)
+        return self.running.get(upload_id) or Upload(self, path, begun, self._ending())
 
-    def forget(self, upload: Upload) -> None:
-        """Drop an upload that has been completed or aborted."""
-        self._running.pop(upload.id, None)
+    def _ending(self) -> Ending:
+        threads = self.config.file_concurrency > 1
+        return Ending(self.client.timeout, self.client.interrupt, threads=threads)
+
+    def note(self, stored: Stored) -> None:
+        """Keep what is stored for the call that this thread is in."""
+        self._call().stored = stored
+
+    def _call(self) -> Call:
+        call: Call = getattr(self._of_thread, "call", Call())
+        return call
 
     @contextmanager
-    def aborting(self, path: ObjectPath) -> Iterator[None]:
+    def aborting(self, path: ObjectPath) -> Iterator[Call]:
         """Abort what this thread begins of an object in a block and does not end there."""
-        before = set(self._running)
+        outer, call = self._call(), Call()
+        self._of_thread.call = call
         try:
-            yield
-        except BaseException:
-            for upload in list(self._running.values()):
-                mine = upload.owner == threading.get_ident() and upload.id not in before
-                if mine and upload.path.quoted == path.quoted:
-                    self.forget(upload)
-                    upload.abort()
+            yield call
+        except BaseException as error:
+            for upload in call.begun:
+                if upload.id in self.running and upload.path.quoted == path.quoted:
+                    upload.abort(error)
             raise
+        finally:
+            self._of_thread.call = outer
 
     def resume(
         self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str]
@@ -177,12 +254,13 @@ class Uploads:
         :return: What is stored, and whether an earlier call had begun it.
         """
         found = self._unfinished(path, parts.sizes)
-        held: dict[int, tuple[int, str]] = {}
+        held: dict[int, PartHeld] = {}
         if found is None:
             upload = self.begin(path, asked)
         else:
             upload, held = found
-            upload.md5 = plan(asked, Way.RESUME).md5
+            planned = plan(asked, Way.RESUME)
+            upload.md5, upload.conditions = planned.md5, planned.conditions
             if held and (path.customer_key or len(held) == len(parts.sizes)):
                 held.pop(max(held))  # sent again: its response says whose key the parts have
         try:
@@ -192,26 +270,27 @@ class Uploads:
                 logger.info("the parts of upload %s of %r are kept", upload.id, path.key)
             raise
         finally:
-            self.forget(upload)
+            self.running.pop(upload.id, None)
 
     def _unfinished(
         self, path: ObjectPath, sizes: Mapping[int, int]
-    ) -> tuple[Upload, dict[int, tuple[int, str]]] | None:
+    ) -> tuple[Upload, dict[int, PartHeld]] | None:
         """
         Find the newest unfinished upload of an object, and the parts the server holds of it.
 
         radosgw completes an upload only with all its parts: one with a part that is not in the plan
         can never become this object, and is aborted.
         """
-        upload_id = self._client.newest_upload(path)
+        upload_id = self.client.newest_upload(path)
         if upload_id is None:
             return None
         upload = self.find(path, upload_id)
-        held = self._client.list_parts(path, upload.id)
-        if all(sizes.get(number) == size for number, (size, _) in held.items()):
+        held = self.client.list_parts(path, upload.id)
+        upload.has_crc32 |= any(part.has_crc32 for part in held.values())
+        if all(sizes.get(number) == part.size for number, part in held.items()):
             return upload, held
         logger.info("aborting upload %s of %r: its parts are not this file's", upload.id, path.key)
-        self._client.abort_upload(path, upload.id)
+        self.client.abort_upload(path, upload.id)
         return None
 
 

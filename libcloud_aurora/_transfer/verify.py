@@ -1,30 +1,62 @@
-"""The MD5s of an object's parts, computed while its bytes pass, in any order."""
+"""What an object is verified by: its checksum or its ETag, computed while its bytes pass."""
 
 from __future__ import annotations
 
-import hashlib
+import zlib
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from libcloud_aurora.parts import composite_etag
+from libcloud_aurora._s3.checksums import Checksum, combined
 
 
-class PartHashes:
+class Verifier(ABC):
+    """
+    Computes what the bytes of an object give, in whatever order they come.
+
+    :ivar is_guess: Whether nobody has said how the object was cut: another text than expected is
+        then no proof of damage.
+    """
+
+    def __init__(self, expected: Checksum, *, is_guess: bool = False) -> None:
+        self.expected = expected
+        self.is_guess = is_guess
+
+    @abstractmethod
+    def update(self, offset: int, view: memoryview) -> None:
+        """Take bytes of the object that begin at the offset."""
+
+    @abstractmethod
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """Yield ``(start, stop)`` of what is still to come, once more from the file if need be."""
+
+    @abstractmethod
+    def digests(self) -> list[bytes]:
+        """Return the digests of the parts."""
+
+    def found(self) -> str:
+        """Return what the bytes give, written as what is expected."""
+        return self.expected.of(self.digests())
+
+    def matches(self) -> bool:
+        return self.found() == self.expected.text
+
+
+class PartHashes(Verifier):
     """
     Hashes of an object under one assumption of how it was cut.
 
-    Each part is hashed from its start; bytes that come before their turn are left out, and
-    :meth:`gaps` says what to read again from the file. One part is only ever fed by one thread at
-    a time, because the bytes at its frontier are handed over once.
+    Each part is hashed from its start; bytes that come before their turn are left out. One part is
+    only ever fed by one thread at a time, because the bytes at its frontier are handed over once.
     """
 
-    def __init__(self, ends: Sequence[int]) -> None:
+    def __init__(self, expected: Checksum, ends: Sequence[int], *, is_guess: bool = False) -> None:
+        super().__init__(expected, is_guess=is_guess)
         self.ends = ends
-        self._hashes = [hashlib.md5(usedforsecurity=False) for _ in ends]
+        self._hashes = [expected.begin() for _ in ends]
         self._frontiers = [0, *ends[:-1]]
 
     def update(self, offset: int, view: memoryview) -> None:
-        """Hash bytes of the object that begin at the offset, as far as it is their turn."""
         while view:
             index = bisect_right(self.ends, offset)
             piece = view[: self.ends[index] - offset]
@@ -35,19 +67,33 @@ class PartHashes:
             view = view[len(piece) :]
 
     def gaps(self) -> Iterator[tuple[int, int]]:
-        """Yield ``(start, stop)`` of what is still to be hashed."""
         for frontier, end in zip(self._frontiers, self.ends, strict=True):
             if frontier < end:
                 yield frontier, end
 
-    def part_etags(self) -> list[str]:
-        """Return the MD5 of each part in hexadecimal."""
-        return [part.hexdigest() for part in self._hashes]
+    def digests(self) -> list[bytes]:
+        return [part.digest() for part in self._hashes]
 
-    def match(self, etag: str) -> bool:
-        """Tell whether these bytes have this ETag, composite or plain."""
-        return self.etag(etag) == etag
 
-    def etag(self, like: str) -> str:
-        """Return the ETag these bytes have, composite if the given one is."""
-        return composite_etag(self.part_etags()) if "-" in like else self._hashes[0].hexdigest()
+class PieceCrcs(Verifier):
+    """The CRC32 of an object of some size from that of each run of bytes, by where it ends."""
+
+    def __init__(self, expected: Checksum, size: int) -> None:
+        super().__init__(expected)
+        self._size = size
+        self._runs: dict[int, tuple[int, int]] = {}
+
+    def update(self, offset: int, view: memoryview) -> None:
+        start, crc = self._runs.pop(offset, (offset, 0))
+        self._runs[offset + len(view)] = start, zlib.crc32(view, crc)
+
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        position = 0
+        for end, (start, _) in [*sorted(self._runs.items()), (self._size, (self._size, 0))]:
+            if position < start:
+                yield position, start
+            position = end
+
+    def digests(self) -> list[bytes]:
+        pieces = ((crc, end - start) for end, (start, crc) in sorted(self._runs.items()))
+        return [combined(pieces).to_bytes(4, "big")]

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import math
 import os
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -22,9 +24,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from libcloud_aurora._wire.retry import Stop, logger
-from libcloud_aurora.errors import AuroraObjectsError
+from libcloud_aurora.errors import AuroraObjectsError, NetworkTimeoutError
 
 T = TypeVar("T")
+#: Seconds after which a request that ignores its interruption, because it still connects, is left.
+LEAVING_SECONDS = 1.0
 #: Breaks the requests that some threads make.
 Interrupt = Callable[[Iterable[int]], None]
 
@@ -38,20 +42,25 @@ class Outcome(Generic[T]):
 
     def __init__(self, then: Callable[[Outcome[T]], object]) -> None:
         self._then = then
-        self._box: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._answer: tuple[Any, BaseException | None] | None = None
+        self._made: SimpleQueue[None] = SimpleQueue()  # Ctrl-C may take what is got from it
 
     def settle(self, value: T | None, error: BaseException | None = None) -> None:
         """Take what the call has returned or raised."""
-        self._box.put((value, error))
+        self._answer = value, error
+        self._made.put(None)
         self._then(self)
 
     def done(self) -> bool:
-        return not self._box.empty()
+        return self._answer is not None
 
-    def result(self) -> T:
+    def result(self, seconds: float | None = None) -> T:
         """Wait for the call and return what it has returned, or raise what it has raised."""
-        answer = self._box.get()
-        self._box.put(answer)
+        while (answer := self._answer) is None:
+            try:
+                self._made.get(timeout=seconds)
+            except Empty:
+                raise NetworkTimeoutError(f"no response within {seconds:.1f} s") from None
         value: T
         value, error = answer
         try:
@@ -60,9 +69,6 @@ class Outcome(Generic[T]):
             return value
         finally:  # the error's traceback holds this frame: a cycle would keep what it concerns
             del self, answer, error
-
-
-_Call = tuple[Outcome[Any], Callable[[], Any]]
 
 
 class _Worker(threading.Thread):
@@ -86,15 +92,26 @@ class Crew:
     A thread is started by another one that lives only for that, because starting one waits on a
     condition. Where no thread can be started, calls are made in the thread that submits them.
 
+    It is entered twice, ``with crew, crew:``, because Ctrl-C may come just as one exit begins.
+
     :param size: Most threads.
+    :param stop: Sign that is given when this is closed.
+    :param leaving_seconds: After this time, calls that do not end then are left alone.
     """
 
-    _size = 0  # where Ctrl-C comes before it is made, nothing is to be ended
-
-    def __init__(self, size: int, interrupt: Interrupt | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        interrupt: Interrupt | None = None,
+        *,
+        stop: Stop | None = None,
+        leaving_seconds: float = math.inf,
+    ) -> None:
         self._interrupt = interrupt
+        self._stop = stop or Stop()
+        self._leaving_seconds = leaving_seconds
         self._lock = threading.Lock()
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._calls: SimpleQueue[Any] = SimpleQueue()
         self._left: SimpleQueue[None] = SimpleQueue()
         self._pid = os.getpid()
         self._hired = 0
@@ -102,6 +119,12 @@ class Crew:
         self._active: set[int] = set()
         self._closed = False
         self._size = size
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def submit(
         self, call: Callable[[], T], then: Callable[[Outcome[T]], object] = lambda outcome: None
@@ -123,7 +146,9 @@ class Crew:
     def _hire(self) -> None:  # pragma: no cover - coverage does not see a thread as bare as this
         """Start a worker; where that fails and there is no other, be one."""
         try:
-            work = partial(_work, weakref.ref(self), self._calls)
+            # The callback wakes the worker of a crew that was not closed, as no __del__ can: Ctrl-C
+            # might come in that.
+            work = partial(_work, weakref.ref(self, self._calls.put), self._calls)
             _Worker(target=work, name="libcloud-aurora", daemon=True).start()
         except RuntimeError:
             self._dismiss()
@@ -167,22 +192,22 @@ class Crew:
 
     def close(self) -> None:
         """Let no further call begin, wait until none is made, and raise what came meanwhile."""
-        if self._pid != os.getpid() or not may_wait():  # a fork has no worker
-            self._closed = True
-            self._end()
-            return
         first: BaseException | None = None
+        waits = self._pid == os.getpid() and may_wait()  # a fork has no worker
+        until = time.monotonic() + self._leaving_seconds
         while True:
             try:
+                self._stop.set()
                 with self._lock:
                     self._closed = True
                     active = list(self._active)
-                if not active:
+                if not (active and waits and time.monotonic() < until):
                     break
                 self._wait(active)
             except BaseException as error:  # noqa: BLE001 - raised below
                 first = first or error
-        self._end()
+        for _ in range(self._size):
+            self._calls.put(None)
         if first is not None:
             raise first
 
@@ -196,14 +221,8 @@ class Crew:
         with contextlib.suppress(Empty):  # who connects just now is interrupted next time
             self._left.get(timeout=0.1)
 
-    def _end(self) -> None:
-        for _ in range(self._size):
-            self._calls.put(None)
 
-    __del__ = _end  # where Ctrl-C came before close() did it
-
-
-def _work(crew_of: Callable[[], Crew | None], calls: SimpleQueue[_Call | None]) -> None:
+def _work(crew_of: Callable[[], Crew | None], calls: SimpleQueue[Any]) -> None:
     """Make calls; between them a crew that nobody holds any more may go."""
     while (each := calls.get()) is not None and (crew := crew_of()) is not None:
         outcome, call = each
@@ -288,17 +307,14 @@ class Window(Stop):
             for task in tasks:
                 task.call()
             return
-        crew = Crew(self._threads, self._interrupt)
-        try:
+        crew = Crew(self._threads, self._interrupt, stop=self)
+        with crew, crew:
             for task in tasks:
                 while self._is_full(task):
                     self._collect()
                 self._running[crew.submit(task.call, self._events.put)] = task.size
             while self._running or not self._events.empty():
                 self._collect()
-        finally:
-            self.set()
-            crew.close()
 
     def _is_full(self, task: Task) -> bool:
         held = sum(self._running.values())
@@ -317,14 +333,56 @@ class Window(Stop):
             del event  # holds the error, whose traceback holds this frame
 
 
-def elsewhere(call: Callable[[Stop], T]) -> T:
-    """Make a call in another thread, and wait for it: Ctrl-C ends its pauses, but no request."""
-    stop, crew = Stop(), Crew(1)
-    try:
-        return crew.result(crew.submit(partial(call, stop)))
-    finally:
-        stop.set()
-        crew.close()
+class Ending:
+    """
+    How long an upload that has to end waits for the responses that decide what is left of it.
+
+    Its requests are made in another thread, where Ctrl-C does not break them, or else again. Once
+    the upload has to end, they are waited for some seconds in all, or until Ctrl-C comes again.
+    """
+
+    def __init__(self, seconds: float, interrupt: Interrupt, *, threads: bool) -> None:
+        self._seconds = seconds
+        self._interrupt = interrupt
+        self._threads = threads
+        self._stop = Stop()
+        self._until: float | None = None
+        self._presses: set[int] = set()
+
+    def begin(self, cause: BaseException | None = None) -> None:
+        """End pauses, and let the time run; each cause counts once."""
+        if not isinstance(cause, (Exception, type(None))):
+            self._presses.add(id(cause))
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self._seconds
+        elif len(self._presses) > 1:
+            self._until = now
+        self._stop.set()
+
+    def left(self) -> float | None:
+        """Return the seconds for which it may wait; ``None`` before it has begun."""
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    def run(self, call: Callable[[Stop], T]) -> T:
+        """Make a call, and wait for it; it gets a sign that ends its pauses."""
+        stop = self._stop = Stop(self._until)
+        crew = Crew(1, self._interrupt, stop=stop, leaving_seconds=LEAVING_SECONDS)
+        with crew, crew:
+            made = crew.submit(partial(call, stop)) if self._threads else None
+            try:
+                return made.result(self.left()) if made else call(stop)
+            except BaseException as error:
+                self.begin(error)
+                answered = made.done() if made else isinstance(error, Exception)
+                if not answered and self.left():
+                    with contextlib.suppress(AuroraObjectsError):
+                        _ = made.result(self.left()) if made else call(Stop(self._until))
+                raise
+            finally:
+                if made and not made.done():
+                    self._until = time.monotonic()  # it is given up
+                del made  # holds the error, whose traceback holds this frame
 
 
 class Buffers:

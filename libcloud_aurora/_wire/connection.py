@@ -7,25 +7,28 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property, partial
+from io import BytesIO
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 from xml.etree import ElementTree
 
 import requests
 from libcloud.storage.drivers.s3 import BaseS3Connection, S3Response
+from libcloud.utils.py3 import b
 from requests.utils import select_proxy
+from urllib3 import HTTPResponse
 
 from libcloud_aurora._s3 import xml
 from libcloud_aurora._s3.encryption import PREFIX
 from libcloud_aurora._s3.objects import wire_value
 from libcloud_aurora._s3.signing import (
+    Anonymous,
     ChunkedBody,
     Clock,
     Pieces,
     Signer,
     canonical_query,
     hide_dots,
-    length_headers,
     payload_sha256,
 )
 from libcloud_aurora._wire.failures import (
@@ -36,7 +39,7 @@ from libcloud_aurora._wire.failures import (
 )
 from libcloud_aurora._wire.retry import Retrier, logger
 from libcloud_aurora._wire.transport import AuroraTransport
-from libcloud_aurora.config import RetryPolicy
+from libcloud_aurora.config import BUFFER_SIZE, RetryPolicy
 from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, MalformedAnswerError
 
 HOST = "o.auroraobjects.eu"
@@ -131,7 +134,8 @@ class AuroraObjectsConnection(BaseS3Connection):
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._allow_plain_keys = allow_plain_keys
         self.retrier = Retrier(retry or RetryPolicy())
-        self.signer = Signer(str(self.user_id), self.key, token=token, region=region or "")
+        keys = str(self.user_id), self.key
+        self.signer = Signer(*keys, token=token, region=region or "") if any(keys) else Anonymous()
         self.clock = Clock()
         self._verify_ssl = verify_ssl
 
@@ -230,9 +234,16 @@ class AuroraObjectsConnection(BaseS3Connection):
 def _ask(
     transport: Any, method: str, url: str, body: Any, headers: dict[str, str]
 ) -> requests.Response:
-    """Send over a transport of libcloud's kind, which keeps its response until it is asked."""
+    """
+    Send over a transport of libcloud's kind, which keeps its response until it is asked.
+
+    One that has read the body has used its ``raw`` up, and may have nothing of the kind.
+    """
     transport.request(method=method, url=url, body=body, headers=headers)
     response: requests.Response = transport.getresponse()
+    if getattr(response, "_content_consumed", False):
+        body = b"".join(map(b, response.iter_content(BUFFER_SIZE)))
+        response.raw = HTTPResponse(BytesIO(body), preload_content=False)
     return response
 
 
@@ -273,7 +284,7 @@ class Request(Generic[T]):
                 **self.subject.fields,
             )
         if body or method in ("PUT", "POST"):
-            self._headers.update(length_headers(body))
+            self._headers.update(connection.signer.length_headers(body))
         self._body = body
         self._sha256 = payload_sha256(body)
         self._stream = stream
@@ -292,9 +303,9 @@ class Request(Generic[T]):
                 finally:
                     if isinstance(self._body, ChunkedBody):
                         wire.close()  # its buffer goes back: a traceback would keep it
-                if 200 <= response.status_code < 300:
-                    return self._read(self._success(response))
-                raise self._refusal(response)
+                if not 200 <= response.status_code < 300:
+                    raise self._refusal(response)
+                answer = self._success(response)
             except AuroraObjectsError as error:
                 if error.code != "RequestTimeTooSkewed":
                     raise
@@ -307,6 +318,8 @@ class Request(Generic[T]):
                 corrected = True
             except NETWORK_FAILURES as exc:
                 raise network_error(exc, self.subject) from exc
+            else:  # a full disk is no failure of the network
+                return self._read(answer)
 
     def _signed(
         self, method: str, query: str, headers: dict[str, str], now: datetime
@@ -362,7 +375,8 @@ class Request(Generic[T]):
             head_size=sum(len(f"{name}: {value}\r\n") for name, value in self._headers.items()),
         )
         data = self.method == "PUT" and self._body and self._query.partition("=")[0] in _DATA
-        if data and error.code == "NoSuchKey":
+        missing = "if-match" in map(str.lower, self._headers)  # Ceph 20 finds nothing to match
+        if data and error.code == "NoSuchKey" and not missing:
             error._is_final = False  # radosgw's response to a body that was cut off
         return error
 

@@ -14,6 +14,7 @@ from libcloud_aurora._s3 import encryption
 from libcloud_aurora._s3.signing import seconds_to_wait
 from libcloud_aurora.errors import (
     CODES_BY_STATUS,
+    CODES_OF_CONTAINERS,
     MEANINGS,
     AuroraObjectsError,
     EncryptionKeyError,
@@ -124,10 +125,12 @@ def response_error(
     :param keyed: Whether the request carried a customer's key.
     :param head_size: Bytes of the request's headers, but for the signature.
     """
-    missing = "NoSuchBucket" if subject.key is None else "NoSuchKey"
-    by_status = {404: missing, **CODES_BY_STATUS}
-    code = fields.get("Code") or by_status.get(status, f"HTTP{status}")
-    kind, advice, _ = MEANINGS.get(code, Meaning())
+    by_status = {404: "NoSuchKey", **CODES_BY_STATUS}
+    if subject.key is None:
+        by_status |= {404: "NoSuchBucket", **CODES_OF_CONTAINERS.get(subject.method, {})}
+    phrase = http.client.responses.get(status, f"HTTP{status}").replace(" ", "")
+    code = fields.get("Code") or by_status.get(status, phrase)
+    kind, advice, _ = MEANINGS.get(code, MEANINGS["Unauthorized"] if status == 401 else Meaning())
     said = subject.clean(fields.get("Message", ""))
     if not fields and body:
         content_type = headers.get("content-type", "no content type")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -32,11 +33,13 @@ class Stop:
     """
     A sign that is given once, of one plain lock: Ctrl-C may leave a condition variable locked.
 
+    :param until: Monotonic time from which it counts as given.
     :ivar moved: Bytes that the whole transfer it belongs to has moved.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, until: float | None = None) -> None:
         self.moved = 0
+        self._until = math.inf if until is None else until
         self._given = False
         self._barrier = threading.Lock()
         self._barrier.acquire()
@@ -47,7 +50,7 @@ class Stop:
             self._barrier.release()
 
     def is_set(self) -> bool:
-        return self._given
+        return self._given or time.monotonic() >= self._until
 
     def narrow(self, why: str) -> bool:
         """Let fewer requests share a link on which one has timed out; one alone cannot."""
@@ -55,9 +58,9 @@ class Stop:
 
     def wait(self, seconds: float) -> bool:
         """Wait for the sign, but not longer, and tell whether it was given."""
-        if self._barrier.acquire(timeout=seconds):
+        if self._barrier.acquire(timeout=max(0.0, min(seconds, self._until - time.monotonic()))):
             self._barrier.release()
-        return self._given
+        return self.is_set()
 
 
 def is_transient(error: AuroraObjectsError) -> bool:
@@ -71,13 +74,18 @@ def is_transient(error: AuroraObjectsError) -> bool:
 
 
 class Retrier:
-    """Runs attempts under one policy; ``fraction`` returns a random number from 0 to 1."""
+    """
+    Runs attempts under one policy.
+
+    :param sleep: Waits some seconds, or until a sign is given.
+    :param fraction: Returns a random number from 0 to 1.
+    """
 
     def __init__(
         self,
         policy: RetryPolicy,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[Stop, float], object] = Stop.wait,
         fraction: Callable[[], float] = random.random,
     ) -> None:
         self.policy = policy
@@ -100,17 +108,18 @@ class Retrier:
         :param progress: Returns a number; an attempt that has moved it by :data:`PROGRESS_SIZE` or
             more was worth it, and the count starts anew.
         """
+        stop = stop or Stop()
         history: list[str] = []
         limit = attempts or self.policy.max_attempts
         while True:
-            before, moved = progress(), stop.moved if stop else 0
+            before, moved = progress(), stop.moved
             try:
                 return attempt()
             except AuroraObjectsError as error:
                 if progress() - before >= PROGRESS_SIZE:
                     history.clear()
                 timed_out = isinstance(error, NetworkTimeoutError)
-                if stop and stop.moved > moved and timed_out and stop.narrow(error.value):
+                if stop.moved > moved and timed_out and stop.narrow(error.value):
                     continue
                 history.append(error.value)
                 error.history = tuple(history)
@@ -119,13 +128,11 @@ class Retrier:
                 if self._pause(error, len(history), stop):
                     raise
 
-    def _pause(self, error: AuroraObjectsError, attempt: int, stop: Stop | None) -> bool:
+    def _pause(self, error: AuroraObjectsError, attempt: int, stop: Stop) -> bool:
         """Wait after a failed attempt, say so in the log, and tell whether to stop."""
         seconds = self.policy.pause_seconds(
             attempt, fraction=self._fraction(), retry_after=error._retry_after
         )
         logger.info("attempt %d failed, next in %.2f s: %s", attempt, seconds, error.value)
-        if stop is not None:
-            return stop.wait(seconds)
-        self._sleep(seconds)
-        return False
+        self._sleep(stop, seconds)
+        return stop.is_set()

@@ -24,16 +24,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import requests
 from libcloud.http import LibcloudConnection
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import Timeout
 
 from libcloud_aurora._s3.signing import escape_dots
+from libcloud_aurora.config import BUFFER_SIZE
 
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
@@ -162,9 +163,12 @@ class _Wire:
     owner = 0
     _joins = True
     _held = b""
+    _sent = 0
+    _waited = 0.0
 
     def connect(self) -> None:
         self._held = b""  # a request that was interrupted may have left some
+        self._sent, self._waited = 0, 0.0
         super().connect()  # type: ignore[misc]
         if _NOTSENT_LOWAT is not None and isinstance(self.sock, socket.socket):
             self.sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, NOTSENT_SIZE)
@@ -198,15 +202,23 @@ class _Wire:
     def _send(self, view: memoryview) -> None:
         timeout = self.sock.gettimeout()
         pace = _Pace(timeout)
-        most = len(view)
-        if not isinstance(self.sock, socket.socket) or isinstance(self.sock, ssl.SSLSocket):
-            # One deadline for all that is encrypted at once, so this much must leave within it.
-            most = max(16384, int(MIN_RATE * (timeout or 1e6)))
+        # All that is encrypted at once has one deadline.
+        is_plain = isinstance(self.sock, socket.socket) and not isinstance(self.sock, ssl.SSLSocket)
         while view:
+            most = len(view) if is_plain else self._sure_to_leave(timeout or 1e6)
             began = time.monotonic()
             count = self.sock.send(view[:most])
+            seconds = time.monotonic() - began
             view = view[count:]
-            pace.moved(count, time.monotonic() - began)
+            pace.moved(count, seconds)
+            self._sent += count
+            self._waited += seconds
+
+    def _sure_to_leave(self, timeout: float) -> int:
+        """Return the bytes that leave in time even if the link becomes sixteen times slower."""
+        left = self._sent - BUFFER_SIZE  # the kernel may hold the rest
+        rate = left / 16 / max(self._waited, 1e-6)
+        return max(16384, int(max(MIN_RATE, rate) * timeout))
 
     def getresponse(self) -> Any:
         if self._held:
@@ -215,14 +227,6 @@ class _Wire:
         if _QUICKACK is not None and isinstance(self.sock, socket.socket):
             self.sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         return super().getresponse()  # type: ignore[misc]
-
-
-class _Connection(_Wire, HTTPConnection):
-    pass
-
-
-class _TLSConnection(_Wire, HTTPSConnection):
-    pass
 
 
 class _Idle:
@@ -245,6 +249,11 @@ class _Idle:
             raise queue.Full
         self._connections.append(connection)
 
+    def close(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.get().close()
+
     def qsize(self) -> int:
         return len(self._connections)
 
@@ -253,6 +262,7 @@ class _Known:
     """Pool that reconnects what has been idle for too long, and knows who uses what."""
 
     QueueCls = _Idle
+    _is_retired = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -273,6 +283,13 @@ class _Known:
                 self._used.pop(owner, None)
             connection.idle_since = time.monotonic()
         super()._put_conn(connection)  # type: ignore[misc]
+        if self._is_retired:
+            self.retire()
+
+    def retire(self) -> None:
+        """Close idle connections now, and those in use when they are given back."""
+        self._is_retired = True
+        self.pool.close()  # type: ignore[attr-defined]
 
     def interrupt(self, threads: Iterable[int]) -> None:
         """
@@ -290,15 +307,11 @@ class _Known:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)  # leaves TLS's state alone
 
 
-class _Pool(_Known, HTTPConnectionPool):  # type: ignore[misc]
-    ConnectionCls = _Connection
-
-
-class _TLSPool(_Known, HTTPSConnectionPool):  # type: ignore[misc]
-    ConnectionCls = _TLSConnection
-
-
-_POOLS = {"http": _Pool, "https": _TLSPool}
+@cache
+def _ours(pool: Any) -> type:
+    """Return a pool of urllib3's kind with these connections; SOCKS has kinds of its own."""
+    connection = type("_Connection", (_Wire, pool.ConnectionCls), {})
+    return type("_Pool", (_Known, pool), {"ConnectionCls": connection})
 
 
 class _Sockets(HTTPAdapter):
@@ -324,18 +337,22 @@ class _Sockets(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self._make_ours(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.startswith("socks"):  # whose connections are of another kind
-            manager.pool_classes_by_scheme = _POOLS
+        return self._make_ours(super().proxy_manager_for(proxy, **kwargs))
+
+    def _make_ours(self, manager: Any) -> Any:
+        pools = manager.pool_classes_by_scheme.items()
+        manager.pool_classes_by_scheme = {scheme: _ours(pool) for scheme, pool in pools}
         return manager
 
     def close(self) -> None:
-        """Close all sockets now; urllib3 leaves that to the garbage collector."""
-        self.pool.close()
-        super().close()
+        """Close what is idle; a request that has only just taken the pool still succeeds."""
+        if isinstance(self.pool, _Known):
+            self.pool.retire()
+        else:  # of SOCKS
+            self.pool.close()
 
 
 class AuroraTransport(LibcloudConnection):
@@ -412,7 +429,7 @@ class AuroraTransport(LibcloudConnection):
     def interrupt(self, threads: Iterable[int]) -> None:
         """Break the requests that some threads of this process make."""
         sockets = self._sockets.get(os.getpid())
-        if sockets is not None and isinstance(sockets.pool, _Known):
+        if sockets is not None:
             sockets.pool.interrupt(threads)
 
     def close(self) -> None:

@@ -181,6 +181,63 @@ def test_restoring_replaces_nothing(environment, container, tmp_path):
     assert tree(back / "source") == tree(source) | {"3 żółw/3.txt": b"precious"}
 
 
+def test_a_restore_may_be_run_again(environment, container, driver, cls, tmp_path):
+    """A second run fetches what is missing, and leaves what is right as it is."""
+    source, back = make_many(tmp_path / "photos", 10), tmp_path / "back"
+    (source / "large").write_bytes(bytes(range(256)) * 25_000)
+    run("parallel_upload.py", source, container.name, environment=environment)
+    given = driver._settings.arguments | {"ex_part_size": 6 * 1024**2}
+    with cls(**given) as other:
+        other.upload_object_via_stream([b"x" * 7 * 1024**2], container, "photos/of others")
+    command = ("parallel_upload.py", source, container.name, "--restore-to", back)
+
+    run(*command, environment=environment)
+    (back / "photos" / "3 żółw" / "3.txt").unlink()
+    before = {path: path.stat().st_mtime_ns for path in back.rglob("*") if path.is_file()}
+    output = run(*command, environment=environment)
+
+    assert "12 files done, 0 failed" in output
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert tree(back / "photos") == tree(source) | {"of others": b"x" * 7 * 1024**2}
+
+
+def test_directory_markers_become_directories(environment, container, tmp_path):
+    """Empty objects with which other programs mark directories are restored as such."""
+    for name in ("photos/", "photos/empty/", "photos/full/", "photos/full/a"):
+        container.upload_object_via_stream(b"", name)
+    command = ("parallel_upload.py", "photos", container.name, "--restore-to", tmp_path / "back")
+
+    for _ in range(2):
+        assert "1 files done, 0 failed" in run(*command, environment=environment)
+
+    assert (tmp_path / "back" / "photos" / "empty").is_dir()
+    assert (tmp_path / "back" / "photos" / "full" / "a").read_bytes() == b""
+
+
+def test_keys_that_fall_on_one_path_fail(environment, container, tmp_path):
+    """No object replaces another one's file: those that would are named, all others are done."""
+    for name in ("a//b", "a/b", "c", "c/d", "e/../f", "g/", "h"):
+        container.upload_object_via_stream(name, f"photos/{name}")
+
+    output = run(
+        *("parallel_upload.py", "photos", container.name, "--restore-to", tmp_path / "back"),
+        environment=environment,
+        expect=1,
+    )
+
+    assert "2 files done, 5 failed" in output
+    for name in ("a//b", "a/b", "c"):
+        assert re.search(f"failed: 'photos/{name}': FileExistsError: another object", output)
+    assert "failed: 'photos/e/../f': ValueError: its name leads out" in output
+    assert "failed: 'photos/g/': InvalidObjectNameError" in output
+    assert tree(tmp_path / "back") == {
+        "photos": None,
+        "photos/c": None,
+        "photos/c/d": b"c/d",
+        "photos/h": b"h",
+    }
+
+
 def test_name_without_objects_is_an_error(environment, container, tmp_path):
     """To restore a name that no object begins with is an error, and makes no directory."""
     container.upload_object_via_stream([b"x"], "photos2/a.jpg")

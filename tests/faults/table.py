@@ -21,7 +21,9 @@ Fault matrix
 ============
 
 Each row is a fault between the driver and the server, each column an operation. A proxy in front of
-a real S3 server caused the fault, and a test recorded the outcome.
+a real S3 server caused the fault, and a test recorded the outcome. After a ``stall`` no more bytes
+come, in a ``trickle`` one now and then, and a ``slow server`` pauses within its answers. A
+``restart of the server`` breaks all connections at once.
 
 ``right``
     The operation succeeded, and every byte and every name was compared.

@@ -216,15 +216,18 @@ def test_transfers_have_workers(scene, transfer):
     assert max(seen) == 2
 
 
-def test_a_full_disk(scene, driver, monkeypatch):
-    """A disk that is full ends a download in OSError; the old file stays."""
+@pytest.mark.parametrize("room", [0, 9 * MIB], ids=["first range", "last range"])
+def test_a_full_disk(scene, driver, monkeypatch, room):
+    """A full disk ends a download at once, in an OSError with the path; the old file stays."""
     written = os.pwrite
 
     def full(descriptor, data, offset):
-        if offset > 0:
+        if offset > room:
             raise OSError(28, "No space left on device")
         return written(descriptor, data, offset)
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*target") as caught:
         download_file(scene, driver)
+    assert (type(caught.value), caught.value.errno) == (OSError, 28)
+    assert len(scene.proxy.seen("GetObject")) <= 3

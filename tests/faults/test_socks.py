@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import socket
 import struct
+import threading
+import time
+from dataclasses import replace
 
 import pytest
 from faults.scene import LARGE, Scene, content
+from servers import plan
 from servers.server import Server, pump
 
 
@@ -55,15 +59,23 @@ def test_transfers_go_through_a_socks_proxy(scene: Scene, socks):
 
 
 def test_transfers_through_a_socks_proxy_end(scene: Scene, socks, tmp_path):
-    """A download that is broken off through it leaves neither a file nor a socket."""
+    """A download that is broken off through it leaves neither a file nor a socket, and at once."""
+    stalled = threading.Event()
+    stall = replace(plan.STALL, stage="head", call=lambda request: stalled.set())
+    scene.proxy.plan = plan.always(
+        stall, lambda request: not request.byte_range.startswith("bytes=0-")
+    )
 
     def interrupt(done, total):
         if done:
+            assert stalled.wait(10)
             raise KeyboardInterrupt
 
-    with scene.driver(host="localhost", port=1) as driver:
+    with scene.driver(host="localhost", port=1, timeout=60) as driver:
         obj = scene.store(driver, "key", content(LARGE))
+        began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             driver.download_object(obj, tmp_path / "file", ex_progress=interrupt)
+        assert time.monotonic() - began < 30
     assert list(tmp_path.iterdir()) == []
     assert scene.proxy.wait_until_idle()

@@ -147,6 +147,17 @@ class Cluster:
         if self.directory is not None:
             shutil.rmtree(self.directory, ignore_errors=True)
 
+    def restart_radosgw(self, number):
+        """End radosgw by a signal, and start it again."""
+        daemon = self._daemons.pop()
+        daemon.send_signal(number)
+        try:
+            daemon.wait(START_SECONDS)
+        finally:
+            daemon.kill()
+            daemon.wait()
+        self._start_radosgw()
+
     def admin(self, *arguments):
         """Run ``radosgw-admin``."""
         self._run("radosgw-admin", *arguments)

@@ -49,6 +49,20 @@ def test_upload_list_and_download(environment, bucket, tmp_path):
     assert "25,600,000  bytes in 2 objects" in listing
 
 
+def test_check_server(environment, driver, bucket, s3):
+    """The server tells what it can do, with an object to ask about and without."""
+    assert "nothing more can be asked" in run(
+        "check_server.py", bucket.name, environment=environment
+    )
+    driver.upload_object_via_stream(iter([b"x" * 5000]), bucket, "żółw/../1")
+    before = s3.list_objects(Bucket=bucket.name)["Contents"]
+    says = run("check_server.py", bucket.name, environment=environment)
+    assert re.search("its clock, compared with this one +[+-][0-2] s", says)
+    assert re.search("its first bytes +4096 received", says)
+    assert re.search("parts, as it tells +", says)
+    assert s3.list_objects(Bucket=bucket.name)["Contents"] == before
+
+
 def test_backup_and_restore(environment, bucket, tmp_path):
     """A backup that is restored is the source: every file, every directory, every byte."""
     source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"

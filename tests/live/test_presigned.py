@@ -102,7 +102,7 @@ def test_expired(driver, cluster, s3, bucket):
         query = signer.presigned_query(
             method="GET",
             path=path,
-            host=host,
+            headers={"host": host},
             expires_seconds=3600,
             now=datetime.now(timezone.utc) - age,
         )
@@ -129,3 +129,75 @@ def test_https_on_another_port(make_driver, cluster, bucket, host):
         url = driver.ex_get_object_presigned_url(item, ex_method=method)
         assert url.startswith(f"https://{host}:{cluster.tls_port}/")
         assert with_curl(method, url, "--cacert", str(cluster.ca_file))[0] == status
+
+
+QUOTED = "%C5%BC%C3%B3%C5%82w%20%22%F0%9F%93%B7%22.txt"
+
+
+@pytest.mark.parametrize("client", [with_curl, with_requests])
+def test_the_response_has_the_headers_that_the_url_wants(driver, s3, bucket, client):
+    """Headers of the response are the URL's; a file name beyond ASCII is there in two forms."""
+    s3.put_object(Bucket=bucket.name, Key="a/../b", Body=b"shared", ContentType="text/plain")
+    wanted = {
+        "Content-Disposition": 'attachment; filename="żółw \\"📷\\".txt"',
+        "Content-Type": "text/x-other; charset=utf-8",
+        "Content-Language": "nl",
+        "Cache-Control": "no-store",
+    }
+    item = foreign_object(bucket, "a/../b")
+    arguments = {"ex_expiry": timedelta(minutes=5), "ex_response_headers": wanted}
+    url = driver.ex_get_object_presigned_url(item, **arguments)
+    assert client("GET", url) == (200, "shared")
+    url = driver.ex_get_object_presigned_url(item, ex_method="HEAD", **arguments)
+    _, headers = client("HEAD", url)
+    for value in ("text/x-other; charset=utf-8", "no-store", "nl", QUOTED):
+        assert value in headers
+    assert requests.head(url, timeout=20).headers["Content-Disposition"] == (
+        f"attachment; filename=\"___w ___.txt\"; filename*=UTF-8''{QUOTED}"
+    )
+
+
+def test_curl_saves_under_the_name_that_the_url_wants(driver, s3, bucket, tmp_path):
+    """``curl --remote-header-name`` takes the name in ASCII, which stands before the other one."""
+    s3.put_object(Bucket=bucket.name, Key="key", Body=b"shared")
+    headers = {"Content-Disposition": 'attachment; filename="a ż.txt"'}
+    url = driver.ex_get_object_presigned_url(
+        foreign_object(bucket, "key"), ex_response_headers=headers
+    )
+    options = ("--remote-name", "--remote-header-name", "--output-dir", str(tmp_path))
+    assert with_curl("GET", url, *options)[0] == 200
+    assert (tmp_path / "a _.txt").read_bytes() == b"shared"
+
+
+def test_a_put_brings_the_content_type_that_the_url_signs(driver, s3, bucket):
+    """A signed Content-Type is stored, and another one, or none, is refused everywhere."""
+    item = foreign_object(bucket, "a key")
+    url = driver.ex_get_object_presigned_url(item, ex_method="PUT", ex_content_type="image/x; a=b")
+    for headers in ({}, {"Content-Type": "text/plain"}):
+        assert requests.put(url, b"hello", headers=headers, timeout=20).status_code == 403
+    assert stored_keys(s3, bucket.name) == []
+    assert with_curl("PUT", url, "--header", "Content-Type: image/x; a=b")[0] == 200
+    head = s3.head_object(Bucket=bucket.name, Key="a key")
+    assert (head["ContentType"], head["ContentLength"]) == ("image/x; a=b", 5)
+    same = {"Content-Type": "image/x; a=b"}
+    assert requests.put(url, b"hello", headers=same, timeout=20).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Cache-Control: no-store",
+        "Content-Disposition: inline",
+        "Content-Encoding: x-y",
+        "Content-Language: nl",
+        "Content-MD5: XUFAKrxLKna5cZ2REBfFkg==",
+        "Expires: Thu, 01 Dec 2033 16:00:00 GMT",
+        "If-None-Match: *",
+    ],
+)
+def test_headers_that_need_no_signature(driver, s3, bucket, header):
+    """What the documentation says may come with any presigned PUT is taken by every server."""
+    item = foreign_object(bucket, "a key")
+    url = driver.ex_get_object_presigned_url(item, ex_method="PUT")
+    assert with_curl("PUT", url, "--header", header)[0] == 200
+    assert stored_body(s3, bucket, "a key") == b"hello"

@@ -66,6 +66,8 @@ class Request:
         query, method = self.query, self.method
         if "uploadId" in query:
             return MULTIPART_NAMES.get(method, method.lower())
+        if "attributes" in query:
+            return "attributes"
         if "uploads" in query:
             return "initiate" if method == "POST" else "list-uploads"
         bucket, _, key = self.path.lstrip("/").partition("/")
@@ -133,6 +135,9 @@ LOSE = Fault("answer lost", "lose")
 FLIP_UP = Fault("bit flipped going up", "flip-up", needs="up")
 FLIP_DOWN = Fault("bit flipped coming down", "flip-down", needs="down")
 STALL = Fault("stall", "stall")
+SLOW = Fault("slow server", "slow")
+TRICKLE = Fault("trickle", "trickle")
+RESTART = Fault("restart of the server", "restart")
 STALL_UP = Fault("stall in the middle of an upload", "stall-up", needs="up")
 COMPLETE_ERROR = error_answer(
     "200 with an error to Complete", 200, "InternalError", operation="complete"
@@ -157,6 +162,9 @@ FAULTS = (
     FLIP_UP,
     FLIP_DOWN,
     STALL,
+    TRICKLE,
+    SLOW,
+    RESTART,
     COMPLETE_ERROR,
     HTML_502,
 )

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from servers.plan import Fault, Request, never
@@ -17,6 +17,8 @@ from servers.wire import PIECE, flip_a_bit, parse_head, read_head
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+#: Between two pieces of a slow server's answer, and between two bytes of one that trickles.
+PAUSE_SECONDS = 0.02
 
 
 class ConnectionBroken(OSError):
@@ -96,8 +98,8 @@ class Exchange:
         if self.kind == "early":
             self.answer_early(rest)
         body = self.upload_pieces(rest)
-        if self.kind in {"answer", "reset"} or (
-            self.kind == "stall" and self.request.method != "GET"
+        if self.kind in {"answer", "reset", "restart"} or (
+            self.kind in {"stall", "trickle"} and self.request.method != "GET"
         ):
             for _ in body:
                 pass
@@ -141,11 +143,17 @@ class Exchange:
         return piece
 
     def answer_instead(self) -> None:
-        """Reset, stall or answer without asking the server."""
+        """Reset, stall, trickle or answer without asking the server."""
         if self.kind == "reset":
             self.reset()
+        if self.kind == "restart":
+            self.proxy.disconnect()
+            raise ConnectionBroken
         if self.kind == "stall":
             self.wait_for_client()
+        if self.kind == "trickle":
+            self.client.sendall(b"HTTP/1.1 200 OK\r\nx-header: ")
+            self.trickle()
         self.send_answer(*self.injected())
 
     def injected(self) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -194,7 +202,9 @@ class Exchange:
             self.proxy.changed.notify_all()
         lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in headers]
-        self.client.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        for piece in self.pieces(head, pauses=1 if body else 4):
+            self.client.sendall(piece)
         chunked = ("Transfer-Encoding", "chunked") in headers
         middle = len(body) // 2
         self.send_body(body[:middle], chunked=chunked)
@@ -206,15 +216,22 @@ class Exchange:
 
     def send_body(self, body: bytes, *, chunked: bool) -> None:
         """Send some bytes of the body in the framing of the answer."""
-        view = memoryview(body)
-        for start in range(0, len(view), PIECE):
-            piece = view[start : start + PIECE]
+        for piece in self.pieces(body, pauses=2):
             framed = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
             self.request.bytes_down += len(piece)  # first: who has the bytes may ask at once
             self.client.sendall(framed)
 
+    def pieces(self, data: bytes, *, pauses: int) -> Iterator[memoryview]:
+        """Yield bytes in pieces; a slow server pauses before each of a few."""
+        slow = self.kind == "slow"
+        size = len(data) // pauses + 1 if slow else PIECE
+        for start in range(0, len(data), size):
+            if slow:
+                self.proxy.released.wait(PAUSE_SECONDS)
+            yield memoryview(data)[start : start + size]
+
     def break_at_half(self) -> None:
-        """Cut, end or stall the answer in its middle where the fault says so."""
+        """Cut, end, stall or trickle the answer from its middle on where the fault says so."""
         self.call_hook("half")
         if self.kind == "cut-down":
             self.reset()
@@ -222,6 +239,14 @@ class Exchange:
             raise ConnectionBroken
         if self.kind == "stall":
             self.wait_for_client()
+        if self.kind == "trickle":
+            self.trickle()
+
+    def trickle(self) -> None:
+        """Send a byte now and then until the client gives up or the proxy is closed."""
+        while not self.proxy.released.wait(PAUSE_SECONDS):
+            self.client.sendall(b"x")
+        raise ConnectionBroken
 
     def reset(self) -> None:
         """Close with a TCP reset."""

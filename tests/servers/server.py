@@ -44,10 +44,7 @@ class Server:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        with self.changed:
-            for client in self._clients:
-                with suppress(OSError):
-                    socket.socket.shutdown(client, socket.SHUT_RDWR)  # leaves TLS's state alone
+        self.disconnect()
         self.wait_until_idle()
 
     @property
@@ -55,6 +52,13 @@ class Server:
         """How many connections are open now."""
         with self.changed:
             return len(self._clients)
+
+    def disconnect(self) -> None:
+        """Break all connections at once."""
+        with self.changed:
+            for client in self._clients:
+                with suppress(OSError):
+                    socket.socket.shutdown(client, socket.SHUT_RDWR)  # leaves TLS's state alone
 
     def wait_for(self, condition: Callable[[], object], timeout: float = 10) -> bool:
         """Wait until a condition holds: asked at every request, answer and closed connection."""

@@ -10,11 +10,11 @@ PACKAGE = str(Path(libcloud_aurora.__file__).parent)
 
 
 @contextlib.contextmanager
-def _watching(see):
+def _watching(see, kind="line"):
     def trace(frame, event, arg):
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
-        if event == "line":
+        if event == kind:
             see((frame.f_code.co_filename[len(PACKAGE) + 1 :], frame.f_lineno))
         return trace
 
@@ -34,12 +34,39 @@ def lines_of(call):
     return list(seen)
 
 
+def calls_of(call):
+    """Make a call, and return how many functions of the package it enters in this thread."""
+    seen = []
+    with _watching(seen.append, "call"):
+        call()
+    return len(seen)
+
+
+def pressed_after(calls, call):
+    """
+    Make a call, and let Ctrl-C come as it enters its next function after so many.
+
+    That is where Python looks for signals, and never between a lock's with and its end.
+    """
+
+    def press(at):
+        seen.append(at)
+        if len(seen) == calls + 1:
+            raise KeyboardInterrupt(at)
+
+    seen = []
+    with _watching(press, "call"):
+        call()
+
+
 def pressed_at(line, call):
     """Make a call, and let Ctrl-C come when it is at a line for the first time."""
 
     def press(at):
-        if at == line:
+        if at == line and not pressed:
+            pressed.append(at)
             raise KeyboardInterrupt(line)
 
+    pressed = []
     with _watching(press):
         call()

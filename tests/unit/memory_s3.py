@@ -5,6 +5,7 @@ import io
 import re
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.etree import ElementTree
@@ -55,7 +56,11 @@ def raw_answer(answer, method="GET"):
     body = b"" if answer.status in (204, 304) else answer.body
     return HTTPResponse(
         body=io.BytesIO(body),
-        headers={"content-length": str(len(body)), **answer.headers},
+        headers={
+            name: value
+            for name, value in {"content-length": str(len(body)), **answer.headers}.items()
+            if value is not None
+        },
         status=answer.status,
         reason="reason",
         preload_content=False,
@@ -83,7 +88,7 @@ class Request:
             assert len(wire) == int(self.headers["content-length"])
             body = unchunked(wire)
             assert len(body) == int(self.headers["x-amz-decoded-content-length"])
-        if isinstance(body, list):
+        elif isinstance(body, (list, Iterator)):
             body = b"".join(body)
         self.body = body.encode() if isinstance(body, str) else bytes(body or b"")
 
@@ -171,7 +176,7 @@ class MemoryS3:
 
     def _checked(self, request):
         digest = hashlib.sha256(request.body).hexdigest()
-        signed = request.headers["x-amz-content-sha256"]
+        signed = request.headers.get("x-amz-content-sha256", digest)
         if signed != digest and not signed.startswith("STREAMING"):
             return error(400, "XAmzContentSHA256Mismatch")
         if request.bucket and request.bucket not in self.buckets and not self._creates(request):
@@ -308,7 +313,8 @@ class MemoryS3:
         return Answer(200, b"", {"etag": f'"{etag}"'})
 
     def _source(self, request):
-        bucket, _, key = unquote(request.headers["x-amz-copy-source"]).lstrip("/").partition("/")
+        source = unquote(request.headers["x-amz-copy-source"].partition("?")[0])
+        bucket, _, key = source.lstrip("/").partition("/")
         return self.buckets.get(bucket, {}).get(key)
 
     def _copied_part(self, request):

@@ -30,6 +30,7 @@ DEFAULTS = {
     "ex_verify": True,
     "ex_verify_ssl": True,
     "ex_allow_plain_keys": False,
+    "ex_anonymous": False,
 }
 
 
@@ -120,7 +121,7 @@ def test_these_are_the_constructors_arguments():
     parameters.pop("unknown")
     assert list(parameters) == list(DEFAULTS)
     defaults = {name: parameter.default for name, parameter in parameters.items()}
-    filled_in = {"key": inspect.Parameter.empty, "secret": None, "host": None}
+    filled_in = {"key": "", "secret": None, "host": None}
     assert defaults == {**DEFAULTS, **filled_in}
 
 

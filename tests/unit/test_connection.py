@@ -394,6 +394,24 @@ def test_libclouds_mock_transports_can_take_the_place(driver):
     assert isinstance(made.connection, Transport)
 
 
+def test_a_mock_transport_may_have_read_the_body(s3, new_driver, monkeypatch):
+    """A response that its transport has read, or one made by hand, is taken as it is."""
+    driver = new_driver()
+    transport = driver.connection.connection
+    last = transport.getresponse
+
+    def finished():
+        response = last()
+        assert response.content is not None
+        return response
+
+    monkeypatch.setattr(transport, "getresponse", finished)
+    s3.put("k", b"content")
+    container = driver.get_container("photos")
+    assert b"".join(container.get_object("k").as_stream()) == b"content"
+    assert [each.name for each in container.list_objects()] == ["k"]
+
+
 def test_a_clock_that_another_thread_has_set_is_used(s3, driver):
     """A request refused for the time it was signed with is sent again, whoever set the clock."""
     date = datetime.now(timezone.utc) + timedelta(hours=3)

@@ -1,5 +1,6 @@
 """driver: what AuroraObjectsStorageDriver promises as a whole."""
 
+import contextlib
 import inspect
 import logging
 import subprocess
@@ -101,6 +102,19 @@ def test_two_drivers_never_meet(new_driver):
     one, two = new_driver(host="one"), new_driver(host="two", port=9000)
     assert (one.connection.host, two.connection.host) == ("one", "two")
     assert AuroraObjectsStorageDriver.connectionCls.host == "o.auroraobjects.eu"
+
+
+def test_another_connection_may_be_assigned(s3, new_driver):
+    """All requests go over a connection that is assigned later, or that has another host then."""
+    driver = new_driver(host="one")
+    driver.connection = new_driver(host="two").connection
+    assert driver.connection.host == "two"
+    driver.connection.host = "three"
+    driver.get_container("photos")
+    assert driver.upload_object_via_stream(b"x" * 6_000_000, Container("photos", {}, driver), "k")
+    driver.close()
+    hosts = {sent.headers["host"] for sent in s3.requests}
+    assert hosts == {"three"}
 
 
 def test_all_arguments_of_libcloud_are_taken(new_driver):
@@ -221,6 +235,34 @@ def test_wrong_keys_are_told_by_get_container(s3, driver):
     )
     with pytest.raises(errors.InvalidCredentialsError):
         driver.get_container("photos")
+
+
+def test_what_head_refuses_create_decides(s3, driver):
+    """HEAD tells a container that is ours; whatever it refuses, the request to make one decides."""
+    s3.fail(1, Answer(400), method="HEAD")
+    s3.fail(1, Answer(400), method="GET")
+    assert driver.create_container("new").name == "new"
+    s3.fail(1, Answer(501), method="HEAD")
+    with pytest.raises(errors.AuroraObjectsError, match="NotImplemented"):
+        driver.create_container("newer")
+    assert "newer" not in s3.buckets
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (error(403, "AccessDenied"), None),
+        (error(403, "UserSuspended"), errors.AccessDeniedError),
+        (error(403, "SignatureDoesNotMatch"), errors.InvalidCredentialsError),
+        (error(404, "NoSuchBucket"), errors.ContainerNotFoundError),
+    ],
+    ids=["policy", "suspended", "secret", "missing"],
+)
+def test_a_container_behind_a_policy_is_returned(s3, driver, answer, kind):
+    """Where HEAD is denied, other calls may work: the container is returned, as by libcloud."""
+    s3.faults.append(lambda seen: Answer(answer.status) if seen.method == "HEAD" else answer)
+    with pytest.raises(kind) if kind else contextlib.nullcontext():
+        assert driver.get_container("photos").name == "photos"
 
 
 def test_deleting_a_container_again_is_a_success_only_after_a_retry(s3, driver, container):

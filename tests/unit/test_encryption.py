@@ -70,11 +70,11 @@ def test_what_is_no_key_is_named_and_not_shown(wrong):
 
 def test_headers_are_split():
     """Ready-made headers become a key, whatever their case; the MD5 and the algorithm may miss."""
-    assert encryption.split({"A": "1", **READY}) == ({"A": "1"}, CustomerKey.of(KEY))
+    assert encryption.only_key("a", None, {"A": "1", **READY}) == ({"A": "1"}, CustomerKey.of(KEY))
     only = {f"{PREFIX}key": READY["X-Amz-Server-Side-Encryption-Customer-Key"]}
-    assert encryption.split(only) == ({}, CustomerKey.of(KEY))
-    assert encryption.split(only, SOURCE_PREFIX) == (only, None)
-    assert encryption.split({"A": "1"}) == ({"A": "1"}, None)
+    assert encryption.only_key("a", None, only) == ({}, CustomerKey.of(KEY))
+    assert encryption.only_key("a", None, only, SOURCE_PREFIX) == (only, None)
+    assert encryption.only_key("a", None, {"A": "1"}) == ({"A": "1"}, None)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_wrong_headers_are_named_and_not_shown(change):
     headers = CustomerKey.of(KEY).headers()
     headers.update({PREFIX + name: value for name, value in change.items()})
     with pytest.raises(ValueError, match=f"headers: {PREFIX}") as caught:
-        encryption.split(headers)
+        encryption.only_key("a", None, headers)
     assert not shows(str(caught.value))
 
 
@@ -113,7 +113,10 @@ def test_a_key_is_given_once():
 @given(st.binary(min_size=32, max_size=32))
 def test_any_key_goes_through_headers(raw):
     """What a key becomes is read as the same key."""
-    assert encryption.split(CustomerKey.of(raw).headers()) == ({}, CustomerKey.of(raw))
+    assert encryption.only_key("a", None, CustomerKey.of(raw).headers()) == (
+        {},
+        CustomerKey.of(raw),
+    )
 
 
 @pytest.mark.parametrize(

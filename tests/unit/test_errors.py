@@ -25,6 +25,7 @@ from libcloud_aurora import errors
 TABLE = {
     "NoSuchBucket": (404, "ContainerNotFoundError", ContainerDoesNotExistError),
     "NoSuchKey": (404, "ObjectNotFoundError", ObjectDoesNotExistError),
+    "NoSuchVersion": (404, "ObjectNotFoundError", ObjectDoesNotExistError),
     "NoSuchUpload": (404, "UploadNotFoundError", LibcloudError),
     "BucketAlreadyExists": (409, "ContainerExistsError", ContainerAlreadyExistsError),
     "BucketAlreadyOwnedByYou": (409, "ContainerExistsError", ContainerAlreadyExistsError),
@@ -36,6 +37,8 @@ TABLE = {
     "SignatureDoesNotMatch": (403, "InvalidCredentialsError", InvalidCredsError),
     "InvalidToken": (400, "InvalidCredentialsError", InvalidCredsError),
     "ExpiredToken": (400, "InvalidCredentialsError", InvalidCredsError),
+    "Unauthorized": (401, "InvalidCredentialsError", InvalidCredsError),
+    "AnyCode": (401, "InvalidCredentialsError", InvalidCredsError),
     "AccessDenied": (403, "AccessDeniedError", LibcloudError),
     "UserSuspended": (403, "AccessDeniedError", LibcloudError),
     "BadDigest": (400, "HashMismatchError", ObjectHashMismatchError),
@@ -121,6 +124,7 @@ def test_access_denied_is_no_wrong_credential(meet):
 @pytest.mark.parametrize(
     ("status", "path", "code", "name"),
     [
+        (401, "/b/k", "Unauthorized", "InvalidCredentialsError"),
         (400, "/b/k", "BadRequest", "AuroraObjectsError"),
         (403, "/b/k", "AccessDenied", "AccessDeniedError"),
         (404, "/b/k", "NoSuchKey", "ObjectNotFoundError"),
@@ -130,7 +134,7 @@ def test_access_denied_is_no_wrong_credential(meet):
         (411, "/b/k", "MissingContentLength", "AuroraObjectsError"),
         (412, "/b/k", "PreconditionFailed", "AuroraObjectsError"),
         (416, "/b/k", "InvalidRange", "AuroraObjectsError"),
-        (418, "/b/k", "HTTP418", "AuroraObjectsError"),
+        (420, "/b/k", "HTTP420", "AuroraObjectsError"),
         (423, "/b/k", "Locked", "AuroraObjectsError"),
         (429, "/b/k", "TooManyRequests", "AuroraObjectsError"),
         (500, "/b/k", "InternalError", "AuroraObjectsError"),
@@ -144,6 +148,21 @@ def test_answers_without_a_body_are_told_by_status(meet, status, path, code, nam
     """Where the server sends no code, the status gives it."""
     failed = meet(Answer(status), path)
     assert (failed.code, type(failed).__name__) == (code, name)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "name"),
+    [
+        ("PUT", 400, "InvalidContainerNameError"),
+        ("PUT", 409, "ContainerExistsError"),
+        ("PUT", 404, "ContainerNotFoundError"),
+        ("DELETE", 409, "ContainerNotEmptyError"),
+        ("DELETE", 400, "AuroraObjectsError"),
+    ],
+)
+def test_answers_about_a_container_are_told_by_method_and_status(meet, method, status, name):
+    """What is refused when a container is made or deleted needs no code to be known."""
+    assert type(meet(Answer(status), "/b", method)).__name__ == name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Presigned URLs, and cleaning up after others."""
 
+import re
 from datetime import datetime, timedelta, timezone
+from email.message import Message
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import botocore.session
@@ -24,7 +26,7 @@ def test_a_presigned_url_is_amazons_example():
     ).presigned_query(
         method="GET",
         path="/test.txt",
-        host="examplebucket.s3.amazonaws.com",
+        headers={"host": "examplebucket.s3.amazonaws.com"},
         expires_seconds=86_400,
         now=datetime(2013, 5, 24, tzinfo=timezone.utc),
     )
@@ -65,7 +67,25 @@ def test_a_url_names_another_endpoint_and_the_token(new_driver, obj):
     assert "X-Amz-Security-Token=t%2Fk&" in url
 
 
-def test_botocore_presigns_the_same(new_driver):
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({}, ("get_object", {})),
+        (
+            {"ex_response_headers": {"content-Type": "text/x", "Cache-Control": "no-store"}},
+            (
+                "get_object",
+                {"ResponseContentType": "text/x", "ResponseCacheControl": "no-store"},
+            ),
+        ),
+        (
+            {"ex_method": "PUT", "ex_content_type": "image/x; a=b"},
+            ("put_object", {"ContentType": "image/x; a=b"}),
+        ),
+    ],
+    ids=["plain", "response", "content type"],
+)
+def test_botocore_presigns_the_same(new_driver, ours, theirs):
     """botocore makes the same URL at the same time."""
     driver = new_driver("AKEY", "SKEY")
     obj = Object("a b/ż+", 1, None, {}, {}, Container("photos", {}, driver), driver)
@@ -78,17 +98,18 @@ def test_botocore_presigns_the_same(new_driver):
         config=botocore.config.Config(signature_version="s3v4", s3={"addressing_style": "path"}),
     )
     for _ in range(5):
-        ours = driver.ex_get_object_presigned_url(obj, 1)
-        theirs = client.generate_presigned_url(
-            "get_object", {"Bucket": "photos", "Key": "a b/ż+"}, ExpiresIn=3600
+        url = driver.ex_get_object_presigned_url(obj, timedelta(hours=1), **ours)
+        call, parameters = theirs
+        other = client.generate_presigned_url(
+            call, {"Bucket": "photos", "Key": "a b/ż+", **parameters}, ExpiresIn=3600
         )
         if (
-            parse_qs(urlsplit(ours).query)["X-Amz-Date"]
-            == parse_qs(urlsplit(theirs).query)["X-Amz-Date"]
+            parse_qs(urlsplit(url).query)["X-Amz-Date"]
+            == (parse_qs(urlsplit(other).query)["X-Amz-Date"])
         ):
             break
-    assert urlsplit(ours).path == urlsplit(theirs).path
-    assert parse_qs(urlsplit(ours).query) == parse_qs(urlsplit(theirs).query)
+    assert urlsplit(url).path == urlsplit(other).path
+    assert parse_qs(urlsplit(url).query) == parse_qs(urlsplit(other).query)
 
 
 @pytest.mark.parametrize("name", ["../a/./b..", "..", ".", "../../x", "a/..", "a/.b/..c/..."])
@@ -101,12 +122,77 @@ def test_dot_segments_survive_clients_that_collapse_them(driver, name):
 
 
 @pytest.mark.parametrize(
-    "expiry", [0, -1, 168.01, 0.0001, "24", None, True, float("nan"), float("inf"), 10**400]
+    "expiry",
+    [
+        *(0, -1, 168.01, 0.0001, "24", None, True, float("nan"), float("inf"), 10**400),
+        *(timedelta(0), timedelta(days=7, seconds=1), timedelta(days=-1), timedelta.max),
+    ],
 )
 def test_impossible_lives_are_refused(driver, obj, expiry):
     """A life outside 1 second to 7 days is a ValueError that names it."""
     with pytest.raises(ValueError, match="ex_expiry"):
         driver.ex_get_object_presigned_url(obj, expiry)
+
+
+@pytest.mark.parametrize(
+    ("expiry", "seconds"),
+    [(1 / 3600, 1), (168, 604_800), (timedelta(seconds=1), 1), (timedelta(days=7), 604_800)],
+)
+def test_a_life_is_hours_or_a_timedelta(driver, obj, expiry, seconds):
+    """A life is given in hours or as a timedelta, from one second to seven days."""
+    url = driver.ex_get_object_presigned_url(obj, expiry)
+    assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == [str(seconds)]
+
+
+@pytest.mark.parametrize(
+    "name", ["żółw 📷.txt", 'a "ż" \\ b', "'ż%20;=*", "ż", "plain.txt", "tab-ż"]
+)
+def test_a_file_name_beyond_ascii_is_named_twice(driver, obj, name):
+    """A name beyond ASCII goes as RFC 6266 says, beside one that any client can read."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    given = {"content-disposition": f'attachment; filename="{escaped}"; x=y'}
+    url = driver.ex_get_object_presigned_url(obj, ex_response_headers=given)
+    (value,) = parse_qs(urlsplit(url).query)["response-content-disposition"]
+    assert value.isascii()
+    message = Message()
+    message["Content-Disposition"] = value
+    both = message.get_params(header="Content-Disposition")
+    assert ("attachment", "") in both
+    assert ("x", "y") in both
+    assert ("filename*" in value) == (not name.isascii())
+    extended = re.search(r"filename\*=UTF-8''([^;]*)", value)
+    assert (unquote(extended[1]) if extended else message.get_filename()) == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"ex_response_headers": {"X-Other": "a"}}, "no server sets 'X-Other'"),
+        ({"ex_response_headers": {"Expires": "a\nb"}}, "control characters"),
+        ({"ex_response_headers": {"Content-Language": "ż"}}, "Content-Language must be ASCII"),
+        (
+            {"ex_response_headers": {"Content-Disposition": "attachment; filename=ż"}},
+            "but for a filename in double quotes",
+        ),
+        (
+            {"ex_response_headers": {"Expires": "x"}, "ex_method": "PUT"},
+            "ex_response_headers: PUT has none, only GET and HEAD",
+        ),
+        ({"ex_content_type": "text/x"}, "ex_content_type: GET brings none, only PUT does"),
+        ({"ex_content_type": "a\nb", "ex_method": "PUT"}, "ex_content_type.*control characters"),
+    ],
+)
+def test_what_no_url_can_say_is_refused(driver, obj, arguments, says):
+    """Headers that a URL cannot set or sign are a ValueError that says what can be."""
+    with pytest.raises(ValueError, match=says):
+        driver.ex_get_object_presigned_url(obj, **arguments)
+
+
+@pytest.mark.parametrize("given", ["Content-Type", [("Expires", "x")]])
+def test_response_headers_are_a_dict(driver, obj, given):
+    """Another type is a TypeError that names the argument."""
+    with pytest.raises(TypeError, match="ex_response_headers must be a dict"):
+        driver.ex_get_object_presigned_url(obj, ex_response_headers=given)
 
 
 @pytest.mark.parametrize("method", ["POST", "get", "", None, ["GET"]])

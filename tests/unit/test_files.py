@@ -148,6 +148,23 @@ def test_only_regular_files_are_replaced(s3, save, tmp_path):
     assert s3.requests == []
 
 
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_standard_output_is_refused_with_the_way_that_works(s3, save, overwrite):
+    """A name such as /dev/stdout that leads to a pipe is refused by name, with what to do."""
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(AuroraObjectsError) as caught:
+            save(f"/dev/fd/{writing}", overwrite=overwrite)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert str(caught.value) == (
+        f"'/dev/fd/{writing}' is not a regular file: write the chunks of "
+        "download_object_as_stream() to it."
+    )
+    assert s3.requests == []
+
+
 # That it appears whole or not at all
 
 

@@ -17,7 +17,9 @@ SLOW = error(503, "SlowDown")
 def pauses(driver):
     """The pauses of this driver's connection, which are not waited for."""
     made = []
-    driver.connection.retrier = Retrier(RetryPolicy(), sleep=made.append, fraction=lambda: 1.0)
+    driver.connection.retrier = Retrier(
+        RetryPolicy(), sleep=lambda stop, seconds: made.append(seconds), fraction=lambda: 1.0
+    )
     return made
 
 

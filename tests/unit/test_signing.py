@@ -148,7 +148,7 @@ def test_amazons_example_of_a_presigned_url():
     """Amazon's example of a GET that is signed in its query has Amazon's signature."""
     # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     query = Signer(ACCESS, SECRET).presigned_query(
-        method="GET", path="/test.txt", host=HOST, expires_seconds=86_400, now=NOW
+        method="GET", path="/test.txt", headers={"host": HOST}, expires_seconds=86_400, now=NOW
     )
     assert query == (
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524"
@@ -162,7 +162,7 @@ def test_amazons_example_of_a_presigned_url():
 def test_botocore_presigns_the_same(token):
     """For a path that needs encoding, with a token and without, botocore signs the same query."""
     query = Signer(ACCESS, SECRET, token=token).presigned_query(
-        method="PUT", path="/b/a%20%C5%BC", host="h:8080", expires_seconds=1, now=NOW
+        method="PUT", path="/b/a%20%C5%BC", headers={"host": "h:8080"}, expires_seconds=1, now=NOW
     )
     request = AWSRequest(method="PUT", url=f"http://h:8080/b/a%20%C5%BC?{query}")
     request.context["timestamp"] = "20130524T000000Z"

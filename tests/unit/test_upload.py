@@ -37,7 +37,7 @@ def driver(request, tiny_parts, pauses):
     class Connection(AuroraObjectsConnection):
         def __init__(self, *args, retry, **kwargs):
             super().__init__(*args, retry=retry, **kwargs)
-            self.retrier = Retrier(retry, sleep=pauses.append)
+            self.retrier = Retrier(retry, sleep=lambda stop, seconds: pauses.append(seconds))
 
     kind = type("Driver", (AuroraObjectsStorageDriver,), {"connectionCls": Connection})
     with kind(
@@ -145,6 +145,14 @@ def test_an_upload_that_cannot_begin_leaves_no_parts(s3, driver, container, capl
     assert len(caught.value.history) == len(warnings(caplog)) == 5
     assert [upload["parts"] for upload in s3.uploads.values()] == [{}] * 5
     assert {sent.method for sent in s3.requests} == {"HEAD", "POST"}
+
+
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_busy_server_has_not_begun_anything(s3, driver, container, caplog, status):
+    """A busy server that refuses Initiate has begun nothing, so that there is no warning."""
+    s3.fail(2, error(status, "SlowDown"), method="POST")
+    assert driver._initiate_multipart(container, "k") == "2~upload1"
+    assert warnings(caplog) == []
 
 
 def test_a_final_refusal_to_begin_warns_of_nothing(s3, driver, container, caplog):
@@ -395,6 +403,7 @@ def test_an_abort_that_fails_is_a_warning_with_the_upload_id(
     assert f"upload {upload_id} of object 'k' could not be aborted" in message
 
 
+@pytest.mark.parametrize("driver", [1], indirect=True)
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_ctrl_c_during_the_abort_aborts_first(s3, driver, container, upload_id, kind):
     """A second Ctrl-C, while the first is being cleaned up after, does not leave parts."""
@@ -581,6 +590,16 @@ def test_the_hooks_take_a_plain_stream(s3, driver, container, stream):
     stored = s3.buckets["photos"]["k"]
     assert (stored.data, stored.headers["content-type"]) == (DATA, "a/b")
     assert s3.uploads == {}
+
+
+def test_the_inherited_method_takes_a_path(s3, driver, container, tmp_path):
+    """libcloud's own _put_object stores a file, as programs may use it."""
+    (tmp_path / "file").write_bytes(b"content")
+    extra = {"content_type": "text/x", "meta_data": {"a": "b"}}
+    obj = driver._put_object(container, "k", file_path=str(tmp_path / "file"), extra=extra)
+    assert (obj.size, obj.hash) == (7, md5(b"content"))
+    assert s3.buckets["photos"]["k"].data == b"content"
+    assert s3.buckets["photos"]["k"].headers["x-amz-meta-a"] == "b"
 
 
 def test_the_inherited_method_takes_a_plain_stream(s3, driver, container):

@@ -1,14 +1,18 @@
-"""_transfer.verify: MD5s of parts, from bytes in any order."""
+"""_transfer.verify: what bytes in any order give."""
 
 import hashlib
 import random
+import zlib
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libcloud_aurora._transfer.verify import PartHashes
+from libcloud_aurora._s3.checksums import Checksum, crc32_text
+from libcloud_aurora._transfer.verify import PartHashes, PieceCrcs
+
+ETAG = Checksum("md5", "0" * 32)
 
 
 def md5(data):
@@ -31,38 +35,38 @@ def cut_objects(draw):
 def test_bytes_in_any_order_and_the_gaps_give_the_md5_of_each_part(cut):
     """After any order of arrival, filling the gaps from the file gives the MD5 of every part."""
     data, ends, pieces = cut
-    hashes = PartHashes(ends)
+    hashes = PartHashes(ETAG, ends)
     for offset, piece in pieces:
         hashes.update(offset, memoryview(piece))
     for start, stop in list(hashes.gaps()):
         hashes.update(start, memoryview(data[start:stop]))
     starts = [0, *ends[:-1]]
-    expected = [md5(data[a:b]).hexdigest() for a, b in zip(starts, ends, strict=True)]
-    assert hashes.part_etags() == expected
+    expected = [md5(data[a:b]).digest() for a, b in zip(starts, ends, strict=True)]
+    assert hashes.digests() == expected
     assert list(hashes.gaps()) == []
 
 
 @given(st.binary(max_size=100))
 def test_bytes_in_order_leave_no_gap(data):
     """Bytes that come in order are hashed as they come."""
-    hashes = PartHashes([len(data)])
+    hashes = PartHashes(ETAG, [len(data)])
     for offset in range(0, len(data), 7):
         hashes.update(offset, memoryview(data[offset : offset + 7]))
     assert list(hashes.gaps()) == []
-    assert hashes.part_etags() == [md5(data).hexdigest()]
+    assert hashes.digests() == [md5(data).digest()]
 
 
 def test_bytes_that_come_twice_count_once():
     """A piece that is delivered again does not change the hash."""
-    hashes = PartHashes([4])
+    hashes = PartHashes(ETAG, [4])
     for offset, piece in ((0, b"ab"), (0, b"ab"), (2, b"cd"), (0, b"abcd")):
         hashes.update(offset, memoryview(piece))
-    assert hashes.part_etags() == ["e2fc714c4727ee9395f324cd2e7f331f"]
+    assert hashes.found() == "e2fc714c4727ee9395f324cd2e7f331f"
 
 
 def test_gaps_say_what_came_too_early():
     """Bytes before their turn are left out, and named as what is to be read again."""
-    hashes = PartHashes([4, 8])
+    hashes = PartHashes(ETAG, [4, 8])
     hashes.update(2, memoryview(b"cdef"))
     assert list(hashes.gaps()) == [(0, 4), (6, 8)]
 
@@ -77,16 +81,36 @@ def test_gaps_say_what_came_too_early():
 )
 def test_etags_match_what_they_were_made_of(ends, etag):
     """b"ab" matches its plain ETag and that of its parts, and no other."""
-    hashes = PartHashes(ends)
-    hashes.update(0, memoryview(b"ab"))
-    assert hashes.etag(etag) == etag
-    assert hashes.match(etag)
-    assert not hashes.match("00000000000000000000000000000000")
-    assert not hashes.match("00000000000000000000000000000000-2")
+    for text in (etag, "00000000000000000000000000000000", "00000000000000000000000000000000-2"):
+        hashes = PartHashes(Checksum("md5", text), ends)
+        hashes.update(0, memoryview(b"ab"))
+        assert hashes.matches() == (text == etag)
 
 
 def test_an_empty_object_has_one_empty_part():
     """An object without bytes matches the MD5 of nothing, without an update."""
-    hashes = PartHashes([0])
-    assert hashes.match("d41d8cd98f00b204e9800998ecf8427e")
-    assert hashes.match("59adb24ef3cdbe0297f05b395827453f-1")
+    for text in ("d41d8cd98f00b204e9800998ecf8427e", "59adb24ef3cdbe0297f05b395827453f-1"):
+        assert PartHashes(Checksum("md5", text), [0]).matches()
+
+
+@given(cut_objects())
+def test_the_crc32_of_an_object_comes_from_pieces_in_any_order(cut):
+    """No byte is needed twice: what has not come is a gap, and pieces combine as they lie."""
+    data, _, pieces = cut
+    crc = PieceCrcs(Checksum("crc32", crc32_text(zlib.crc32(data))), len(data))
+    missing = pieces.pop()
+    for offset, piece in pieces:
+        crc.update(offset, memoryview(piece))
+    if pieces:
+        gap = missing[0], missing[0] + len(missing[1])
+        assert list(crc.gaps()) == ([gap] if missing[1] else [])
+    crc.update(missing[0], memoryview(missing[1]))
+    assert list(crc.gaps()) == []
+    assert crc.matches()
+
+
+def test_an_empty_object_has_the_crc32_of_nothing():
+    """Without a byte there is no gap either."""
+    crc = PieceCrcs(Checksum("crc32", "AAAAAA=="), 0)
+    assert crc.matches()
+    assert list(crc.gaps()) == []

@@ -16,7 +16,7 @@ from collections import deque
 
 import pytest
 from libcloud.storage.base import Container
-from unit.ctrl_c import lines_of, pressed_at
+from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_s3 import error
 
 from libcloud_aurora import AuroraObjectsStorageDriver, errors
@@ -24,9 +24,9 @@ from libcloud_aurora._transfer.workers import (
     Buffers,
     CancelledError,
     Crew,
+    Ending,
     Task,
     Window,
-    elsewhere,
     may_wait,
 )
 from libcloud_aurora._wire.retry import Retrier, Stop
@@ -295,7 +295,12 @@ def test_ctrl_c_while_closing_waits_all_the_same():
     assert ended == [1]
 
 
-def test_ctrl_c_waits_for_a_call_that_is_made_elsewhere():
+def ending(**settings):
+    """Return how an upload of a driver ends that waits for ten seconds."""
+    return Ending(10, lambda threads: None, **{"threads": True, **settings})
+
+
+def test_ctrl_c_waits_for_what_decides_what_is_left():
     """Ctrl-C ends the pauses of a call that must have a result, and waits for it."""
     interrupted, ended = threading.Event(), []
 
@@ -304,15 +309,68 @@ def test_ctrl_c_waits_for_a_call_that_is_made_elsewhere():
         ended.append(stop.wait(10))
 
     with pressing(interrupted), pytest.raises(KeyboardInterrupt):
-        elsewhere(call)
+        ending().run(call)
     assert ended == [True]
 
 
-def test_a_call_elsewhere_returns_and_raises():
-    """What a call that is made elsewhere returns is returned, and what it raises is raised."""
-    assert elsewhere(lambda stop: stop.is_set()) is False
+@pytest.mark.parametrize("threads", [True, False])
+def test_what_decides_what_is_left_returns_and_raises(threads):
+    """What such a call returns is returned, and what it raises is raised, in this thread or not."""
+    end = ending(threads=threads)
+    assert end.run(lambda stop: stop.is_set()) is False
+    assert (end.run(lambda stop: threading.get_ident()) == threading.get_ident()) != threads
     with pytest.raises(ZeroDivisionError):
-        elsewhere(lambda stop: 1 // 0)
+        end.run(lambda stop: 1 // 0)
+
+
+def test_a_signal_may_raise_any_exception():
+    """An exception of a signal handler that is no Ctrl-C waits as well, and is the one raised."""
+    interrupted, ended = threading.Event(), []
+
+    def handler(number, frame):
+        if not interrupted.is_set():
+            interrupted.set()
+            raise ZeroDivisionError
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            ending().run(lambda stop: press_until(interrupted) or ended.append(stop.is_set()))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended == [True]
+
+
+def test_ctrl_c_at_any_call_waits_for_what_runs():
+    """Wherever Ctrl-C comes when a transfer fails, no task runs any more once it is raised."""
+    gauge = Gauge()
+
+    def run():
+        begun, go = threading.Barrier(3), threading.Event()
+
+        def work():
+            with gauge:
+                begun.wait(10)
+                go.wait(10)
+
+        def tasks():
+            yield Task(work)
+            yield Task(work)
+            begun.wait(10)
+            raise ZeroDivisionError
+
+        with contextlib.suppress(ZeroDivisionError, threading.BrokenBarrierError):
+            try:
+                Window(limit=2, interrupt=lambda threads: go.set() or begun.abort()).run(tasks())
+            finally:
+                left.append(gauge.now)
+
+    left = []
+    for calls in range(calls_of(run) + 3):
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_after(calls, run)
+    assert len(left) > 20
+    assert not any(left)
 
 
 def test_ctrl_c_at_any_line_lets_nothing_hang():
@@ -399,7 +457,7 @@ def test_failures_come_out_without_threads(only):
         Window(limit=2).run(Task(lambda n=n: work(n)) for n in range(100))
     assert 1 in begun
     assert len(begun) < 100
-    assert elsewhere(lambda stop: 7) == 7
+    assert ending().run(lambda stop: 7) == 7
 
 
 def test_transfers_work_without_threads(s3, driver, container, only, tmp_path):

@@ -282,16 +282,17 @@ def test_a_document_cut_anywhere_is_malformed(start, length):
 def test_names_to_delete_survive(keys):
     """What XML can carry comes back from the body of DeleteObjects as it was, and as long."""
     keys = [key for key in keys if xml.can_carry(key)]
-    body = xml.delete_objects(keys)
+    named = [xml.Named(key) for key in keys]
+    body = xml.delete_objects(named)
     assert [key.text or "" for key in xml.parse(body).iter("Key")] == keys
-    assert len(body) == len(xml.delete_objects([])) + sum(map(xml.delete_row_size, keys))
+    assert len(body) == len(xml.delete_objects([])) + sum(map(xml.delete_row_size, named))
 
 
 @pytest.mark.parametrize("key", ["a\x00", "\x0b", "\ufffe", "a\udce4b"])
 def test_names_that_xml_cannot_carry_are_told(key):
     """Control characters, and what is no character, are told from others and have a size, too."""
     assert not xml.can_carry(key)
-    assert xml.delete_row_size(key) > xml.delete_row_size("")
+    assert xml.delete_row_size(xml.Named(key)) > xml.delete_row_size(xml.Named(""))
 
 
 @pytest.mark.parametrize(

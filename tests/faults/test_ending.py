@@ -1,0 +1,221 @@
+"""What is waited for when an upload has to end: how long, and what a second Ctrl-C does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from faults.listener import Listener
+from faults.scene import LARGE, MIB, content
+from libcloud.storage.base import Container
+from servers import plan
+from workers import wait_for_workers
+
+from libcloud_aurora import AuroraObjectsStorageDriver
+
+concurrency = pytest.mark.parametrize("workers", [1, 10])
+
+
+class Keyboard:
+    """Ctrl-C in the main thread, as often as it is pressed, however often the signal is sent."""
+
+    def __init__(self):
+        self.wanted = 0
+        self.seen = threading.Semaphore(0)
+        self.count = 0
+
+    def press(self, times=1):
+        """Press it, and wait each time until the main thread has seen it."""
+        for _ in range(times):
+            self.wanted += 1
+            while not self.seen.acquire(timeout=0.01):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    @contextmanager
+    def at_hand(self):
+        """Let it work in this block."""
+
+        def handle(number, frame):
+            if self.count < self.wanted:
+                self.count += 1
+                self.seen.release()
+                raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, handle)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def keyboard():
+    """A keyboard that works for the whole test."""
+    keyboard = Keyboard()
+    with keyboard.at_hand():
+        yield keyboard
+
+
+def upload(scene, driver, failing=False):
+    """Upload 12 MiB as a stream, which may fail after its first part."""
+
+    def pieces():
+        for start in range(0, LARGE, MIB):
+            if failing and start > 6 * MIB:
+                raise ValueError("the source has failed")
+            yield content(LARGE)[start : start + MIB]
+
+    return driver.upload_object_via_stream(pieces(), scene.container(driver), "key")
+
+
+def silent(operation, act=lambda request: None):
+    """Act at the first request of an operation, and never answer any of them."""
+    first = plan.once(replace(plan.STALL, stage="head", call=act), plan.is_any(operation))
+    return plan.in_turn(first, plan.always(plan.STALL, plan.is_any(operation)))
+
+
+def operations(scene):
+    return [request.operation for request in scene.proxy.requests]
+
+
+@pytest.fixture
+def unfinished(scene):
+    """Check that the upload that is left is the one that the log names, and remove it."""
+
+    def check(caplog):
+        (upload_id,) = scene.backend.uploads(scene.bucket)
+        assert upload_id in caplog.text
+        scene.backend.abort_all(scene.bucket)
+
+    return check
+
+
+@concurrency
+@pytest.mark.parametrize("operation", ["complete", "abort"])
+def test_a_second_ctrl_c_ends_the_wait(scene, keyboard, unfinished, caplog, operation, workers):
+    """With a second Ctrl-C nothing is waited for any more, and the log names the upload."""
+    driver = scene.driver(ex_max_concurrency=workers, timeout=60)
+    scene.proxy.plan = silent(operation, lambda request: keyboard.press(2))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver, failing=operation == "abort")
+    assert time.monotonic() - began < 30
+    assert operations(scene)[-1] == operation
+    unfinished(caplog)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_begin(scene, keyboard, caplog):
+    """An upload whose begin is not answered ends with a second Ctrl-C, and the log says so."""
+    driver = scene.driver(timeout=60)
+    scene.proxy.plan = silent("initiate", lambda request: keyboard.press(2))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver)
+    assert time.monotonic() - began < 30
+    wait_for_workers()
+    assert operations(scene) == ["initiate"]
+    assert "may have been begun" in caplog.text
+
+
+@concurrency
+@pytest.mark.parametrize("way", ["Ctrl-C", "failure"])
+def test_an_abort_that_is_not_answered(scene, keyboard, unfinished, caplog, workers, way):
+    """After Ctrl-C or a failure the abort has the timeout once, however often it may be tried."""
+    driver = scene.driver(ex_max_concurrency=workers, timeout=2)
+    press = plan.once(plan.hook("body", lambda request: keyboard.press()), lambda r: r.part == 1)
+    stop = press if way == "Ctrl-C" else plan.never()
+    scene.proxy.plan = plan.in_turn(stop, silent("abort"))
+    began = time.monotonic()
+    with pytest.raises((KeyboardInterrupt, ValueError)):
+        upload(scene, driver, failing=way == "failure")
+    assert time.monotonic() - began < 8
+    unfinished(caplog)
+
+
+@concurrency
+def test_a_completion_that_is_not_answered(scene, keyboard, unfinished, caplog, workers):
+    """After Ctrl-C the completion has the timeout; the parts stay, for it may come about."""
+    driver = scene.driver(ex_max_concurrency=workers, timeout=1)
+    scene.proxy.plan = silent("complete", lambda request: keyboard.press())
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver)
+    wait_for_workers()
+    assert "abort" not in operations(scene)
+    assert "are kept" in caplog.text
+    unfinished(caplog)
+
+
+@concurrency
+def test_a_completion_that_is_answered_after_ctrl_c(scene, keyboard, workers):
+    """Ctrl-C waits for a completion that the server is at: the object is there, nothing aborted."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    press = plan.hook("answer", lambda request: keyboard.press())
+    scene.proxy.plan = plan.once(press, plan.is_any("complete"))
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver)
+    assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+    assert "abort" not in operations(scene)
+
+
+@concurrency
+@pytest.mark.parametrize("status", [403, 503])
+def test_a_completion_that_is_refused_after_ctrl_c(scene, keyboard, workers, status):
+    """A completion that is refused once Ctrl-C has come is not tried again but aborted."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    refusal = plan.error_answer("refused", status, "AccessDenied" if status == 403 else "SlowDown")
+    refusal = replace(refusal, stage="head", call=lambda request: keyboard.press())
+    later = plan.always(replace(refusal, call=None), plan.is_any("complete"))
+    scene.proxy.plan = plan.in_turn(plan.once(refusal, plan.is_any("complete")), later)
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver)
+    assert operations(scene)[-2:] == ["abort", "abort"]
+    assert scene.backend.keys(scene.bucket) == []
+
+
+@concurrency
+def test_a_failed_upload_is_aborted_in_spite_of_ctrl_c(scene, keyboard, workers):
+    """A first Ctrl-C while a failed upload is aborted waits for that."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    scene.proxy.plan = plan.once(
+        plan.hook("head", lambda request: keyboard.press()), plan.is_any("abort")
+    )
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver, failing=True)
+
+
+def test_who_still_connects_is_not_waited_for(authority, keyboard, caplog):
+    """A second Ctrl-C does not wait for a handshake; an upload that it begins later is aborted."""
+    caplog.set_level(logging.INFO)
+    go_on = threading.Event()
+    context = authority.server_context("127.0.0.1")
+
+    def serve(peer):
+        keyboard.press(2)
+        assert go_on.wait(60)
+        with context.wrap_socket(peer.sock, server_side=True) as peer.sock:
+            while peer.ask():
+                peer.answer(b"<R><UploadId>late</UploadId></R>")
+
+    with Listener(serve) as server:
+        driver = AuroraObjectsStorageDriver(
+            "key",
+            "secret",
+            host="127.0.0.1",
+            port=server.port,
+            timeout=60,
+            ex_verify_ssl=str(authority.bundle),
+        )
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            driver.upload_object_via_stream([content(LARGE)], Container("b", {}, driver), "key")
+        assert time.monotonic() - began < 30
+        go_on.set()
+        wait_for_workers()
+        driver.close()
+    assert "late" in caplog.text

@@ -1,0 +1,175 @@
+"""Checksums that Ceph 20 stores, and that Ceph 16 and 18 ignore."""
+
+import base64
+import io
+import zlib
+
+import pytest
+from live.oracle import MIB, PART, expected_etag, noise, stored_body
+from servers import plan
+
+from libcloud_aurora import errors
+
+SIZES = [0, 1, PART, 2 * PART + MIB]
+
+
+@pytest.fixture
+def stored_crc32(s3, cluster, bucket):
+    """Check the CRC32 that the server has of an object: none before Ceph 20."""
+
+    def check(key, body, **asked):
+        head = s3.head_object(Bucket=bucket.name, Key=key, ChecksumMode="ENABLED", **asked)
+        expected = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+        found = head.get("ChecksumCRC32"), head.get("ChecksumType")
+        assert found == ((expected, "FULL_OBJECT") if cluster.version >= (20,) else (None, None))
+
+    return check
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", ["file", "stream"])
+def test_uploads_have_a_crc32_of_the_whole(driver, s3, bucket, tmp_path, stored_crc32, size, kind):
+    """An object has one CRC32, whether it is sent whole or in parts; Ceph 16 and 18 have none."""
+    body = noise(size)
+    if kind == "file":
+        (tmp_path / "source").write_bytes(body)
+        obj = driver.upload_object(tmp_path / "source", bucket, "key")
+    else:
+        obj = driver.upload_object_via_stream(io.BytesIO(body), bucket, "key")
+    assert obj.hash == expected_etag(body)
+    assert stored_body(s3, bucket, "key") == body
+    stored_crc32("key", body)
+
+
+def test_a_resumed_upload_has_a_crc32_too(driver, bucket, tmp_path, stored_crc32):
+    """The parts of an earlier call count."""
+    body = noise(3 * PART)
+    (tmp_path / "source").write_bytes(body)
+
+    def stop(done, size):
+        if done >= PART:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object(tmp_path / "source", bucket, "key", ex_resume=True, ex_progress=stop)
+    driver.upload_object(tmp_path / "source", bucket, "key", ex_resume=True)
+    stored_crc32("key", body)
+
+
+@pytest.mark.parametrize("size", [MIB, PART + MIB])
+def test_a_copy_keeps_the_crc32(driver, bucket, stored_crc32, size):
+    """The copy that the server makes of an object has its CRC32."""
+    body = noise(size)
+    obj = driver.upload_object_via_stream(io.BytesIO(body), bucket, "key")
+    driver.ex_copy_object(obj, bucket, "copy")
+    stored_crc32("copy", body)
+
+
+# Downloads
+
+ODD = [noise(6 * MIB, 1), noise(PART, 2), noise(PART + 7, 3), noise(99, 4)]
+ALGORITHMS = ["CRC32", "SHA1", "SHA256", "CRC32C", "CRC64NVME", None]
+
+
+@pytest.fixture(params=["file", "stream"])
+def download(request, counted, remote, tmp_path):
+    """Download an object through the proxy as a file or as a stream, and return its bytes."""
+
+    def fetch(key, **arguments):
+        obj = counted.get_object(remote.name, key, **arguments)
+        if request.param == "file":
+            counted.download_object(obj, tmp_path / "file", overwrite_existing=True, **arguments)
+            return (tmp_path / "file").read_bytes()
+        return b"".join(counted.download_object_as_stream(obj, **arguments))
+
+    return fetch
+
+
+def put_parts(s3, bucket, bodies, algorithm):
+    """Store an object in parts as another client would, with a checksum of its own or without."""
+    named = {"ChecksumAlgorithm": algorithm} if algorithm else {}
+    place = {"Bucket": bucket, "Key": "key"}
+    place["UploadId"] = s3.create_multipart_upload(**place, **named)["UploadId"]
+    parts = []
+    for number, body in enumerate(bodies, 1):
+        etag = s3.upload_part(**place, PartNumber=number, Body=body)["ETag"]
+        parts.append({"PartNumber": number, "ETag": etag})
+    s3.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+
+
+def asked(proxy):
+    """Return how many requests ask what the server knows of an object's bytes."""
+    return [seen.operation for seen in proxy.requests].count("attributes")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_parts_of_any_size_and_any_checksum(s3, cluster, proxy, remote, download, algorithm):
+    """Ceph 20 tells checksum and parts, with one request; before, two downloads must agree."""
+    put_parts(s3, remote.name, ODD, algorithm)
+    assert download("key") == b"".join(ODD)
+    tells = cluster.version >= (20,)
+    assert asked(proxy) == tells
+    ranges = [seen for seen in proxy.requests if seen.operation == "get"]
+    bytes_down = sum(seen.bytes_down for seen in ranges)
+    assert bytes_down == len(b"".join(ODD)) * (1 if tells else 2)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_object_of_one_part(s3, proxy, remote, download, algorithm):
+    """Its ETag or its checksum is known without a question, and 20.2.4's odd CRC32 left alone."""
+    put_parts(s3, remote.name, ODD[:1], algorithm)
+    assert download("key") == ODD[0]
+    assert asked(proxy) == 0
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_damaged_stream_of_parts_of_any_size(s3, counted, proxy, remote, algorithm):
+    """A bit that is wrong is found by every checksum, and by a second download before Ceph 20."""
+    put_parts(s3, remote.name, ODD, algorithm)
+    obj = counted.get_object(remote.name, "key")
+    proxy.plan = plan.once(plan.FLIP_DOWN, plan.is_any("get"))
+    with pytest.raises(errors.HashMismatchError):
+        list(counted.download_object_as_stream(obj))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_damaged_file_of_parts_of_any_size(s3, counted, proxy, remote, tmp_path, algorithm):
+    """A file is fetched again, and is right in the end."""
+    put_parts(s3, remote.name, ODD, algorithm)
+    obj = counted.get_object(remote.name, "key")
+    proxy.plan = plan.once(plan.FLIP_DOWN, plan.is_any("get"))
+    counted.download_object(obj, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"".join(ODD)
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA1", "SHA256", None])
+def test_small_objects_of_any_checksum(s3, proxy, remote, download, algorithm):
+    """A whole response has the checksum with it, on Ceph 20; no request more on any server."""
+    named = {"ChecksumAlgorithm": algorithm} if algorithm else {}
+    s3.put_object(Bucket=remote.name, Key="key", Body=ODD[3], **named)
+    before = len(proxy.requests)
+    assert download("key") == ODD[3]
+    assert [seen.operation for seen in proxy.requests[before:]] == ["head", "get"]
+
+
+def test_uploads_of_this_driver_come_down_verified(counted, proxy, cluster, remote, download):
+    """What is sent in parts is compared with the CRC32 of the whole, found by one request."""
+    body = b"".join(ODD)
+    counted.upload_object_via_stream(io.BytesIO(body), remote, "key")
+    assert download("key") == body
+    assert asked(proxy) == (cluster.version >= (20,))
+    proxy.plan = plan.once(plan.FLIP_DOWN, plan.is_any("attributes"))
+    assert download("key") == body
+
+
+def test_who_may_read_but_not_ask_still_verifies(s3, cluster, remote, proxy, make_driver, tmp_path):
+    """A policy that allows GetObject alone is enough: the parts are guessed as on other servers."""
+    body = b"".join(ODD)[: 3 * PART]
+    put_parts(s3, remote.name, [body[at : at + PART] for at in range(0, len(body), PART)], None)
+    policy = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*",
+        "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::%s/*"]}]}"""
+    s3.put_bucket_policy(Bucket=remote.name, Policy=policy % remote.name)
+    reader = make_driver(cluster.stranger, port=proxy.port)
+    obj = reader.get_object(remote.name, "key")
+    reader.download_object(obj, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == body

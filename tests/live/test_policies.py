@@ -1,0 +1,77 @@
+"""Users whom a policy gives part of a container only, and those who are shut out."""
+
+import json
+
+import pytest
+from libcloud.common.types import InvalidCredsError
+from libcloud.storage.types import ContainerDoesNotExistError
+
+from libcloud_aurora import errors
+
+
+@pytest.fixture
+def shared(s3, bucket, cluster):
+    """A container of whose objects the stranger may read, write and list those of one prefix."""
+    principal = {"AWS": [f"arn:aws:iam:::user/{cluster.stranger.name}"]}
+    whole = f"arn:aws:s3:::{bucket.name}"
+    objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+    allowed = {"Effect": "Allow", "Principal": principal}
+    statements = [
+        {**allowed, "Action": objects, "Resource": [f"{whole}/theirs/*"]},
+        {
+            **allowed,
+            "Action": ["s3:ListBucket"],
+            "Resource": [whole],
+            "Condition": {"StringLike": {"s3:prefix": ["theirs/*"]}},
+        },
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    s3.put_bucket_policy(Bucket=bucket.name, Policy=policy)
+    s3.put_object(Bucket=bucket.name, Key="theirs/old", Body=b"shared")
+    s3.put_object(Bucket=bucket.name, Key="ours", Body=b"private")
+    return bucket.name
+
+
+def test_a_user_of_a_prefix_works_there(stranger, shared):
+    """Where HEAD of the container is denied, it is returned, and what the policy allows works."""
+    container = stranger.get_container(shared)
+    obj = container.upload_object_via_stream(iter([b"new"]), "theirs/new")
+    assert b"".join(obj.as_stream()) == b"new"
+    assert [each.name for each in container.list_objects("theirs/")] == ["theirs/new", "theirs/old"]
+    assert b"".join(container.get_object("theirs/old").as_stream()) == b"shared"
+    assert obj.delete() is True
+
+
+def test_what_the_policy_does_not_allow_is_denied(stranger, shared):
+    """The rest of the container is access denied, call by call."""
+    container = stranger.get_container(shared)
+    for call in (
+        container.list_objects,
+        lambda: container.get_object("ours"),
+        lambda: container.upload_object_via_stream(iter([b"new"]), "new"),
+    ):
+        with pytest.raises(errors.AccessDeniedError) as caught:
+            call()
+        assert caught.value.code == "AccessDenied"
+
+
+def test_wrong_keys_and_missing_containers_are_told_apart(make_driver, cluster, stranger, shared):
+    """A wrong key, a wrong secret and a missing container are none of a policy's refusals."""
+    for field in ("access_key", "secret_key"):
+        wrong = make_driver(cluster.stranger._replace(**{field: "WRONG"}))
+        with pytest.raises(InvalidCredsError):
+            wrong.get_container(shared)
+    with pytest.raises(ContainerDoesNotExistError):
+        stranger.get_container("nowhere")
+
+
+def test_a_suspended_user_is_told(cluster, stranger, shared):
+    """A suspended account is refused as such, also by ``get_container``."""
+    cluster.admin("user", "suspend", "--uid", cluster.stranger.name)
+    try:
+        with pytest.raises(errors.AccessDeniedError) as caught:
+            stranger.get_container(shared)
+    finally:
+        cluster.admin("user", "enable", "--uid", cluster.stranger.name)
+    assert caught.value.code == "UserSuspended"
+    assert stranger.get_container(shared).name == shared

@@ -1,0 +1,159 @@
+"""Conditions on objects made of parts, and on deleting: checked by a request of their own."""
+
+import io
+import os
+
+import pytest
+from unit.memory_s3 import Answer, composite, error
+
+from libcloud_aurora import errors
+
+MIB = 1_048_576
+PART = 5 * MIB
+DATA = os.urandom(PART + 777)
+ETAG = composite([DATA[:PART], DATA[PART:]])
+NONE, OLD, OTHER = {"If-None-Match": "*"}, {"if-match": '"old"'}, {"If-Match": "other"}
+
+
+@pytest.fixture(params=["file", "stream", "resumed"])
+def upload(request, tmp_path, driver, container):
+    """Upload an object of two parts under conditions."""
+
+    def send(headers, **arguments):
+        given = {"headers": headers, "ex_check_condition": True, **arguments}
+        (tmp_path / "source").write_bytes(DATA)
+        if request.param == "stream":
+            return driver.upload_object_via_stream(io.BytesIO(DATA), container, "k", **given)
+        given["ex_resume"] = request.param == "resumed"
+        return driver.upload_object(tmp_path / "source", container, "k", **given)
+
+    return send
+
+
+def completes(s3):
+    return [seen for seen in s3.sent("POST") if "uploadId" in seen.params]
+
+
+@pytest.mark.parametrize("headers", [NONE, OLD, {"If-Match": "*"}])
+def test_a_condition_that_holds_is_sent_with_the_end(s3, upload, headers):
+    """A HEAD looks at the key, and Complete carries the condition for servers that heed it."""
+    if headers is not NONE:
+        s3.put("k", b"old", "old")
+    assert upload(headers).hash == ETAG
+    complete = s3.requests[-1]
+    assert [seen.key for seen in s3.sent("HEAD")][-1:] == ["k"]
+    ((name, value),) = headers.items()
+    assert complete.headers[name.lower()] == value
+    assert name.lower() not in s3.sent("POST")[0].headers
+    assert s3.buckets["photos"]["k"].data == DATA
+
+
+@pytest.mark.parametrize("headers", [NONE, OTHER])
+def test_a_condition_that_does_not_hold_stores_nothing(s3, upload, headers):
+    """What is there stays, and the error says what it is."""
+    s3.put("k", b"old", "old")
+    with pytest.raises(errors.AuroraObjectsError, match=r"left alone.*'old'") as caught:
+        upload(headers)
+    assert (caught.value.code, caught.value.http_status) == ("PreconditionFailed", 412)
+    assert completes(s3) == []
+    assert s3.buckets["photos"]["k"].data == b"old"
+
+
+def test_nothing_to_match_is_an_error(s3, upload):
+    """An object that must be there and is not is not made."""
+    with pytest.raises(errors.ObjectNotFoundError):
+        upload(OLD)
+    assert completes(s3) == []
+
+
+@pytest.mark.parametrize("answer", [error(412, "PreconditionFailed"), error(404, "NoSuchKey")])
+def test_a_server_that_checks_has_the_last_word(s3, upload, answer):
+    """A writer between the look and the end is not overwritten where the server compares."""
+    s3.fail(1, answer, method="POST", query="uploadId=2~upload1")
+    with pytest.raises(errors.AuroraObjectsError, match=r"PreconditionFailed|NoSuchKey"):
+        upload(NONE)
+    assert len(completes(s3)) == 1
+    assert "k" not in s3.buckets["photos"]
+
+
+def test_a_refusal_that_is_the_uploads_own_success(s3, upload):
+    """If the response to the end is lost, the second try finds the object of the first."""
+    refused = []
+
+    def lose(request):
+        if request.method != "POST" or "uploadId" not in request.params:
+            return None
+        if refused:
+            return error(412, "PreconditionFailed")
+        refused.append(s3._keyed(request))
+        return error(503, "SlowDown")
+
+    s3.faults.append(lose)
+    assert upload(NONE).hash == ETAG
+
+
+@pytest.mark.parametrize("value", ['"etag"', ""])
+def test_if_none_match_knows_the_star_only(s3, upload, value):
+    """A condition that cannot be checked is refused before anything is sent."""
+    with pytest.raises(ValueError, match=r"If-None-Match can only be checked if it is \*"):
+        upload({"If-None-Match": value})
+    assert s3.sent("POST") == []
+
+
+def test_conditions_are_refused_unless_they_are_to_be_checked(s3, upload):
+    """The refusal names what allows them."""
+    with pytest.raises(ValueError, match="ex_check_condition=True"):
+        upload(NONE, ex_check_condition=False)
+
+
+def test_an_upload_of_one_part_needs_no_look(s3, driver, container):
+    """Every radosgw heeds a condition there, in the one request."""
+    s3.requests.clear()
+    driver.upload_object_via_stream(
+        iter([b"x"]), container, "k", headers=NONE, ex_check_condition=True
+    )
+    assert [seen.method for seen in s3.requests] == ["PUT"]
+
+
+def test_nothing_to_match_is_final_in_one_part(s3, driver, container):
+    """Ceph 20 says NoSuchKey, which without a condition is a body that was cut off."""
+    s3.fail(9, error(404, "NoSuchKey"), method="PUT")
+    with pytest.raises(errors.ObjectNotFoundError):
+        driver.upload_object_via_stream(iter([b"x"]), container, "k", headers=OLD)
+    assert len(s3.sent("PUT")) == 1
+
+
+def test_only_the_object_that_is_known_is_deleted(s3, driver):
+    """Deleting carries the ETag, after a look at what is there."""
+    s3.put("k", b"old")
+    obj = driver.get_object("photos", "k")
+    s3.put("k", b"new")
+    with pytest.raises(errors.AuroraObjectsError, match="left alone"):
+        driver.delete_object(obj, ex_check_condition=True)
+    assert s3.sent("DELETE") == []
+    new = driver.get_object("photos", "k")
+    assert driver.delete_object(new, ex_check_condition=True)
+    assert s3.sent("DELETE")[0].headers["if-match"] == f'"{new.hash}"'
+    assert driver.delete_object(new, ex_check_condition=True), "gone is deleted"
+    assert len(s3.sent("DELETE")) == 1
+
+
+def test_an_object_without_an_etag_cannot_be_compared(s3, driver):
+    """The refusal comes before any request."""
+    s3.put("k", b"old")
+    obj = driver.get_object("photos", "k")
+    obj.hash = ""
+    with pytest.raises(ValueError, match="ex_check_condition"):
+        driver.delete_object(obj, ex_check_condition=True)
+    assert s3.sent("DELETE") == []
+
+
+def test_what_cannot_be_looked_at_is_left(s3, driver):
+    """A look that fails is no permission."""
+    s3.put("k", b"old")
+    obj = driver.get_object("photos", "k")
+    s3.fail(9, Answer(403, b""), method="HEAD")
+    s3.fail(9, error(403, "AccessDenied"), method="GET")
+    with pytest.raises(errors.AccessDeniedError):
+        driver.delete_object(obj, ex_check_condition=True)
+    assert s3.sent("DELETE") == []
