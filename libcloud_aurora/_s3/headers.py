@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from enum import Enum, IntEnum
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -116,7 +116,7 @@ _FORMS = {
 }
 
 
-@cache
+@lru_cache(512)  # names of metadata are anybody's
 def row_of(name: str) -> str:
     """Return the pattern of the table that a header, its name in lower case, falls under."""
     return next(pattern for pattern in TABLE if fnmatchcase(name, pattern))
