@@ -198,17 +198,16 @@ class Crew:
 
     def close(self) -> None:
         """Let no further call begin, wait until none is made, and raise what came meanwhile."""
+        self._stop.set()
+        self._closed = True
         first: BaseException | None = None
-        waits = self._pid == os.getpid() and may_wait()  # a fork has no worker
         began = time.monotonic()
-        while True:
+        while self._pid == os.getpid() and may_wait():  # a fork has no worker
             try:
-                self._stop.set()
                 with self._lock:
-                    self._closed = True
                     active = list(self._active)
                 passed = time.monotonic() - began
-                if not (active and waits and passed < self._leaving_seconds):
+                if not active or passed >= self._leaving_seconds:
                     break
                 self._wait(active, bodies=first is not None or passed > BODY_SECONDS)
             except BaseException as error:  # noqa: BLE001 - raised below

@@ -111,6 +111,21 @@ def test_a_second_ctrl_c_ends_the_wait(scene, keyboard, unfinished, caplog, oper
     unfinished(caplog)
 
 
+@concurrency
+def test_a_second_ctrl_c_does_not_wait_for_the_abort_after_the_first(
+    scene, keyboard, unfinished, caplog, workers
+):
+    """Where the first Ctrl-C has ended the upload, the second one ends the wait for its abort."""
+    driver = scene.driver(ex_max_concurrency=workers, timeout=60)
+    press = plan.once(plan.hook("body", lambda request: keyboard.press()), lambda r: r.part == 1)
+    scene.proxy.plan = plan.in_turn(press, silent("abort", lambda request: keyboard.press()))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver)
+    assert time.monotonic() - began < 30
+    unfinished(caplog)
+
+
 def test_a_second_ctrl_c_does_not_wait_for_the_begin(scene, keyboard, caplog):
     """An upload whose begin is not answered ends with a second Ctrl-C, and the log says so."""
     driver = scene.driver(timeout=60)

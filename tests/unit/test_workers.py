@@ -229,6 +229,18 @@ def test_the_threads_of_a_forgotten_crew_end(working):
     del crew
 
 
+def test_a_forgotten_crew_runs_nothing_that_ctrl_c_could_break():
+    """Wherever Ctrl-C comes while a crew is forgotten, its threads end, and nothing is reported."""
+
+    def forget():
+        crew = Crew(2)
+        crew.result(crew.submit(list))
+
+    for calls in range(calls_of(forget) + 1):
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_after(calls, forget)
+
+
 @forks
 def test_a_forked_child_waits_for_nobody(crew):
     """In a forked child, where no worker lives on, a crew closes, and a result is an error."""
