@@ -96,6 +96,8 @@ class Upload:
 
         def chunks() -> Iterator[Sequence[memoryview]]:
             for chunk in body.chunks():
+                if window.is_set():
+                    return  # at the end of a chunk, which the server refuses in order
                 yield chunk
                 window.count(sum(map(len, chunk)))  # asked for the next: it has left
 

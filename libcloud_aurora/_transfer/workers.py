@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.errors import AuroraObjectsError, NetworkTimeoutError
@@ -29,8 +29,14 @@ from libcloud_aurora.errors import AuroraObjectsError, NetworkTimeoutError
 T = TypeVar("T")
 #: Seconds after which a request that ignores its interruption, because it still connects, is left.
 LEAVING_SECONDS = 1.0
-#: Breaks the requests that some threads make.
-Interrupt = Callable[[Iterable[int]], None]
+#: Seconds in which a body that goes up may come to the end of a chunk before it is cut off.
+BODY_SECONDS = 10.0
+
+
+class Interrupt(Protocol):
+    """Breaks the requests that some threads make, or those that send no body."""
+
+    def __call__(self, threads: Iterable[int], *, bodies: bool) -> None: ...
 
 
 class CancelledError(Exception):
@@ -192,18 +198,18 @@ class Crew:
 
     def close(self) -> None:
         """Let no further call begin, wait until none is made, and raise what came meanwhile."""
+        self._stop.set()
+        self._closed = True
         first: BaseException | None = None
-        waits = self._pid == os.getpid() and may_wait()  # a fork has no worker
-        until = time.monotonic() + self._leaving_seconds
-        while True:
+        began = time.monotonic()
+        while self._pid == os.getpid() and may_wait():  # a fork has no worker
             try:
-                self._stop.set()
                 with self._lock:
-                    self._closed = True
                     active = list(self._active)
-                if not (active and waits and time.monotonic() < until):
+                passed = time.monotonic() - began
+                if not active or passed >= self._leaving_seconds:
                     break
-                self._wait(active)
+                self._wait(active, bodies=first is not None or passed > BODY_SECONDS)
             except BaseException as error:  # noqa: BLE001 - raised below
                 first = first or error
         for _ in range(self._size):
@@ -211,13 +217,13 @@ class Crew:
         if first is not None:
             raise first
 
-    def _wait(self, active: list[int]) -> None:
+    def _wait(self, active: list[int], *, bodies: bool) -> None:
         """Wait for a call to end, and see to it that it does."""
         if self._interrupt is None:
             self._left.get()
             return
         # This thread's own connection is one that a worker reads from: it has begun that request.
-        self._interrupt([*active, threading.get_ident()])
+        self._interrupt([*active, threading.get_ident()], bodies=bodies)
         with contextlib.suppress(Empty):  # who connects just now is interrupted next time
             self._left.get(timeout=0.1)
 

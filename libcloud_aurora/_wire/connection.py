@@ -220,10 +220,10 @@ class AuroraObjectsConnection(BaseS3Connection):
         values = [value for value in (*own, *keys) if value]
         return [shape for value in values for shape in (value, quote(value, safe=""), quote(value))]
 
-    def interrupt(self, threads: Iterable[int]) -> None:
-        """Break the requests that these threads make."""
+    def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
+        """Break the requests that these threads make, or those without a body."""
         if isinstance(self.connection, AuroraTransport):
-            self.connection.interrupt(threads)
+            self.connection.interrupt(threads, bodies=bodies)
 
     def close(self) -> None:
         """Close the sockets; the next request opens new ones."""

@@ -18,6 +18,7 @@ from servers import plan
 from workers import wait_for_workers
 
 from libcloud_aurora import AuroraObjectsStorageDriver
+from libcloud_aurora._s3.signing import ChunkedBody
 
 concurrency = pytest.mark.parametrize("workers", [1, 10])
 
@@ -107,6 +108,21 @@ def test_a_second_ctrl_c_ends_the_wait(scene, keyboard, unfinished, caplog, oper
         upload(scene, driver, failing=operation == "abort")
     assert time.monotonic() - began < 30
     assert operations(scene)[-1] == operation
+    unfinished(caplog)
+
+
+@concurrency
+def test_a_second_ctrl_c_does_not_wait_for_the_abort_after_the_first(
+    scene, keyboard, unfinished, caplog, workers
+):
+    """Where the first Ctrl-C has ended the upload, the second one ends the wait for its abort."""
+    driver = scene.driver(ex_max_concurrency=workers, timeout=60)
+    press = plan.once(plan.hook("body", lambda request: keyboard.press()), lambda r: r.part == 1)
+    scene.proxy.plan = plan.in_turn(press, silent("abort", lambda request: keyboard.press()))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver)
+    assert time.monotonic() - began < 30
     unfinished(caplog)
 
 
@@ -203,14 +219,7 @@ def test_who_still_connects_is_not_waited_for(authority, keyboard, caplog):
                 peer.answer(b"<R><UploadId>late</UploadId></R>")
 
     with Listener(serve) as server:
-        driver = AuroraObjectsStorageDriver(
-            "key",
-            "secret",
-            host="127.0.0.1",
-            port=server.port,
-            timeout=60,
-            ex_verify_ssl=str(authority.bundle),
-        )
+        driver = driver_of(server, authority)
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             driver.upload_object_via_stream([content(LARGE)], Container("b", {}, driver), "key")
@@ -219,3 +228,98 @@ def test_who_still_connects_is_not_waited_for(authority, keyboard, caplog):
         wait_for_workers()
         driver.close()
     assert "late" in caplog.text
+
+
+# Bodies that go up
+
+
+def driver_of(server, authority, **settings):
+    """Make a driver of a server that may speak TLS."""
+    return AuroraObjectsStorageDriver(
+        "key",
+        "secret",
+        host="127.0.0.1",
+        port=server.port,
+        timeout=60,
+        **{"ex_verify_ssl": str(authority.bundle), **settings},
+    )
+
+
+@pytest.fixture(params=["http", "https"])
+def interrupted(request, authority, keyboard, tmp_path):
+    """Upload a part of 32 MiB, of which the server reads little before Ctrl-C; return what came."""
+    context = authority.server_context("127.0.0.1") if request.param == "https" else None
+    (tmp_path / "file").write_bytes(content(33 * MIB))
+
+    def interrupted(presses, reads_on):
+        parts, ended = [], threading.Event()
+
+        def serve(peer):
+            while asked := peer.ask(body=False):
+                if asked.line.startswith("PUT"):
+                    parts.append(asked)
+                    if len(parts) == 1:
+                        keyboard.press(presses)
+                    if not reads_on:
+                        ended.wait(60)
+                    while piece := peer.sock.recv(65_536):
+                        asked.body += piece
+                else:
+                    peer.answer(b"<R><UploadId>id</UploadId></R>")
+
+        with Listener(serve, tls=context, receive_buffer=65_536) as server:
+            secure = context is not None
+            driver = driver_of(server, authority, secure=secure, ex_part_size=32 * MIB)
+            container = Container("b", {}, driver)
+            began = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                driver.upload_object(tmp_path / "file", container, "key")
+            seconds = time.monotonic() - began
+            ended.set()
+            assert server.wait_for(lambda: server.open_connections < 3)
+            driver.close()
+        return parts[0].body, seconds
+
+    return interrupted
+
+
+def test_ctrl_c_ends_a_body_with_a_chunk(interrupted, monkeypatch):
+    """Ctrl-C lets a chunk of a part go to its end and ends the body there, as it may end."""
+    monkeypatch.setattr("libcloud_aurora._transfer.workers.BODY_SECONDS", 60)
+    body, seconds = interrupted(presses=1, reads_on=True)
+    assert seconds < 30
+    assert len(body) < 8 * MIB
+    sizes = []
+    while body:
+        head, _, body = body.partition(b"\r\n")
+        sizes.append(int(head.partition(b";chunk-signature=")[0], 16))
+        assert body[sizes[-1] :].startswith(b"\r\n")
+        body = body[sizes[-1] + 2 :]
+    assert sizes == [*[MIB] * (len(sizes) - 1), 0]
+
+
+@pytest.mark.parametrize(("presses", "patience"), [(1, 0.5), (2, 60)])
+def test_a_body_that_nobody_takes_is_cut_off(interrupted, monkeypatch, presses, patience):
+    """A chunk has a few seconds after Ctrl-C, and none after a second one."""
+    monkeypatch.setattr("libcloud_aurora._transfer.workers.BODY_SECONDS", patience)
+    _, seconds = interrupted(presses=presses, reads_on=False)
+    assert seconds < 30
+
+
+def test_a_connection_over_which_a_body_ended_early_is_not_used_again(authority):
+    """The server might take the next request for the rest of the body."""
+
+    def serve(peer):
+        while asked := peer.ask(body=False):
+            while asked.line.startswith("PUT") and not asked.body.endswith(b"\r\n\r\n"):
+                asked.body += peer.sock.recv(65_536)
+            peer.answer()
+
+    with Listener(serve) as server:
+        driver = driver_of(server, authority, secure=False)
+        whole = ChunkedBody(9, lambda: iter([(memoryview(b"x" * 9),)]))
+        short = ChunkedBody(99, lambda: iter([(memoryview(b"x" * 9),)]))
+        for body, connections in ((whole, 1), (whole, 1), (short, 1), (whole, 2), (whole, 2)):
+            driver.connection.request("/b/k", method="PUT", data=body)
+            assert server.connections == connections
+        driver.close()

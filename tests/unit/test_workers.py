@@ -170,7 +170,7 @@ def test_a_free_thread_is_used_again():
 def test_closing_waits_for_what_runs_and_begins_nothing():
     """When close returns no call is made any more, and those that waited are never made."""
     begun, closing, made = threading.Event(), threading.Event(), []
-    crew = Crew(1, lambda threads: closing.set())
+    crew = Crew(1, lambda threads, bodies: closing.set())
     running = crew.submit(lambda: begun.set() or (closing.wait(10) and made.append("ran")))
     waiting = [crew.submit(lambda: made.append("waited")) for _ in range(5)]
     assert begun.wait(10)
@@ -188,7 +188,7 @@ def test_closing_interrupts_what_runs():
     """Whoever is still at a call when its crew is closed is interrupted, until the call ends."""
     interrupted, begun, go, seen = [], threading.Event(), threading.Event(), []
 
-    def interrupt(threads):
+    def interrupt(threads, bodies):
         interrupted.append(set(threads))
         if len(interrupted) == 2:
             go.set()
@@ -227,6 +227,18 @@ def test_the_threads_of_a_forgotten_crew_end(working):
     crew.result(crew.submit(list))
     assert working()
     del crew
+
+
+def test_a_forgotten_crew_runs_nothing_that_ctrl_c_could_break():
+    """Wherever Ctrl-C comes while a crew is forgotten, its threads end, and nothing is reported."""
+
+    def forget():
+        crew = Crew(2)
+        crew.result(crew.submit(list))
+
+    for calls in range(calls_of(forget) + 1):
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_after(calls, forget)
 
 
 @forks
@@ -297,7 +309,7 @@ def test_ctrl_c_while_closing_waits_all_the_same():
 
 def ending(**settings):
     """Return how an upload of a driver ends that waits for ten seconds."""
-    return Ending(10, lambda threads: None, **{"threads": True, **settings})
+    return Ending(10, lambda threads, bodies: None, **{"threads": True, **settings})
 
 
 def test_ctrl_c_waits_for_what_decides_what_is_left():
@@ -361,7 +373,9 @@ def test_ctrl_c_at_any_call_waits_for_what_runs():
 
         with contextlib.suppress(ZeroDivisionError, threading.BrokenBarrierError):
             try:
-                Window(limit=2, interrupt=lambda threads: go.set() or begun.abort()).run(tasks())
+                Window(limit=2, interrupt=lambda threads, bodies: go.set() or begun.abort()).run(
+                    tasks()
+                )
             finally:
                 left.append(gauge.now)
 
