@@ -6,22 +6,31 @@ and looked at. Needs root.
 """
 
 import contextlib
+import json
 import os
 import random
+import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 from campaigns.site import BUCKET, MIB, noise, running
+from live import program
 
 SIZE = 12 * MIB
 IMAGE_SIZE = 128 * MIB
 OLD = noise(SIZE)
 #: Longer than ext4 waits until it commits what has changed.
 LONGEST_SECONDS = 7
+PROGRAM = """
+import json
+item = driver.get_object(container.name, "key")
+print("begun", flush=True)
+driver.download_object(item, sys.argv[1], **json.loads(sys.argv[2]))
+print("ended", flush=True)
+"""
 WAYS = {
     "a file replaced": {"overwrite_existing": True},
     "a file that is new": {},
@@ -76,7 +85,7 @@ def found(directory):
 
 
 def run(count):
-    """Cut so many times, half of the times after the call has returned."""
+    """Cut so many times, half of the times after the call has returned, else in the midst of it."""
     counts = Counter()
     with running() as site, tempfile.TemporaryDirectory() as top:
         image, disk, replayed = (Path(top) / name for name in ("image", "disk", "replayed"))
@@ -87,22 +96,25 @@ def run(count):
         site.witness.put_parts(BUCKET, "key", new)
         driver = site.connect()
         item = driver.get_object(BUCKET, "key")
+        cluster = site.cluster
+        account = {"user": cluster.owner, "port": cluster.port, "bucket": BUCKET}
 
         def once(way, *, returned, durable=True):
             old = None if way == "a file that is new" else OLD
             clear(disk, old)
             settings = {**WAYS[way], "ex_durable": durable}
-            save = threading.Thread(
-                target=driver.download_object, args=(item, disk / "target"), kwargs=settings
-            )
-            save.start()
-            if returned:
-                save.join()
-                time.sleep(random.uniform(0, LONGEST_SECONDS))
-            else:
-                time.sleep(random.uniform(0, usual))
-            copy = cut(image, device)
-            save.join()
+            arguments = (disk / "target", json.dumps(settings))
+            with program.running(PROGRAM, arguments=arguments, **account) as process:
+                assert process.stdout.readline() == "begun\n"
+                if returned:
+                    assert process.stdout.readline() == "ended\n"
+                    time.sleep(random.uniform(0, LONGEST_SECONDS))
+                else:
+                    time.sleep(random.uniform(0, usual))
+                    process.send_signal(signal.SIGSTOP)  # so that the disk comes to rest
+                copy = cut(image, device)
+                process.kill()
+                returned = returned or process.stdout.read() == "ended\n"
             with mounted(copy, replayed):
                 body, names = found(replayed)
                 said = {old: "old", new: "new"}.get(body, "damaged")
@@ -117,7 +129,6 @@ def run(count):
 
         with mounted(image, disk) as device:
             began = time.monotonic()
-            clear(disk, OLD)
             driver.download_object(item, disk / "target", **WAYS["a file replaced"])
             usual = time.monotonic() - began
             for number in range(count):
