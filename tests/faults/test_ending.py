@@ -212,7 +212,8 @@ def test_who_still_connects_is_not_waited_for(authority, keyboard, caplog):
     context = authority.server_context("127.0.0.1")
 
     def serve(peer):
-        keyboard.press(2)
+        if peer.number == 1:  # the abort has a connection of its own
+            keyboard.press(2)
         assert go_on.wait(60)
         with context.wrap_socket(peer.sock, server_side=True) as peer.sock:
             while peer.ask():
