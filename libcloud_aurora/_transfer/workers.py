@@ -356,11 +356,11 @@ class Ending:
         self._presses: set[int] = set()
 
     def begin(self, cause: BaseException | None = None) -> None:
-        """End pauses, and let the time run; each cause counts once."""
+        """End pauses, and let the time run, without a cause anew; each cause counts once."""
         if not isinstance(cause, (Exception, type(None))):
             self._presses.add(id(cause))
         now = time.monotonic()
-        if self._until is None:
+        if cause is None or self._until is None:
             self._until = now + self._seconds
         elif len(self._presses) > 1:
             self._until = now
@@ -379,11 +379,12 @@ class Ending:
             try:
                 return made.result(self.left()) if made else call(stop)
             except BaseException as error:
-                self.begin(error)
                 answered = made.done() if made else isinstance(error, Exception)
-                if not answered and self.left():
+                if not answered:
+                    self.begin(error)
                     with contextlib.suppress(AuroraObjectsError):
-                        _ = made.result(self.left()) if made else call(Stop(self._until))
+                        if self.left():
+                            _ = made.result(self.left()) if made else call(Stop(self._until))
                 raise
             finally:
                 if made and not made.done():
