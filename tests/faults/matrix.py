@@ -152,7 +152,7 @@ CAUSES = {
     plan.FIN_DOWN.name: "ended|bytes|short|closed",
     plan.LOSE.name: "reset|broken|closed",
     plan.FLIP_UP.name: "SHA-?256",
-    plan.FLIP_DOWN.name: "hash|MD5|ETag|not S3",
+    plan.FLIP_DOWN.name: "hash|MD5|ETag|CRC32|not S3",
     plan.STALL.name: "time",
     plan.TRICKLE.name: "time",
     plan.RESTART.name: "reset|broken|closed",

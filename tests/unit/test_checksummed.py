@@ -88,6 +88,14 @@ def test_a_part_damaged_on_the_way_is_sent_again(s3, upload):
     assert s3.buckets["photos"]["k"].data == DATA
 
 
+def test_a_part_that_is_damaged_each_time_leaves_nothing(s3, upload):
+    """What the server never finds to be what was sent is an error."""
+    s3.fail(99, error(400, "BadDigest"), method="PUT")
+    with pytest.raises(errors.HashMismatchError, match="BadDigest"):
+        upload(DATA)
+    assert s3.uploads == {}
+
+
 def test_a_damaged_object_is_not_stored(s3, upload):
     """An object that the server does not find to be its parts is an error, and leaves nothing."""
     s3.fail(9, error(400, "BadDigest"), method="POST", query="uploadId=2~upload1")
