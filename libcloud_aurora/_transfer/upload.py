@@ -229,13 +229,12 @@ class Uploads:
         self._call().stored = stored
 
     def _call(self) -> Call:
-        call: Call = getattr(self._of_thread, "call", Call())
-        return call
+        return getattr(self._of_thread, "call", None) or Call()
 
     @contextmanager
     def aborting(self, path: ObjectPath) -> Iterator[Call]:
         """Abort what this thread begins of an object in a block and does not end there."""
-        outer, call = self._call(), Call()
+        outer, call = getattr(self._of_thread, "call", None), Call()
         self._of_thread.call = call
         try:
             yield call
