@@ -158,6 +158,7 @@ def run(count):
             said = interrupted(keyboard, way, random.uniform(0, 1.1 * usual[way]), lost)
             assert "libcloud_aurora" not in said, said
             counts[f"{way.__name__}, Ctrl-C {said}"] += 1
+            usual[way] *= 0.8 if "after" in said else 1.05  # depends on what else runs here
             calls.check()
             wait_for_workers()
             faulthandler.cancel_dump_traceback_later()
