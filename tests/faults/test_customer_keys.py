@@ -113,7 +113,7 @@ def assert_untold(errors, scene, caplog, key):
 def test_failures_tell_no_key(scene, caplog, obj, key, fault):
     """Whatever fails in whatever method, nobody can read the key anywhere."""
     caplog.set_level(logging.DEBUG)
-    timeout = 0.2 if fault is plan.STALL else 10
+    timeout = 0.2 if fault in (plan.STALL, plan.TRICKLE) else 10
     driver = scene.driver(ex_max_attempts=2, timeout=timeout)
     scene.proxy.plan = plan.always(fault)
     scene.may_leave_empty_uploads = True

@@ -45,7 +45,7 @@ def texts_of(error):
 def test_failures_tell_no_secret(scene, caplog, fault, operation):
     """Whatever fails, logs at DEBUG, texts, reprs and tracebacks hold no secret."""
     caplog.set_level(logging.DEBUG)
-    timeout = 0.2 if fault is plan.STALL else 10
+    timeout = 0.2 if fault in (plan.STALL, plan.TRICKLE) else 10
     driver = scene.driver(token=TOKEN, ex_max_attempts=2, timeout=timeout)
     scene.proxy.plan = plan.always(fault)
     scene.may_leave_empty_uploads = True
