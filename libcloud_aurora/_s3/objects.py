@@ -25,11 +25,14 @@ from libcloud_aurora._s3.headers import (
     tag_header,
 )
 from libcloud_aurora._s3.names import ObjectPath, bucket_of
-from libcloud_aurora._s3.signing import quote_path
+from libcloud_aurora._s3.signing import http_time, moment, quote_path
 
 #: What every object's ``extra`` says, from wherever it comes; ``None`` where that is not known.
 UNKNOWN: dict[str, Any] = dict.fromkeys(
-    ("last_modified", "etag", "content_type", "storage_class", "version_id", "url")
+    (
+        *("last_modified", "ex_last_modified", "etag", "content_type", "storage_class"),
+        *("version_id", "url"),
+    )
 )
 #: What ``extra`` may hold: what uploads heed, and what the objects of any libcloud driver carry.
 _EXTRA = frozenset(UNKNOWN) | {
@@ -297,13 +300,16 @@ def object_from_head(name: str, container: Container, head: ObjectHead, driver: 
             extra[field.removeprefix("x-amz-").replace("-", "_")] = value
         elif field.startswith(META_PREFIX):
             meta_data[field.removeprefix(META_PREFIX)] = value
+    extra["ex_last_modified"] = http_time(head.headers.get("last-modified"))
     return Object(name, head.size, head.etag, extra, meta_data, container, driver)
 
 
 def object_from_row(row: Mapping[str, str], name: str, container: Container, driver: Any) -> Object:
     """Return the object that one row of a listing describes."""
     etag = row.get("ETag")
-    extra = {**UNKNOWN, "last_modified": row.get("LastModified"), "etag": etag}
+    modified = row.get("LastModified")
+    extra = {**UNKNOWN, "last_modified": modified, "etag": etag}
+    extra["ex_last_modified"] = moment(modified)
     extra["url"] = _url(name, container, driver)
     if "StorageClass" in row:
         extra["storage_class"] = row["StorageClass"]

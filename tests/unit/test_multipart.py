@@ -640,6 +640,7 @@ def test_uploads_say_what_is_known_of_them(s3, upload):
         "content_type": "a/b",
         "etag": f'"{md5(b"x")}"',
         "last_modified": None,
+        "ex_last_modified": None,
         "storage_class": "cold",
         "url": "https://o.auroraobjects.eu/photos/k",
         "version_id": None,

@@ -1,5 +1,7 @@
 """_s3.objects: libcloud's containers and objects from S3's answers, and headers from extras."""
 
+from datetime import datetime, timezone
+
 import pytest
 from libcloud.storage.base import Container
 
@@ -9,6 +11,7 @@ from libcloud_aurora._s3 import objects
 DRIVER = libcloud_aurora.AuroraObjectsStorageDriver("key", "secret")
 CONTAINER = Container(name="photos", extra={}, driver=DRIVER)
 URL = "https://o.auroraobjects.eu/photos/k"
+NOON = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
 
 
 def wanted(extra, headers=None, storage_class=None):
@@ -180,6 +183,7 @@ def test_a_new_object_is_known_without_a_request():
     assert obj.meta_data == {"n": "1"}
     assert obj.extra == {
         "last_modified": None,
+        "ex_last_modified": None,
         "etag": '"abc"',
         "content_type": "text/plain",
         "storage_class": "GLACIER",
@@ -241,6 +245,7 @@ def test_the_headers_of_a_head_make_an_object():
         "content_type": "text/plain",
         "content_encoding": "gzip",
         "last_modified": "Wed, 01 Jul 2026 12:00:00 GMT",
+        "ex_last_modified": NOON,
         "etag": '"abc"',
         "storage_class": "cold",
         "version_id": "v1",
@@ -262,6 +267,7 @@ def test_a_row_of_a_listing_makes_an_object():
     assert (obj.name, obj.size, obj.hash, obj.meta_data) == ("k", 3, "abc", {})
     assert obj.extra == {
         "last_modified": "2026-07-01T12:00:00.000Z",
+        "ex_last_modified": NOON,
         "etag": '"abc"',
         "storage_class": "STANDARD",
         "owner": {"id": "me", "display_name": "Me"},
