@@ -284,16 +284,25 @@ def test_checksums_on_two_processes(environment, container, tmp_path):
 
 
 def test_damaged_object_is_named_at_the_end(environment, container):
-    """An object that is not what its ETag says has no checksum; all others have."""
+    """An object that is not what was stored has no checksum; all others have."""
     for name in ("good", "bad", "better"):
         container.upload_object_via_stream([name], name)
     for backend in s3_backends.values():
-        backend["aws"].buckets[container.name].keys["bad"]._etag = "0" * 32
+        backend["aws"].buckets[container.name].keys["bad"].value = b"bid"
 
     output = run("dask_checksums.py", container.name, environment=environment, expect=1)
 
     assert re.findall(r"^[0-9a-f]{64}  (.*)$", output, re.MULTILINE) == ["better", "good"]
     assert "failed: 'bad': HashMismatchError" in output
+
+
+def test_check_server(environment, container):
+    """The server tells what it can do, and nothing of it changes."""
+    container.upload_object_via_stream([b"x" * 5000], "a/1")
+    before = [(obj.name, obj.hash) for obj in container.list_objects()]
+    says = run("check_server.py", container.name, environment=environment)
+    assert re.search("its first bytes +4096 received", says)
+    assert [(obj.name, obj.hash) for obj in container.list_objects()] == before
 
 
 def test_ctrl_c_ends_the_workers(environment, container, tmp_path):

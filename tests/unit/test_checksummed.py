@@ -63,9 +63,10 @@ def test_every_upload_carries_its_crc32(s3, upload, size):
 @pytest.mark.parametrize("name", ["x-amz-checksum-sha256", "X-Amz-Sdk-Checksum-Algorithm"])
 def test_a_checksum_of_the_callers_own_is_refused(s3, upload, name):
     """A server may ignore it; the driver's own is sent wherever one is stored."""
+    before = len(s3.requests)
     with pytest.raises(ValueError, match="the driver sends a CRC32"):
         upload(b"x", headers={name: "s"})
-    assert s3.requests == []
+    assert len(s3.requests) == before
 
 
 def test_a_server_that_says_nothing_of_the_whole_gets_the_parts_only(s3, upload):

@@ -210,7 +210,7 @@ def test_older_requests_find_the_pool_another_way(sent, new_driver, monkeypatch)
 def test_without_a_socket_nothing_is_interrupted(new_driver):
     """Whoever has sent nothing has no connection to break."""
     connection = new_driver().connection
-    connection.interrupt([threading.get_ident()])
+    connection.interrupt([threading.get_ident()], bodies=True)
     connection.close()
 
 
