@@ -715,7 +715,10 @@ def _attributes(response: AuroraResponse) -> xml.Attributes:
 
 def _stored(response: AuroraResponse) -> Stored:
     headers = response.headers
-    return Stored(strip_etag(headers.get("etag")), headers.get("x-amz-version-id"))
+    etag = strip_etag(headers.get("etag"))
+    if not etag:  # of a captive portal or a wrong port, which answer 200 to anything
+        raise response.malformed("an object without an ETag")
+    return Stored(etag, headers.get("x-amz-version-id"))
 
 
 def _completed(response: AuroraResponse) -> Stored:

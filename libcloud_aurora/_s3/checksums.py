@@ -10,6 +10,7 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 #: Coefficients of CRC32's polynomial, the highest power in the lowest bit.
@@ -79,6 +80,15 @@ class Checksum(NamedTuple):
             digest, count = whole.digest(), f"-{len(digests)}"
         written = digest.hex() if self.algorithm == "md5" else base64.b64encode(digest).decode()
         return written + count
+
+    def is_of(self, digests: Sequence[bytes]) -> bool:
+        """Tell whether parts with these digests give it, or pieces that radosgw has appended."""
+        chained = reduce(lambda before, each: _md5(before + each), digests)
+        return self.text in (self.of(digests), f"{chained.hex()}-{len(digests)}")
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
 
 
 def checksum_in(headers: Mapping[str, str]) -> Checksum | None:

@@ -21,6 +21,8 @@ _HOLD = "x-amz-object-lock-legal-hold"
 
 #: Most fields of metadata: http.client and others read no response of more than 100 headers.
 MAX_FIELDS = 80
+#: Most characters of a field's name: to a longer one radosgw 16 to 20 answers 500 UnknownError.
+MAX_FIELD_NAME = 80
 #: Most tags of an object, and bytes of UTF-8 of a tag's name and of its value, for radosgw.
 MAX_TAGS, MAX_TAG_NAME, MAX_TAG_VALUE = 10, 128, 256
 
@@ -131,7 +133,14 @@ def check(asked: Mapping[str, str]) -> None:
     """Refuse what cannot be right on any way, as far as that can be told without a server."""
     for name in filter(_OWNED.fullmatch, asked):
         raise ValueError(f"headers: {name} is refused: the driver sets it itself")
-    fields = sum(name.startswith(META_PREFIX) for name in asked)
+    names = [name.removeprefix(META_PREFIX) for name in asked if name.startswith(META_PREFIX)]
+    for name in names:
+        if len(name) > MAX_FIELD_NAME:
+            raise ValueError(
+                f"meta_data name {name!r} has {len(name)} characters, and radosgw keeps none of "
+                f"more than {MAX_FIELD_NAME}"
+            )
+    fields = len(names)
     if fields > MAX_FIELDS:
         raise ValueError(
             f"meta_data has {fields} fields, where {MAX_FIELDS} are allowed: many clients read no "

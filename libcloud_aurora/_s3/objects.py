@@ -94,7 +94,10 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ValueError(
             f"meta_data names must differ in more than case, '_' and '-': {sorted(meta_data)}"
         )
-    return {**cleaned, "meta_data": {name: str(value) for name, value in meta_data.items()}}
+    return {
+        **cleaned,
+        "meta_data": {name: str(value).strip(" ") for name, value in meta_data.items()},
+    }
 
 
 def lift_content_type(
@@ -246,6 +249,8 @@ def wire_value(name: str, value: Any) -> str:
         raise ValueError(f"header name {name!r} is not valid: ASCII letters, digits and '-' only")
     if isinstance(value, Hidden):
         return value
+    if not isinstance(value, (str, int, float)):
+        raise TypeError(f"header {name!r} must be text or a number, not {type(value).__name__}")
     text = str(value)
     if _CONTROL.search(text):
         raise ValueError(f"header {name!r} must not hold control characters: {text!r}")

@@ -39,7 +39,7 @@ class Verifier(ABC):
         return self.expected.of(self.digests())
 
     def matches(self) -> bool:
-        return self.found() == self.expected.text
+        return self.expected.is_of(self.digests())
 
 
 class PartHashes(Verifier):

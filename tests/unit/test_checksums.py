@@ -80,6 +80,18 @@ def test_only_a_crc32_of_the_whole_combines():
     assert [Checksum(*kind).combines for kind in kinds] == [True, False, False, False]
 
 
+def test_pieces_that_radosgw_appends_have_a_chained_etag():
+    """Each append hashes the hash before it and its own; of two it is the ETag of two parts."""
+    one, two, three = (
+        hashlib.md5(each, usedforsecurity=False).digest() for each in (b"a", b"b", b"c")
+    )
+    pair = hashlib.md5(one + two, usedforsecurity=False)
+    chain = hashlib.md5(pair.digest() + three, usedforsecurity=False)
+    assert Checksum("md5", f"{pair.hexdigest()}-2").is_of([one, two])
+    assert Checksum("md5", f"{chain.hexdigest()}-3").is_of([one, two, three])
+    assert not Checksum("md5", f"{chain.hexdigest()}-3").is_of([one, three, two])
+
+
 def test_a_crc32_in_a_header_is_base64_of_four_bytes():
     """Leading zeros are kept."""
     assert crc32_text(zlib.crc32(ABCD)) == SUMS["crc32"]

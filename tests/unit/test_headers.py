@@ -222,6 +222,26 @@ def test_more_metadata_than_clients_can_read_is_refused(s3, upload, count):
     assert s3.requests == []
 
 
+def test_names_of_metadata_that_radosgw_does_not_keep_are_refused(s3, upload):
+    """80 characters are stored, and one more is a ValueError with the limit."""
+    upload(b"x", extra={"meta_data": {"n" * 80: "v"}})
+    before = len(s3.requests)
+    with pytest.raises(
+        ValueError, match="has 81 characters, and radosgw keeps none of more than 80"
+    ):
+        upload(b"x", extra={"meta_data": {"n" * 81: "v"}})
+    assert len(s3.requests) == before
+
+
+@pytest.mark.parametrize("value", [None, b"no-cache", ["no-cache"]])
+def test_values_that_are_no_text_are_refused(s3, upload, value):
+    """What would be sent as its repr is a TypeError that names the header."""
+    before = len(s3.requests)
+    with pytest.raises(TypeError, match="must be text or a number"):
+        upload(b"x", headers={"Cache-Control": value})
+    assert len(s3.requests) == before
+
+
 @pytest.mark.parametrize(("size", "told"), [(4000, True), (10, False)])
 def test_metadata_that_is_too_large_is_named(s3, upload, size, told):
     """A 400 without a body says that the metadata is too large, if the headers are large."""

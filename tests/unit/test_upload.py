@@ -681,3 +681,16 @@ def test_an_upload_begun_by_hand_survives_ctrl_c_in_another_one(s3, driver, cont
     with pytest.raises(KeyboardInterrupt):
         driver.upload_object_via_stream(pressed(), container, "k")
     assert driver._commit_multipart(container, "k", by_hand, chunks) == composite(PARTS)
+
+
+def test_a_success_without_an_etag_is_none(s3, driver, container):
+    """A captive portal answers 200 to anything: an object counts as stored by its ETag only."""
+    s3.fail(99, Answer(200, b"<html>"), method="PUT")
+    with pytest.raises(errors.MalformedAnswerError, match="an object without an ETag"):
+        driver.upload_object_via_stream([b"x"], container, "k")
+
+
+def test_spaces_around_metadata_are_left_out(s3, driver, container):
+    """They would not be there when it is read: no server keeps them."""
+    obj = driver.upload_object_via_stream([b"x"], container, "k", {"meta_data": {"k": " a  b "}})
+    assert obj.meta_data == driver.get_object("photos", "k").meta_data == {"k": "a  b"}
