@@ -163,6 +163,7 @@ class _Wire:
     body_left = 0
     owner = 0
     _length = 0
+    _is_head = False
     _joins = True
     _held = b""
     _sent = 0
@@ -195,12 +196,15 @@ class _Wire:
         super().putheader(header, *values)  # type: ignore[misc]
 
     def endheaders(self, *args: Any, **kwargs: Any) -> None:
-        super().endheaders(*args, **kwargs)  # type: ignore[misc]
-        self.body_left, self.is_sending = self._length, True
+        self._is_head, self.body_left, self.is_sending = True, self._length, True
+        super().endheaders(*args, **kwargs)  # type: ignore[misc]  # urllib3 1.26: and the body
 
     def send(self, data: Any) -> None:
         view = memoryview(data).cast("B")
-        self.body_left -= len(view)
+        if self._is_head:
+            self._is_head = False
+        else:
+            self.body_left -= len(view)
         if self._joins and len(view) <= JOINED_SIZE:
             self._held += view
             return
@@ -363,10 +367,7 @@ class _Sockets(HTTPAdapter):
 
     def close(self) -> None:
         """Close what is idle; a request that has only just taken the pool still succeeds."""
-        if isinstance(self.pool, _Known):
-            self.pool.retire()
-        else:  # of SOCKS
-            self.pool.close()
+        self.pool.retire()
 
 
 class AuroraTransport(LibcloudConnection):
