@@ -47,4 +47,6 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|datetime|os|libcloud|requests)\..*"),
     # libcloud's inherited docstrings name its types without their modules.
     (r"py:class", r"(Object|Container|S3MultipartUpload)"),
+    # Its connection is libcloud's kind, and has no page of its own.
+    (r"py:class", r"libcloud_aurora\._wire\.connection\.AuroraObjectsConnection"),
 ]

@@ -303,9 +303,13 @@ class Request(Generic[T]):
                 finally:
                     if isinstance(self._body, ChunkedBody):
                         wire.close()  # its buffer goes back: a traceback would keep it
-                if not 200 <= response.status_code < 300:
-                    raise self._refusal(response)
-                answer = self._success(response)
+                try:
+                    if not 200 <= response.status_code < 300:
+                        raise self._refusal(response)
+                    answer = self._success(response)
+                except BaseException:  # Ctrl-C as well: its traceback would keep the connection
+                    response.close()
+                    raise
             except AuroraObjectsError as error:
                 if error.code != "RequestTimeTooSkewed":
                     raise
