@@ -233,7 +233,7 @@ class Wanted:
 def _add(headers: dict[str, str], name: Any, value: Any) -> None:
     """Add a header in lower case, unless that contradicts what is there."""
     wire_value(str(name), value)
-    text, name = str(value), str(name).lower()
+    text, name = str(value).strip(" "), str(name).lower()
     if headers.setdefault(name, text) != text:
         raise ValueError(f"headers: {name} is given twice, as {headers[name]!r} and as {text!r}")
 
@@ -261,7 +261,8 @@ def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Return the parameters with which a presigned URL sets headers of its response."""
     params = {}
     for name, value in _dict("ex_response_headers", headers).items():
-        text = wire_value(name, _disposition(value))
+        wire_value(name, value)
+        text = _disposition(str(value).strip(" "))
         if not _DESCRIBING.fullmatch(name.lower()):
             raise ValueError(
                 f"ex_response_headers: no server sets {name!r}, but Content-Type, "

@@ -259,3 +259,9 @@ def test_an_age_is_a_timedelta(s3, driver, container):
     with pytest.raises(TypeError, match="older_than must be a timedelta, not int"):
         driver.ex_cleanup_all_multipart_uploads(container, older_than=5)
     assert s3.requests == []
+
+
+def test_a_header_of_a_url_is_text(driver, obj):
+    """As in uploads, what would be sent as its repr is a TypeError that names the header."""
+    with pytest.raises(TypeError, match="'Cache-Control' must be text or a number, not NoneType"):
+        driver.ex_get_object_presigned_url(obj, ex_response_headers={"Cache-Control": None})
