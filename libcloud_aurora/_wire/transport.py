@@ -314,8 +314,8 @@ class _Known:
         """
         Break the connections of threads that send or receive.
 
-        :param bodies: Whether also those over which bodies go up. radosgw 18.2.7 may abort as a
-            whole over bodies that are cut off (an uncaught std::system_error: 31 of 750 Ctrl-C).
+        :param bodies: Whether also those over which bodies go up. radosgw 18.2.7 aborts as a whole
+            where data has arrived and its closing chunk has not (seen in 31 of 700 Ctrl-C).
         """
         for thread in threads:
             connection: Any = self._used.get(thread)
