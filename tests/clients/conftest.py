@@ -5,6 +5,7 @@ from pathlib import Path
 
 import libcloud.security
 import pytest
+from clients.alone import take
 from clients.page import run_section
 from libcloud.storage.providers import get_driver
 from live.ceph import Cluster
@@ -68,6 +69,14 @@ def container(request, driver):
     driver.ex_cleanup_all_multipart_uploads(container)
     container.delete()
     assert unfinished == []
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The storage modules of programs whose packages would import gigabytes."""
+    with pytest.MonkeyPatch.context() as patch:
+        take(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,11 @@
 """Composer: checkpoints of MosaicML's trainer; its object store alone, without PyTorch."""
 
 import pytest
-from clients import alone
 from live.oracle import MIB, noise
 
 SECTION = "Composer"
 CONTAINER = "checkpoints"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _alone():
-    with pytest.MonkeyPatch.context() as patch:
-        alone.take(patch)
-        yield
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def test_page(page, stored):

@@ -3,18 +3,11 @@
 import tarfile
 
 import pytest
-from clients import alone
 from live.oracle import MIB, noise
 
 SECTION = "txtai"
 CONTAINER = "indexes"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _alone():
-    with pytest.MonkeyPatch.context() as patch:
-        alone.take(patch)
-        yield
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def test_page(page, stored):
