@@ -473,12 +473,14 @@ def test_a_resumed_upload_has_what_this_call_asks_for(s3, resume):
 SAME = {"content-type": "a/b", "x-amz-meta-a-b": "1", "content-encoding": "x"}
 
 
-def test_a_resumed_upload_that_is_right_is_not_copied(s3, resume):
+@pytest.mark.parametrize("blank", ["", " "], ids=["as it is sent", "with blanks around"])
+def test_a_resumed_upload_that_is_right_is_not_copied(s3, resume, blank):
     """Where HEAD shows what this call asks for, one HEAD is all that resuming costs."""
     s3.begin("k", headers=SAME)
     s3.requests.clear()
     obj = resume(
-        {"content_type": "a/b", "meta_data": {"a_b": 1}}, headers={"Content-Encoding": "x"}
+        {"content_type": "a/b", "meta_data": {"a_b": f"{blank}1{blank}"}},
+        headers={"Content-Encoding": f"{blank}x{blank}"},
     )
     assert copies(s3) == []
     assert [sent.method for sent in s3.requests if sent.method != "PUT"] == [

@@ -694,12 +694,3 @@ def test_spaces_around_metadata_are_left_out(s3, driver, container):
     """They would not be there when it is read: no server keeps them."""
     obj = driver.upload_object_via_stream([b"x"], container, "k", {"meta_data": {"k": " a  b "}})
     assert obj.meta_data == driver.get_object("photos", "k").meta_data == {"k": "a  b"}
-
-
-def test_spaces_around_a_header_are_no_difference(s3, driver, container, tmp_path):
-    """An upload that is gone on with is not copied because the server has stored less blanks."""
-    (tmp_path / "file").write_bytes(b"x" * (11 * 1024**2))
-    s3.begin("k", {1: b"x" * (5 * 1024**2)}, {"cache-control": "no-store"})
-    headers = {"Cache-Control": " no-store "}
-    driver.upload_object(tmp_path / "file", container, "k", headers=headers, ex_resume=True)
-    assert [request for request in s3.sent("PUT") if "x-amz-copy-source" in request.headers] == []
