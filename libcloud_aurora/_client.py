@@ -45,7 +45,7 @@ from libcloud_aurora.parts import composite_etag, part_count
 
 T = TypeVar("T")
 
-#: Rows asked for at once, the most that radosgw gives before Tentacle.
+#: Rows asked for at once, the most that radosgw gives before Ceph 20.
 PAGE_SIZE = 1000
 #: Seconds for which radosgw may lock an upload that it completes (``rgw_mp_lock_max_time``).
 COMPLETE_SECONDS = 600.0
@@ -395,8 +395,8 @@ class Client:
         wanted = strip_etag(conditions.get("if-match"))
         if "if-none-match" in conditions or wanted not in ("*", head.etag):
             raise AuroraObjectsError(
-                f"object {path.key!r} was left alone: it is there with ETag {head.etag!r}, and "
-                f"{' and '.join(conditions)} was asked for.",
+                f"object {path.key!r} was not changed: its ETag is {head.etag!r}, which "
+                f"{' and '.join(conditions)} does not allow.",
                 code="PreconditionFailed",
                 http_status=412,
                 **request.subject.fields,

@@ -145,19 +145,17 @@ def _check_credentials(arguments: Mapping[str, Any]) -> None:
     if arguments["ex_anonymous"]:
         given = [name for name in ("key", "secret", "token") if arguments[name]]
         if given:
-            raise ValueError(
-                f"{given[0]} is not used with ex_anonymous=True: leave one of them out"
-            )
+            raise ValueError(f"{given[0]} cannot be combined with ex_anonymous=True")
         return
     for name in ("key", "secret"):
         value = arguments[name]
         if not isinstance(value, str) or not value:
-            raise ValueError(
-                f"{name} must be a text that is not empty, but for ex_anonymous=True, without keys"
-            )
+            raise ValueError(f"{name} must be a non-empty text, unless ex_anonymous=True")
     for name, form in (("key", _SENT), ("token", _SENT), ("secret", _SIGNED_WITH)):
         if not form.fullmatch(arguments[name] or "-"):
-            raise ValueError(f"{name} holds what cannot be sent: is there a line end after it?")
+            raise ValueError(
+                f"{name} has characters that cannot be sent: does it end in a newline?"
+            )
 
 
 def _check_endpoint(host: Any, port: Any) -> None:

@@ -106,8 +106,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param port: Another port than 443 (https) or 80 (http).
         :param region: Region to sign for, ``us-east-1`` if not given; radosgw accepts any.
         :param token: Session token of temporary credentials.
-        :param timeout: Seconds to wait for a connection and for each read and write, 60 by
-            default.
+        :param timeout: Longest silence in seconds, when connecting or later; 60 by default.
         :param retry_delay: Longest first pause before a request is repeated, in seconds.
         :param backoff: Factor by which that pause grows from attempt to attempt.
         :param proxy_url: Proxy for this driver; the environment's are used if not given.
@@ -580,7 +579,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         Upload a file, in parts if it is larger than one.
 
-        Every body is signed with its SHA-256, which the server verifies before it stores anything.
+        Every body is signed with its SHA-256, which the server verifies before it stores anything;
+        but for ``ex_anonymous``, which signs nothing.
 
         :param file_path: Path of the file.
         :param container: Destination container.

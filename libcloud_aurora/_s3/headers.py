@@ -93,7 +93,7 @@ TABLE: dict[str, tuple[Fate, Fate, Fate, Fate, Fate]] = {
 
 #: Why a header is refused, or what to do instead; the first pattern that fits counts.
 _REFUSALS = {
-    "if-*match": "radosgw before Tentacle heeds it for uploads of one part only (ex_part_size); "
+    "if-*match": "radosgw before Ceph 20 honours it only for uploads of one part (ex_part_size); "
     "ex_check_condition=True checks it when an object in parts is complete",
     "content-md5": "what the server copies is compared with the original's ETag",
     "x-amz-server-side-encryption*": "not every server heeds it here; upload without ex_resume",
@@ -216,6 +216,8 @@ def plan(asked: Mapping[str, str], way: Way) -> Plan:
         afterwards.append(tagging(_tags_of(later[TAGS])))
     in_parts = CONDITIONS if way in (Way.PARTS, Way.RESUME) else ()
     conditions = {name: sent.pop(name) for name in in_parts if name in sent}
+    if "if-match" in sent:  # radosgw before Ceph 20 compares the quotes as well, and finds none
+        sent["if-match"] = sent["if-match"].strip('"')
     return Plan(sent, afterwards, digest, conditions)
 
 

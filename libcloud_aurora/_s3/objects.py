@@ -167,15 +167,11 @@ class Wanted:
                 _add(self.asked, name, value)
         check(self.asked)
         odd = [
-            f"headers: the server keeps no {name!r} of an object"
+            f"headers: the server does not keep {name!r}"
             for name in self.headers
             if row_of(name) == "*"
         ]
-        odd += [
-            f"extra: {name!r} is ignored, it is nothing that libcloud's objects have"
-            for name in extra
-            if name not in _EXTRA
-        ]
+        odd += [f"extra: {name!r} is unknown, and ignored" for name in extra if name not in _EXTRA]
         for said in odd:
             warnings.warn(said, stacklevel=4)
 

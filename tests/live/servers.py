@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+import pytest
 from live.oracle import MIB, noise
 
 from libcloud_aurora.errors import AuroraObjectsError
@@ -132,9 +133,15 @@ def _only_new(server):
 @probe("``If-Match`` for an object of one part")
 def _only_same(server):
     obj = server.put()
-    same = server.ask("PUT", obj.name, None, {"If-Match": f'"{obj.hash}"'}, b"checked")[0]
-    other = server.ask("PUT", obj.name, None, {"If-Match": f'"{"0" * 32}"'}, b"x")[0]
-    return {(200, 412): "yes", (412, 412): "without quotes"}.get((same, other), "no")
+
+    def statuses(form):
+        return [
+            server.ask("PUT", obj.name, None, {"If-Match": form.format(etag)}, b"checked")[0]
+            for etag in (obj.hash, "0" * 32)
+        ]
+
+    found = [statuses(form) == [200, 412] for form in ('"{}"', "{}")]
+    return {(True, True): "yes", (False, True): "if its ETag is sent bare"}.get(tuple(found), "no")
 
 
 @probe("``If-None-Match: *`` for an object in parts")
@@ -183,7 +190,11 @@ def writing():
 
 
 def check(name, server, question):
-    """Compare an answer with the committed one, or record it and write the page anew."""
+    """
+    Compare an answer with the committed one, or record it and write the page anew.
+
+    A point release that is not recorded is held against the one of its version that is.
+    """
     found = PROBES[question](server)
     record = load()
     if writing():
@@ -192,8 +203,11 @@ def check(name, server, question):
         record = {each: record[each] for each in order}
         RECORD.write_text(json.dumps(record, indent=1) + "\n")
         PAGE.write_text(render(record))
-    assert name in record, f"{name} is not recorded: run with {WRITE}=1"
-    assert record[name].get(question) == found
+    version = name.partition(".")[0]
+    like = [each for each in record if each == name or each.partition(".")[0] == version]
+    if not like:
+        pytest.skip(f"{name} is not on the page; run with {WRITE}=1 to see what it answers")
+    assert record[name if name in record else like[0]].get(question) == found
 
 
 def render(record):

@@ -84,7 +84,9 @@ def test_keys_are_left_out_or_empty(arguments):
 @pytest.mark.parametrize("given", [{"key": "k"}, {"secret": "s"}, {"token": "t"}])
 def test_keys_beside_it_are_refused(new_driver, given):
     """Whoever gives keys as well means one or the other: it is a ValueError, and shows none."""
-    with pytest.raises(ValueError, match=f"{next(iter(given))} is not used with ex_anonymous"):
+    with pytest.raises(
+        ValueError, match=f"{next(iter(given))} cannot be combined with ex_anonymous"
+    ):
         new_driver(**{"key": "", "secret": "", **given, "ex_anonymous": True})
 
 

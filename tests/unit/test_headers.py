@@ -164,7 +164,9 @@ def test_encryption_that_the_server_ignores_is_an_error(s3, upload, data, answer
 
 def test_unknown_headers_are_sent_with_a_warning(s3, upload):
     """What is no header of S3 may be for a proxy: it is sent, and a warning names it."""
-    with pytest.warns(UserWarning, match="headers: the server keeps no 'access-control") as caught:
+    with pytest.warns(
+        UserWarning, match="headers: the server does not keep 'access-control"
+    ) as caught:
         upload(b"x", headers={"Access-Control-Allow-Origin": "*"})
     assert s3.requests[0].headers["access-control-allow-origin"] == "*"
     assert caught[0].filename == __file__
