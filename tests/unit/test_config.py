@@ -150,7 +150,7 @@ def test_given_numbers_reach_the_policies():
 @pytest.mark.parametrize("value", ["hidden\n", " hidden", "hid\tden", "hidden\r\n", "hidden\x7f"])
 def test_a_line_end_in_a_credential_is_found_at_once(name, value):
     """A key read with its line end is refused where it is given, and is not shown."""
-    with pytest.raises(ValueError, match=f"{name} holds what cannot be sent") as caught:
+    with pytest.raises(ValueError, match=f"{name} has characters that cannot be sent") as caught:
         settings(**{name: value})
     assert "hid" not in str(caught.value)
 

@@ -174,7 +174,7 @@ def test_unknown_headers_are_sent_with_a_warning(s3, upload):
 
 def test_unknown_extras_give_a_warning(s3, upload, source):
     """A key of extra that no object of libcloud has is a warning; an object's own are not."""
-    with pytest.warns(UserWarning, match="extra: 'content_disposition' is ignored"):
+    with pytest.warns(UserWarning, match="extra: 'content_disposition' is unknown, and ignored"):
         upload(b"x", extra={"content_disposition": "attachment"})
     upload(b"x", extra={**source.extra, "content_encoding": "gzip", "owner": {}, "md5_hash": "x"})
 
