@@ -22,25 +22,25 @@ Fault matrix
 
 Each row is a fault between the driver and the server, each column an operation. A proxy in front of
 a real S3 server caused the fault, and a test recorded the outcome. After a ``stall`` no more bytes
-come, in a ``trickle`` one now and then, and a ``slow server`` pauses within its answers. A
-``restart of the server`` breaks all connections at once.
+arrive, in a ``trickle`` one arrives now and then, and a ``slow server`` pauses within its responses.
+A ``restart of the server`` breaks all connections at once.
 
 ``right``
     The operation succeeded, and every byte and every name was compared.
 ``not touched``
-    The fault cannot happen to this operation: it sends nothing in the direction that is broken.
+    The fault cannot affect this operation, which sends nothing in the direction that is broken.
 an error class
     The operation ended with this error, which names the cause. Files were as before, no object was
-    incomplete, and no part, temporary file, thread or connection was left.
+    incomplete, and no part, temporary file, thread or connection was left behind.
 ``altered bytes``
     The fault cannot be detected: radosgw sends no checksum for a range of an object. Over
     ``https``, which is the default, TLS detects it.
 
-The table does not show three limits:
+There are three limits that the table does not show:
 
 * A stream is verified at its last byte: ``HashMismatchError`` comes at the end of the iteration,
   when the other bytes have already been handed out.
-* In a listing, the flipped bit hit the markup. In a name, it cannot be detected over plain
+* In a listing, the flipped bit hit the markup. In a name, it could not be detected over plain
   ``http``.
 * When the response to the request that begins an upload is lost, an upload without parts may be
   left behind, because its id never arrived. It holds no data, and

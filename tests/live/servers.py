@@ -228,15 +228,15 @@ Which servers
 =============
 
 The driver's live tests run on the three versions of Ceph below, which Debian packages. Each cell
-was measured by requests to a real server. The driver asks for no version and guesses nothing from a
+was measured by requests to a real server. The driver does not ask for a version or guess one from a
 name: it uses what a server shows it can do, and works without the rest.
 """
 
 END = """
-``moto`` is the server in one process that the demo and the tests of faults use. It is not Ceph, and
-keeps no key: encryption with your own is the tests' addition to it.
+``moto`` is the server in a single process that the demo and the fault tests use. It is not Ceph, and
+it ignores your own keys: the tests add encryption with them.
 
-Not tested: Ceph 17 and 19, which lie between versions that were, and AuroraObjects itself, whose
+Not tested are Ceph 17 and 19, which lie between tested versions, and AuroraObjects itself, whose
 version is not published. The program ``examples/check_server.py`` asks the server that you use. It
 only reads, and changes nothing:
 
