@@ -233,8 +233,8 @@ name: it uses what a server shows it can do, and works without the rest.
 """
 
 END = """
-``moto`` is the server in a single process that the demo and the fault tests use. It is not Ceph, and
-it ignores your own keys: the tests add encryption with them.
+``moto`` is the server in a single process that the demo and the fault tests use. It is not Ceph,
+and it ignores your own keys: the tests add encryption with them.
 
 Not tested are Ceph 17 and 19, which lie between tested versions, and AuroraObjects itself, whose
 version is not published. The program ``examples/check_server.py`` asks the server that you use. It

@@ -113,20 +113,21 @@ each cell and reads back what is in effect.
     The call raises a ``ValueError`` that says why, before anything is sent.
 
 The columns are the ways to store an object: in *one part*; in *parts*; with ``ex_resume``, where an
-earlier call has begun the upload (*resumed*); and as a *copy* for which the header is *not given* or
-*given*.
+earlier call has begun the upload (*resumed*); and as a *copy* for which the header is *not given*
+or *given*.
 """
 CONCLUSION = """
 ``content_type``, ``meta_data``, ``acl`` and ``tags`` in ``extra``, ``ex_storage_class`` and
-``ex_customer_key`` set the same headers. Two different values for one header raise a ``ValueError``.
+``ex_customer_key`` set the same headers. Two different values for one header raise a
+``ValueError``.
 
 Headers that the driver sets itself are refused by name: ``Host``, ``Content-Length``,
 ``Transfer-Encoding``, ``Authorization``, ``X-Amz-Date``, ``User-Agent`` and the like. So are values
 that no server accepts. Any other header is sent, because a proxy may need it, and a warning says
 that the server does not keep it.
 
-With ``ex_check_condition=True``, uploads check ``If-Match`` and ``If-None-Match: *`` where the table
-says *refused*: see :doc:`transfers`.
+With ``ex_check_condition=True``, uploads check ``If-Match`` and ``If-None-Match: *`` where the
+table says *refused*: see :doc:`transfers`.
 
 Encryption by the server counts only if the response confirms it. If the server does not know the
 kind that was asked for, the upload ends with an
