@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 from faults.matrix import EVERY, ONE_IN_EIGHT, OPERATIONS, Cell
 from servers.plan import FAULTS
+from written import NARROW, Page, list_table
 
-RECORD = Path(__file__).with_name("matrix.json")
-PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.rst"
-#: Set to any text to record what comes out instead of comparing it.
-WRITE = "WRITE_FAULT_MATRIX"
+PAGE = Page("fault-matrix.rst", "WRITE_FAULT_MATRIX", Path(__file__).with_name("matrix.json"))
 
 INTRODUCTION = """\
 .. Written by the tests: make it anew with ``{write}=1 pytest tests/faults/test_matrix.py``.
@@ -56,16 +52,6 @@ SHARES = {
 GROUPS = [list(OPERATIONS)[start : start + 5] for start in range(0, len(OPERATIONS), 5)]
 
 
-def writing() -> bool:
-    """Whether this run records the table."""
-    return bool(os.environ.get(WRITE))
-
-
-def load() -> dict[str, str]:
-    """Return the committed outcomes, or none."""
-    return json.loads(RECORD.read_text()) if RECORD.exists() else {}
-
-
 def entry(cell: Cell) -> str:
     """Return the cell's name in the record."""
     return f"{cell.share} / {cell.fault.name} / {cell.operation}"
@@ -77,32 +63,22 @@ def save(outcomes: dict[str, str]) -> None:
         Cell(share, fault, each) for share in SHARES for fault in FAULTS for each in OPERATIONS
     ]
     outcomes = {key: outcomes[key] for cell in cells if (key := entry(cell)) in outcomes}
-    RECORD.write_text(json.dumps(outcomes, indent=1) + "\n")
-    PAGE.write_text(render(outcomes))
+    PAGE.save(outcomes, render(outcomes))
 
 
 def render(outcomes: dict[str, str]) -> str:
     """Return the page of the docs."""
-    sections = [INTRODUCTION.format(write=WRITE)]
+    sections = [INTRODUCTION.format(write=PAGE.variable)]
     for share, title in SHARES.items():
         sections += [title]
-        sections += [list_table(share, group, outcomes) for group in GROUPS]
+        sections += [table(share, group, outcomes) for group in GROUPS]
     return "\n".join(sections)
 
 
-def list_table(share: str, operations: list[str], outcomes: dict[str, str]) -> str:
+def table(share: str, operations: list[str], outcomes: dict[str, str]) -> str:
     """Return a table of one share: a row for each fault, a column for each operation."""
     rows = [["fault", *operations]]
     for fault in FAULTS:
         found = [outcomes.get(entry(Cell(share, fault, each)), "") for each in operations]
         rows.append([fault.name, *found])
-    lines = [
-        ".. list-table::",
-        "   :class: narrow",
-        "   :header-rows: 1",
-        "   :stub-columns: 1",
-        "",
-    ]
-    for row in rows:
-        lines += [f"   {'* ' if n == 0 else '  '}- {text}" for n, text in enumerate(row)]
-    return "\n".join(["", *lines, ""])
+    return f"\n{list_table(rows, options=NARROW)}\n"

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import os
 import warnings
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,15 +15,14 @@ from live.ceph import Cluster
 from live.oracle import PART, backend, md5, noise, unfinished_uploads
 from servers.proxy import Proxy
 from workers import wait_for_workers
+from written import NARROW, Page, list_table
 
 import libcloud_aurora
 from libcloud_aurora._s3.encryption import CustomerKey
 from libcloud_aurora._s3.headers import MAX_FIELDS, TABLE, Fate, Way, row_of
 from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, HashMismatchError
 
-PAGE = Path(__file__).parents[2] / "docs" / "headers.rst"
-#: Set to any text to write the page instead of comparing it.
-WRITE = "WRITE_HEADERS"
+PAGE = Page("headers.rst", "WRITE_HEADERS")
 
 SMALL, LARGE = b"content", noise(PART + 1)
 KEY = noise(32)
@@ -502,23 +500,15 @@ def test_metadata_that_is_too_large_is_named(make_bench, body):
 
 def render():
     """Return the page of the docs."""
-    lines = [
-        ".. list-table::",
-        "   :class: narrow",
-        "   :header-rows: 1",
-        "   :stub-columns: 1",
-        "",
-    ]
     rows = [TITLES, *([f"``{name}``", *(each.value for each in TABLE[name])] for name in TABLE)]
     rows[-1][0] = "any other"
-    for row in rows:
-        lines += [f"   {'  ' if n else '* '}- {text}".rstrip() for n, text in enumerate(row)]
-    page = [INTRODUCTION.format(write=WRITE), *lines, CONCLUSION.format(fields=MAX_FIELDS)]
-    return "\n".join(page)
+    introduction = INTRODUCTION.format(write=PAGE.variable)
+    table = list_table(rows, options=NARROW)
+    return f"{introduction}\n{table}\n{CONCLUSION.format(fields=MAX_FIELDS)}"
 
 
 def test_the_page_is_current():
     """The page of the docs shows the table that the other tests have run."""
-    if os.environ.get(WRITE):
-        PAGE.write_text(render())
-    assert PAGE.read_text() == render()
+    if PAGE.writing():
+        PAGE.path.write_text(render())
+    assert PAGE.path.read_text() == render()
