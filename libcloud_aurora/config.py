@@ -150,7 +150,7 @@ def _check_credentials(arguments: Mapping[str, Any]) -> None:
     for name in ("key", "secret"):
         value = arguments[name]
         if not isinstance(value, str) or not value:
-            raise ValueError(f"{name} must be a non-empty text, unless ex_anonymous=True")
+            raise ValueError(f"{name} must be non-empty text, unless ex_anonymous=True")
     for name, form in (("key", _SENT), ("token", _SENT), ("secret", _SIGNED_WITH)):
         if not form.fullmatch(arguments[name] or "-"):
             raise ValueError(

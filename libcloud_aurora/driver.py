@@ -128,7 +128,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         for name in ("self", "unknown", "__class__"):
             arguments.pop(name, None)
         for name in unknown:
-            warnings.warn(f"AuroraObjects does not know the argument {name!r}", stacklevel=2)
+            warnings.warn(f"AuroraObjects ignores the unknown argument {name!r}", stacklevel=2)
         arguments.update(secret=secret or "", host=host or self.connectionCls.host)
         self._settings = Settings(arguments)
         self._transfer = self._settings.transfer
@@ -534,16 +534,16 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         if ex_method not in PRESIGNED_METHODS:
             raise ValueError(f"ex_method must be one of {PRESIGNED_METHODS}, not {ex_method!r}")
         if ex_response_headers and ex_method not in ("GET", "HEAD"):
-            raise ValueError(f"ex_response_headers: {ex_method} has none, only GET and HEAD")
+            raise ValueError(f"ex_response_headers: only GET and HEAD take them, not {ex_method}")
         if ex_content_type and ex_method != "PUT":
             raise ValueError(
-                f"ex_content_type: {ex_method} brings none, only PUT does; the response of GET "
-                "has the one in ex_response_headers"
+                f"ex_content_type: only PUT sends one, not {ex_method}; use ex_response_headers for "
+                "the type of a response"
             )
         if self._settings.arguments["ex_anonymous"]:
             raise ValueError(
-                "ex_anonymous: without keys nothing signs a URL; that of a public object needs no "
-                "signature"
+                "ex_anonymous: a URL cannot be signed without keys; for a public object, use "
+                "ex_get_object_public_url()"
             )
         path, connection = names.path_of(obj), self.connection
         headers = {"host": connection.host_header}
@@ -836,9 +836,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def _refuse(self, call: str) -> NoReturn:
         raise CDNNotSupportedError(
-            f"{call}() is not supported, AuroraObjects has no CDN. A link that works without "
-            "credentials for a while comes from ex_get_object_presigned_url(); the plain URL of a "
-            "public object from ex_get_object_public_url().",
+            f"{call}() is not supported: AuroraObjects has no CDN. Use "
+            "ex_get_object_presigned_url() for a link that works without credentials for a limited "
+            "time, or ex_get_object_public_url() for the plain URL of a public object.",
             driver=self,
         )
 

@@ -173,7 +173,7 @@ class Meaning(NamedTuple):
 #: https://docs.ceph.com/en/latest/radosgw/s3/ and the list in radosgw's rgw_common.cc.
 MEANINGS: dict[str, Meaning] = {
     "NoSuchBucket": Meaning(
-        ContainerNotFoundError, "Check its name, or make it with create_container()."
+        ContainerNotFoundError, "Check its name, or create it with create_container()."
     ),
     "NoSuchKey": Meaning(ObjectNotFoundError),
     "NoSuchVersion": Meaning(ObjectNotFoundError),
@@ -187,7 +187,7 @@ MEANINGS: dict[str, Meaning] = {
         "which ex_cleanup_all_multipart_uploads(container) aborts.",
     ),
     "InvalidBucketName": Meaning(
-        InvalidContainerNameError, "Names are 3 to 63 lower case letters, digits, dots and hyphens."
+        InvalidContainerNameError, "Names are 3 to 63 lowercase letters, digits, dots and hyphens."
     ),
     "InvalidObjectName": Meaning(InvalidObjectNameError),
     "KeyTooLongError": Meaning(InvalidObjectNameError),

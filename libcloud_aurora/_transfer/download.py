@@ -110,12 +110,12 @@ class Download:
             self._fetch(reader, file, verifier, ranges, record)
             if verifier is None:
                 if self._reading.config.verify and reader.is_whole:
-                    logger.info("GET of %s: nothing to verify it by, ETag %r", key, reader.etag)
+                    logger.info("GET of %s: not verified, its ETag is %r", key, reader.etag)
                 return
             if self._matches(reader, file, verifier):
                 return
             if verifier.is_guess and verifier.digests() in seen:
-                logger.info("GET of %s: two downloads agree, its parts are unknown", key)
+                logger.info("GET of %s: its parts are unknown, but two downloads agree", key)
                 return
             seen.append(verifier.digests())
             logger.info("GET of %s: attempt %d does not match %s", key, attempt, verifier.expected)

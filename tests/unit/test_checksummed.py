@@ -72,7 +72,7 @@ def test_every_upload_carries_its_crc32(s3, upload, size):
 def test_a_checksum_of_the_callers_own_is_refused(s3, upload, name):
     """A server may ignore it; the driver's own is sent wherever one is stored."""
     before = len(s3.requests)
-    with pytest.raises(ValueError, match="the driver sends a CRC32"):
+    with pytest.raises(ValueError, match="the driver itself sends a CRC32"):
         upload(b"x", headers={name: "s"})
     assert len(s3.requests) == before
 

@@ -232,7 +232,7 @@ def test_a_forked_child_waits_for_nobody(crew):
         crew.close()
         return caught.value
 
-    assert "begun before a fork" in in_a_child(child)
+    assert "started before a fork" in in_a_child(child)
     end.set()
     assert crew.result(outcome) is True
 
@@ -244,7 +244,7 @@ def test_another_process_says_so_at_once(crew, monkeypatch):
     assert begun.wait(10)
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: -1)
-        with pytest.raises(errors.AuroraObjectsError, match="begun before a fork"):
+        with pytest.raises(errors.AuroraObjectsError, match="started before a fork"):
             crew.result(outcome)
         crew.close()
     assert not outcome.done()
