@@ -143,8 +143,8 @@ def check(asked: Mapping[str, str]) -> None:
     fields = len(names)
     if fields > MAX_FIELDS:
         raise ValueError(
-            f"meta_data has {fields} fields, but only {MAX_FIELDS} are allowed: many clients cannot "
-            "read a response with more than 100 headers, and so could not read the object"
+            f"meta_data has {fields} fields, but only {MAX_FIELDS} are allowed: many clients cannot"
+            " read a response with more than 100 headers, and so could not read the object"
         )
     if (_MODE in asked) != (_UNTIL in asked):
         raise ValueError(f"headers: {_MODE} and {_UNTIL} must be given together")

@@ -266,8 +266,8 @@ def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:
             )
         if not text.isascii():
             raise ValueError(
-                f"ex_response_headers: {name} must be ASCII except for a filename in double quotes, "
-                f"not {value!r}"
+                f"ex_response_headers: {name} must be ASCII except for a filename in double quotes,"
+                f" not {value!r}"
             )
         params[f"response-{name.lower()}"] = text
     return params

@@ -202,9 +202,7 @@ class Reader:
             try:
                 said = self._reading.client.object_attributes(self._reading.path, self.size)
             except AuroraObjectsError as error:
-                logger.info(
-                    "GET of %s: its parts remain unknown: %s", self._reading.path.key, error
-                )
+                logger.info("GET of %s: its parts are unknown: %s", self._reading.path.key, error)
                 self._has_parts = False
             else:
                 if said.etag == self.etag:  # else the next range is refused

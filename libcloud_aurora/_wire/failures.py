@@ -50,7 +50,7 @@ TOO_LARGE = (
 FINAL_FAILURES = {
     "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, pass the path of its "
     "certificates as ex_verify_ssl",
-    "WRONG_VERSION_NUMBER": "The server does not speak TLS: check host and port, or use secure=False",
+    "WRONG_VERSION_NUMBER": "No TLS is spoken there: check host and port, or use secure=False",
     "ALERT_PROTOCOL_VERSION": "The server requires another version of TLS",
     "UNSUPPORTED_PROTOCOL": "The server requires another version of TLS",
     "TLS CA certificate bundle": "Check ex_verify_ssl, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
