@@ -249,9 +249,7 @@ def check_tags(tags: Any) -> dict[str, str]:
                 f"most {MAX_TAG_VALUE}"
             )
         if not xml.can_carry(f"{name}{value}"):
-            raise ValueError(
-                f"tags: {name!r} or its value contains a character that XML cannot carry"
-            )
+            raise ValueError(f"tags: {name!r} or its value has a character that XML cannot carry")
     return {name: str(value) for name, value in tags.items()}
 
 
