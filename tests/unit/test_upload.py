@@ -128,7 +128,7 @@ def test_an_initiate_whose_answer_is_lost_aborts_nobodys_upload(s3, driver, cont
     assert s3.sent("DELETE") == []
     assert theirs in s3.uploads
     (message,) = warnings(caplog)
-    assert "'k' in container 'photos' may have been begun" in message
+    assert "'k' in container 'photos' may have begun" in message
     assert "ex_cleanup_all_multipart_uploads(older_than=...)" in message
     (lost,) = set(s3.uploads) - {theirs}
     assert s3.uploads[lost]["parts"] == {}
