@@ -13,8 +13,8 @@ import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libcloud.common.types import LibcloudError
-from libcloud.storage.base import Container
-from unit.memory_s3 import Answer, error
+from libcloud.storage.base import Container, Object
+from unit.memory_s3 import Answer, error, raw_answer
 
 from libcloud_aurora import errors
 from libcloud_aurora._s3.objects import wire_value
@@ -258,6 +258,34 @@ def test_an_error_to_an_objects_head_reads_one_byte(s3, driver):
     assert s3.requests[1].headers["range"] == "bytes=0-0"
     with pytest.raises(errors.ContainerNotFoundError):
         driver.get_object("none", "none")
+
+
+def test_an_error_to_the_head_of_a_version_is_explained_by_that_version(s3, driver, container):
+    """The GET that asks why asks about the same version as the HEAD."""
+    version = Object("k", 0, "", {"ex_version_id": "v1"}, {}, container, driver)
+    with pytest.raises(errors.ObjectNotFoundError):
+        driver.ex_copy_object(version, container, "copy")
+    assert [sent.query for sent in s3.requests[1:]] == ["versionId=v1", "versionId=v1"]
+
+
+def test_ctrl_c_lets_the_reason_of_an_error_go(wire, driver):
+    """Ctrl-C while the response to the GET that asks why is read closes its connection."""
+
+    class Interrupted(io.BytesIO):
+        def read(self, size=-1):
+            raise KeyboardInterrupt
+
+    body = Interrupted(b"<Error/>")
+
+    def answer(request, context):
+        if request.method == "HEAD":
+            return raw_answer(Answer(404), "HEAD")
+        return urllib3.HTTPResponse(body, status=404, preload_content=False)
+
+    wire.register_uri(requests_mock.ANY, requests_mock.ANY, raw=answer)
+    with pytest.raises(KeyboardInterrupt):
+        driver.get_object("photos", "k")
+    assert body.closed
 
 
 def test_the_first_answer_counts_if_the_second_differs(s3, driver):
