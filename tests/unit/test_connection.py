@@ -108,11 +108,14 @@ def test_headers_of_the_caller_are_added_and_not_changed(s3, driver):
     assert (sent["x-amz-meta-n"], sent["x-amz-meta-b"]) == ("3", "trimmed")
 
 
-@pytest.mark.parametrize("value", ["a\nb", "a\rb", "\x00", "\x7f", "a\tb"])
+@pytest.mark.parametrize(
+    "value", ["the-key\nb", "the-key\r", "the-key\0", "\x7fthe-key", "a\tthe-key"]
+)
 def test_control_characters_in_headers_are_refused(s3, driver, value):
-    """A header value with a control character is a ValueError that names it; nothing is sent."""
-    with pytest.raises(ValueError, match="header 'x-amz-meta-a'"):
+    """A value with a control character is a ValueError that names the header, but shows no key."""
+    with pytest.raises(ValueError, match="header 'x-amz-meta-a'") as caught:
         driver.connection.request("/photos/k", method="PUT", headers={"x-amz-meta-a": value})
+    assert "the-key" not in str(caught.value)
     assert s3.requests == []
 
 
