@@ -608,9 +608,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             container, object_name, extra, headers, ex_storage_class, ex_customer_key, path
         )
         with FileParts(path, self._transfer.part_size, ex_progress) as parts:
-            if ex_resume and len(parts.sizes) > 1:
-                return self._resume(parts, wanted, checks_conditions=ex_check_condition)
-            return self._upload(
+            send = self._resume if ex_resume and len(parts.sizes) > 1 else self._upload
+            return send(
                 parts, wanted, verify_hash=verify_hash, checks_conditions=ex_check_condition
             )
 
@@ -994,11 +993,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         return wanted.object(obj.size, call.stored or Stored(obj.hash), self)
 
     def _resume(
-        self, parts: FileParts, wanted: Wanted, *, checks_conditions: bool = False
+        self, parts: FileParts, wanted: Wanted, *, verify_hash: bool, checks_conditions: bool
     ) -> Object:
         """Go on with an earlier upload, and give the object what this call asks for."""
         planned = wanted.plan(Way.RESUME, checks_conditions=checks_conditions)
-        stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.asked)
+        stored, began_earlier = self._uploads.resume(
+            parts, wanted.path, wanted.asked, verify=verify_hash
+        )
         for name in planned.conditions:  # kept; what follows is a copy of the object onto itself
             del wanted.asked[name]
         if began_earlier:

@@ -247,7 +247,7 @@ class Uploads:
             self._of_thread.call = outer
 
     def resume(
-        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str]
+        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str], *, verify: bool
     ) -> tuple[Stored, bool]:
         """
         Go on with the newest unfinished upload of an object, or begin one; a failure keeps parts.
@@ -264,6 +264,7 @@ class Uploads:
             upload.md5, upload.conditions = planned.md5, planned.conditions
             if held and (path.customer_key or len(held) == len(parts.sizes)):
                 held.pop(max(held))  # sent again: its response says whose key the parts have
+        upload.verify = verify
         try:
             return upload.complete(upload.send(parts, held)), found is not None
         except BaseException:
