@@ -130,7 +130,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         for name in unknown:
             warnings.warn(f"AuroraObjects does not know the argument {name!r}", stacklevel=2)
         arguments.update(secret=secret or "", host=host or self.connectionCls.host)
-        self._settings = Settings(arguments)
+        self._settings = Settings.of(arguments)
         self._transfer = self._settings.transfer
         self.token = token
         super().__init__(**self._settings.libcloud_arguments())  # type: ignore[no-untyped-call]
@@ -142,7 +142,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             "retry": settings.retry,
             "region": settings.arguments["region"],
             "token": self.token,
-            "verify_ssl": settings.verify_ssl,
+            "verify_ssl": settings.arguments["ex_verify_ssl"],
             "allow_plain_keys": settings.arguments["ex_allow_plain_keys"],
         }
 
