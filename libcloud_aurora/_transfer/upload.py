@@ -300,11 +300,12 @@ def finish(
     client: Client, path: ObjectPath, changes: Sequence[Change], version_id: str | None
 ) -> None:
     """Do what the request could not carry that stored an object; where that fails, it stays."""
+    stored = ObjectPath(path.bucket, path.key, version_id=version_id)
     for number, change in enumerate(changes):
         try:
-            client.change_object(path, change, version_id=version_id)
+            client.change_object(stored, change)
         except BaseException as error:
-            said = _lacking(path, changes[number:], version_id)
+            said = _lacking(stored, changes[number:])
             if not isinstance(error, AuroraObjectsError):
                 logger.warning(said)
                 raise
@@ -312,13 +313,12 @@ def finish(
             raise
 
 
-def _lacking(path: ObjectPath, changes: Sequence[Change], version_id: str | None) -> str:
+def _lacking(path: ObjectPath, changes: Sequence[Change]) -> str:
     """Say what an object lacks, and which calls set it."""
-    version = f", version {version_id}," if version_id else ""
+    version = f", version {path.version['versionId']}," if path.version else ""
     calls = []
     for change in changes:
-        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
-        target = f"{path.quoted}?{canonical_query(query)}"
+        target = f"{path.quoted}?{canonical_query({change.query: '', **path.version})}"
         more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
         calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (
