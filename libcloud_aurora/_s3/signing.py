@@ -313,9 +313,15 @@ def md5(body: Body) -> str:
 def crc32(body: Body) -> int:
     """Return the CRC32 of a body."""
     digest = Crc32()
-    for view in views_of(body):
-        digest.update(view)
+    read_into(body, digest)
     return digest.value
+
+
+def read_into(body: Body, *digests: Any) -> None:
+    """Read a body once, for any number of digests."""
+    for view in views_of(body) if digests else ():
+        for digest in digests:
+            digest.update(view)
 
 
 def _hexdigest(digest: Any, views: Iterable[Any]) -> str:

@@ -13,7 +13,7 @@ from libcloud_aurora._transfer.partial import Partial, remove_partial
 from libcloud_aurora._transfer.reader import Reader, Reading
 from libcloud_aurora._transfer.verify import PartHashes, Verifier
 from libcloud_aurora._transfer.workers import Task, Window
-from libcloud_aurora._wire.retry import logger
+from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import BUFFER_SIZE, MIB
 from libcloud_aurora.errors import HashMismatchError
 from libcloud_aurora.parts import other_layouts, plan_ranges
@@ -53,6 +53,7 @@ class Download:
                 return
             with Partial(target, self._reading.path.quoted) as kept:
                 kept.begin(reader.etag, reader.size)
+                reader.read(0, reader.first_stop, stop_sign=Stop())  # frees its connection
                 gaps = kept.missing(reader.size)
                 ranges = [each for gap in gaps for each in self._ranges(*gap)]
                 try:

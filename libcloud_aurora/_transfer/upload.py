@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from libcloud_aurora._client import Begun, Client, CopySource, PartHeld, PartSent
-from libcloud_aurora._s3.checksums import combined, crc32_text
+from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
-from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, crc32, in_chunks
-from libcloud_aurora._s3.signing import md5 as md5_of
+from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
 from libcloud_aurora._transfer.workers import Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
@@ -87,11 +87,11 @@ class Upload:
 
     def _send_part(self, part: Part, held: PartHeld | None, window: Window) -> str:
         body = in_chunks(part.body, part.size)
-        crc = None
+        crc, md5 = Crc32(), hashlib.md5(usedforsecurity=False)
+        read_into(body, *[crc] * self.has_crc32, *[md5] * bool(held))
         if self.has_crc32:
-            crc = crc32(body)
-            self._crcs[part.number] = crc, part.size
-        if held and held[:2] == (part.size, md5_of(body)):
+            self._crcs[part.number] = crc.value, part.size
+        if held and held[:2] == (part.size, md5.hexdigest()):
             return held.etag
 
         def chunks() -> Iterator[Sequence[memoryview]]:
@@ -102,7 +102,12 @@ class Upload:
                 window.count(sum(map(len, chunk)))  # asked for the next: it has left
 
         sent = self._client.upload_part(
-            self.path, self.id, part.number, ChunkedBody(part.size, chunks), crc32=crc, stop=window
+            self.path,
+            self.id,
+            part.number,
+            ChunkedBody(part.size, chunks),
+            crc32=crc.value if self.has_crc32 else None,
+            stop=window,
         )
         return self._etag_of(sent)
 

@@ -553,6 +553,17 @@ def test_a_connection_is_used_again_when_all_was_read(listen, connect, secured):
     assert server.connections == 1
 
 
+def test_a_resumed_download_needs_one_connection(listen, connect, tmp_path):
+    """The byte that says which version there is leaves its connection to the ranges."""
+    body = content(MIB)
+    server = listen(ranges_of(body))
+    driver = connect(server, ex_max_concurrency=1)
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+    driver.download_object(obj, tmp_path / "file", ex_resume=True)
+    assert (tmp_path / "file").read_bytes() == body
+    assert server.connections == 1
+
+
 def test_a_connection_is_closed_when_something_is_left(listen, connect):
     """A response that is not read to its end takes its connection with it."""
     body = content(8 * MIB)

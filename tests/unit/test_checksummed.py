@@ -134,6 +134,21 @@ def test_a_resumed_upload_goes_on_with_checksums(s3, driver, container, tmp_path
     assert s3.buckets["photos"]["k"].data == DATA
 
 
+def test_a_part_that_is_kept_is_read_once(s3, new_driver, container, tmp_path, monkeypatch):
+    """CRC32 and MD5 of a part that the server holds come of the same reading of the file."""
+    sizes = []
+
+    def counted(number, views, offset, read=os.preadv):
+        sizes.append(read(number, views, offset))
+        return sizes[-1]
+
+    monkeypatch.setattr(os, "preadv", counted)
+    (tmp_path / "source").write_bytes(DATA)
+    s3.begin("k", {1: DATA[:PART], 2: DATA[PART : 2 * PART]}, {"x-amz-checksum-algorithm": "CRC32"})
+    new_driver().upload_object(tmp_path / "source", container, "k", ex_resume=True)
+    assert sum(sizes) == len(DATA) + len(DATA) - 2 * PART  # what is sent is read once more
+
+
 def test_a_resumed_upload_without_checksums_goes_on_without(s3, driver, container, tmp_path):
     """An upload that another program has begun without checksums needs no file read for them."""
     (tmp_path / "source").write_bytes(DATA)
