@@ -57,8 +57,7 @@ class TransferConfig(NamedTuple):
     How objects are cut and moved.
 
     :ivar part_size: Bytes per part while 10,000 parts suffice.
-    :ivar file_concurrency: Most requests of one transfer at once, where none needs more than 1 MiB
-        of memory; 1 starts no thread.
+    :ivar file_concurrency: Most requests of one transfer at once; 1 starts no thread.
     :ivar stream_concurrency: Most parts or ranges of one stream that are held in memory.
     :ivar verify: Whether downloads are compared with the checksum or the ETag.
     """

@@ -36,10 +36,10 @@ UNKNOWN: dict[str, Any] = dict.fromkeys(
 )
 #: What ``extra`` may hold: what uploads heed, and what the objects of any libcloud driver carry.
 _EXTRA = frozenset(UNKNOWN) | {
-    *("acl", "content_type", "meta_data", "tags"),
+    *("acl", "meta_data", "tags"),
     *("access_time", "blob_type", "content_encoding", "content_language", "creation_time"),
     *("fileId", "hash", "lease", "md5_hash", "modify_time", "object_id", "owner"),
-    *("uploadTimestamp", "url", "ex_version_id", "ex_is_latest", "ex_is_delete_marker"),
+    *("uploadTimestamp", "ex_version_id", "ex_is_latest", "ex_is_delete_marker"),
 }
 #: Headers of a response that a presigned URL may set.
 _DESCRIBING = re.compile(r"content-(type|encoding|disposition|language)|cache-control|expires")

@@ -45,7 +45,8 @@ class Reader:
     """
     One version of an object, or of a span of it, from ``start`` to before ``stop``.
 
-    The first response says which version it is; every later one is pinned to it by ``If-Match``.
+    The first response says which version it is. Every later one is pinned to that by ``If-Match``;
+    where there is no ETag, one response must do.
 
     :ivar first_stop: Byte after the last one of the response that is open already.
     """

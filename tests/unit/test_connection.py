@@ -451,7 +451,7 @@ def test_a_clock_that_another_thread_has_set_is_used(s3, driver):
     def meanwhile(request):
         if len(s3.requests) > 1:
             return None
-        driver.connection.clock.correct(said)
+        driver.connection.clock.correct(said, date)
         return error(403, "RequestTimeTooSkewed", Date=said)
 
     s3.faults.append(meanwhile)
