@@ -458,6 +458,6 @@ def test_radosgws_rows_are_read_fast():
 def test_hostile_pages_take_linear_time(piece):
     """Text made to mislead the reader of rows takes hardly more time than the parser needs."""
     body = (START.format("", "false") + piece * (300_000 // len(piece))).encode()
-    assert by_the_page(body) is None
-    parsing = cpu_seconds(lambda: by_the_parser(body))
-    assert min(cpu_seconds(lambda: by_the_page(body)) for _ in range(3)) < 3 * parsing + 0.2
+    most, found = 3 * cpu_seconds(lambda: by_the_parser(body)) + 0.2, []
+    assert any(cpu_seconds(lambda: found.append(by_the_page(body))) < most for _ in range(3))
+    assert set(found) == {None}
