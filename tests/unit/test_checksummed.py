@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from random import Random
 
 import pytest
 import requests_mock
@@ -197,7 +198,7 @@ def asked(s3):
     return [seen for seen in s3.requests if "attributes" in seen.params]
 
 
-def damaging(s3, at, times=99):
+def damaging(s3, at, times=99, bit=0):
     """Flip a bit of the object on its way, wherever its byte is asked for."""
     left = [times]
 
@@ -210,25 +211,26 @@ def damaging(s3, at, times=99):
             return None
         left[0] -= 1
         body = bytearray(answer.body)
-        body[at - start] ^= 1
+        body[at - start] ^= 1 << bit
         return answer._replace(body=bytes(body))
 
     s3.faults.append(fault)
 
 
-def stored(s3, name):
+def stored(s3, name, parts=ODD):
     """Store the object ``k`` as some client would, and return its bytes."""
-    data = DATA if name != "small" else DATA[:1000]
-    if name in ("small", "sha1"):
-        data = DATA[:1000]
-        algorithm = "crc32" if name == "small" else name
+    data = b"".join(parts)
+    if name in ("small", "sha1", "plain ETag"):
+        data = data[:1000]
         s3.put("k", data)
-        s3.sums["k"] = {f"x-amz-checksum-{algorithm}": checksum(algorithm, data)}
+        algorithm = {"small": "crc32", "sha1": "sha1"}.get(name)
+        if algorithm:
+            s3.sums["k"] = {f"x-amz-checksum-{algorithm}": checksum(algorithm, data)}
     elif name == "crc32 of all":
-        s3.put_parts("k", ODD, composite(ODD))
-        s3.sums["k"] = {"x-amz-checksum-crc32": checksum("crc32", DATA)}
+        s3.put_parts("k", parts, composite(parts))
+        s3.sums["k"] = {"x-amz-checksum-crc32": checksum("crc32", data)}
     else:
-        s3.put_parts("k", ODD, composite(ODD), algorithm=name.partition(" ")[0] or None)
+        s3.put_parts("k", parts, composite(parts), algorithm=name.partition(" ")[0] or None)
     return data
 
 
@@ -252,6 +254,19 @@ def test_damage_is_found_by_any_checksum(s3, download, kind):
     damaging(s3, len(stored(s3, kind)) // 2)
     with pytest.raises(errors.HashMismatchError, match=r"has (CRC32|SHA1|SHA256|ETag) '"):
         download()
+
+
+@pytest.mark.parametrize("kind", ["crc32 of all", "", "plain ETag"])
+def test_one_bit_is_found_in_a_hundred_of_a_hundred_tries(s3, driver, kind):
+    """By CRC32 and by MD5, wherever it is in the object, and whichever part has it."""
+    parts = [DATA[:700], DATA[700:1900], DATA[1900:2000]]
+    stored(s3, kind, parts)
+    obj, random = driver.get_object("photos", "k"), Random(kind)
+    for _ in range(100):
+        s3.faults.clear()
+        damaging(s3, random.randrange(obj.size), bit=random.randrange(8))
+        with pytest.raises(errors.HashMismatchError):
+            list(driver.download_object_as_stream(obj))
 
 
 @pytest.mark.parametrize("kind", KINDS)
