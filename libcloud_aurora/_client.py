@@ -19,6 +19,7 @@ from libcloud_aurora._s3.checksums import (
     CRC32,
     CRC32_WANTED,
     Checksum,
+    Crc32,
     checksum_in,
     crc32_text,
 )
@@ -449,15 +450,29 @@ class Client:
         number: int,
         body: ChunkedBody,
         *,
-        crc32: int | None = None,
+        crc: Crc32 | None = None,
         stop: Stop | None = None,
     ) -> PartSent:
-        """Send a part, signed chunk by chunk."""
+        """
+        Send the bytes of a part, signed chunk by chunk.
+
+        :param crc: Their CRC32 once they have left. A server that stores it says its own, and these
+            are compared: in a header it would come first, and a file be read twice.
+        """
+
+        def read(response: AuroraResponse) -> PartSent:
+            found = response.headers.get(CRC32)
+            if crc and found not in (None, crc32_text(crc.value)):
+                raise HashMismatchError(
+                    f"{response.subject} failed: the CRC32 of its bytes is "
+                    f"{crc32_text(crc.value)!r}, and {found!r} of those that arrived.",
+                    code="BadDigest",
+                    **response.subject.fields,
+                )
+            return _part_sent(response)
+
         query = {"partNumber": number, "uploadId": upload_id}
-        headers = {} if crc32 is None else {CRC32: crc32_text(crc32)}
-        request = self._on_object(
-            "PUT", path, query=query, keyed=True, headers=headers, body=body, read=_part_sent
-        )
+        request = self._on_object("PUT", path, query=query, keyed=True, body=body, read=read)
         return self._run(request.attempt, stop=stop)
 
     def upload_part_copy(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from libcloud_aurora._client import Begun, Client, CopySource, PartHeld, PartSent
-from libcloud_aurora._s3.checksums import combined, crc32_text
+from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
@@ -86,24 +86,32 @@ class Upload:
         return sorted(etags.items())
 
     def _send_part(self, part: Part, held: PartHeld | None, window: Window) -> str:
-        body = in_chunks(part.body, part.size)
-        crc = None
-        if self.has_crc32:
-            crc = crc32(body)
-            self._crcs[part.number] = crc, part.size
+        body, crc = in_chunks(part.body, part.size), Crc32()
         if held and held[:2] == (part.size, md5_of(body)):
+            if self.has_crc32:
+                self._crcs[part.number] = crc32(body), part.size
             return held.etag
 
         def chunks() -> Iterator[Sequence[memoryview]]:
+            crc.value = 0
             for chunk in body.chunks():
                 if window.is_set():
                     return  # at the end of a chunk, which the server refuses in order
+                for view in chunk if self.has_crc32 else ():
+                    crc.update(view)
                 yield chunk
                 window.count(sum(map(len, chunk)))  # asked for the next: it has left
 
         sent = self._client.upload_part(
-            self.path, self.id, part.number, ChunkedBody(part.size, chunks), crc32=crc, stop=window
+            self.path,
+            self.id,
+            part.number,
+            ChunkedBody(part.size, chunks),
+            crc=crc if self.has_crc32 else None,
+            stop=window,
         )
+        if self.has_crc32:
+            self._crcs[part.number] = crc.value, part.size
         return self._etag_of(sent)
 
     def copy_part(
