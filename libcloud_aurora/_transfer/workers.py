@@ -222,8 +222,7 @@ class Crew:
         if self._interrupt is None:
             self._left.get()
             return
-        # This thread's own connection is one that a worker reads from: it has begun that request.
-        self._interrupt([*active, threading.get_ident()], bodies=bodies)
+        self._interrupt(active, bodies=bodies)
         with contextlib.suppress(Empty):  # who connects just now is interrupted next time
             self._left.get(timeout=0.1)
 
