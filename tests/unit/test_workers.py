@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 
@@ -412,6 +413,26 @@ def test_a_stop_ends_pauses():
     assert stop.wait(10)
     assert stop.wait(10)
     assert stop.is_set()
+
+
+def test_a_stop_that_ctrl_c_breaks_off_may_be_given_again():
+    """Wherever Ctrl-C comes while the sign is given or waited for, given again it ends pauses."""
+
+    def give():
+        stop.set()
+        stop.wait(60)
+
+    stop = Stop()
+    lines = lines_of(give)
+    assert len(lines) > 3
+    for line in lines:
+        stop = Stop()
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_at(line, give)
+        began = time.monotonic()
+        stop.set()
+        assert stop.wait(60)
+        assert time.monotonic() - began < 30
 
 
 # Threads that cannot be started
