@@ -301,10 +301,9 @@ class Window(Stop):
         while not self.wait(0.2):
             with self._lock:
                 if len(self._running) - self._waiting < self._limit:
-                    break
-        with self._lock:
-            self._waiting -= 1
-        return not self.is_set()
+                    self._waiting -= 1
+                    return True
+        return False
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Run all tasks; whatever ends that, Ctrl-C included, none runs when this returns."""

@@ -763,6 +763,58 @@ def test_a_request_that_times_out_while_others_get_on_narrows_the_window(narrowe
     assert later.most <= 2
 
 
+class InStep:
+    """A lock that those who wait for a place leave together, until one has its place."""
+
+    def __init__(self):
+        self.lock, self.waiting, self.step = threading.Lock(), set(), threading.Barrier(2)
+
+    def __enter__(self):
+        self.lock.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
+        if threading.get_ident() in self.waiting:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self.step.wait(10)
+
+
+def test_a_place_among_fewer_requests_is_taken_once():
+    """Of those that look for a place at the same time, one gets it."""
+    both_wait, all_begun, together = threading.Event(), threading.Barrier(3), threading.Barrier(2)
+    gauge, moved, tried = Gauge(), threading.Event(), threading.local()
+
+    class Observed(Window):
+        def wait(self, seconds):
+            lock.waiting.add(threading.get_ident())
+            if len(lock.waiting) == 2:
+                both_wait.set()
+            return super().wait(0)
+
+    window, lock = Observed(limit=3), InStep()
+    window._lock = lock
+
+    def attempt():
+        if not hasattr(tried, "before"):
+            tried.before = True
+            all_begun.wait(10)
+            assert moved.wait(10)
+            raise errors.NetworkTimeoutError("slow")
+        with gauge, contextlib.suppress(threading.BrokenBarrierError):
+            lock.step.abort()
+            together.wait(0.2)
+
+    def fast():
+        all_begun.wait(10)
+        window.report(1)
+        moved.set()
+        assert both_wait.wait(10)
+
+    window.run([*[Task(lambda: ONCE.run(attempt, stop=window))] * 2, Task(fast)])
+    assert gauge.begun == 2
+    assert gauge.most == 1
+
+
 @pytest.mark.parametrize("limit", [1, 2, 4])
 def test_requests_that_never_succeed_end(limit):
     """A server that takes all bytes and never answers is an error, and not tried for ever."""
