@@ -148,6 +148,11 @@ class OpenObject:
         self._original = original if isinstance(original, http.client.HTTPResponse) else None
         self._fill = self._original.readinto if self._original else self._copy_into
 
+    def claim(self) -> None:
+        """Let it be read in this thread, and its connection be interrupted with this thread's."""
+        connection = getattr(self._response.raw, "connection", None)
+        getattr(connection, "claim", lambda: None)()  # another transport's knows nothing of that
+
     def readinto(self, view: memoryview) -> int:
         """Read the next bytes into a buffer, and return how many."""
         try:
@@ -289,6 +294,7 @@ class Client:
             nonlocal opened
             if opened is not None:
                 body, opened = opened, None
+                body.claim()
                 return read(body)
             wanted = span()
             headers = {"If-Match": f'"{etag}"'} if etag else {}

@@ -265,7 +265,8 @@ class Uploads:
         found = self._unfinished(path, parts.sizes)
         held: dict[int, PartHeld] = {}
         if found is None:
-            upload = self.begin(path, asked)
+            with self.aborting(path):
+                upload = self.begin(path, asked)
         else:
             upload, held = found
             planned = plan(asked, Way.RESUME)
