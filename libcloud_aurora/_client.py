@@ -359,13 +359,11 @@ class Client:
                 raise
             return head.stored
 
-    def change_object(
-        self, path: ObjectPath, change: Change, *, version_id: str | None = None
-    ) -> None:
+    def change_object(self, path: ObjectPath, change: Change) -> None:
         """Change one property of an object, or of one version of it, and nothing else."""
-        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
+        query, headers, body = {change.query: ""}, change.headers, change.body
         request = self._on_object(
-            "PUT", path, query=query, headers=change.headers, body=change.body, read=_nothing
+            "PUT", path, query=query, headers=headers, body=body, read=_nothing
         )
         self._run(request.attempt)
 

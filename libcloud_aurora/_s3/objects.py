@@ -249,7 +249,7 @@ def wire_value(name: str, value: Any) -> str:
         raise TypeError(f"header {name!r} must be text or a number, not {type(value).__name__}")
     text = str(value)
     if _CONTROL.search(text):
-        raise ValueError(f"header {name!r} must not hold control characters: {text!r}")
+        raise ValueError(f"header {name!r} must not hold control characters, such as newlines")
     return text.strip(" ").encode().decode("latin-1")
 
 

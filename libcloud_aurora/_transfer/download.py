@@ -112,12 +112,16 @@ class Download:
                 if self._reading.config.verify and reader.is_whole:
                     logger.info("GET of %s: nothing to verify it by, ETag %r", key, reader.etag)
                 return
-            if self._matches(reader, file, verifier):
+            if verifier.matches():
                 return
-            if verifier.is_guess and verifier.digests() in seen:
-                logger.info("GET of %s: two downloads agree, its parts are unknown", key)
-                return
-            seen.append(verifier.digests())
+            digests = verifier.digests()
+            if isinstance(verifier, PartHashes) and verifier.is_guess:
+                if digests in seen:
+                    logger.info("GET of %s: two downloads agree, its parts are unknown", key)
+                    return
+                if _is_cut_otherwise(reader, file, verifier):
+                    return
+            seen.append(digests)
             logger.info("GET of %s: attempt %d does not match %s", key, attempt, verifier.expected)
             count = begun_with + attempt
             edges = [reader.size * index // count for index in range(count + 1)]
@@ -166,16 +170,16 @@ class Download:
         if verifier is not None:
             _catch_up(verifier, file)
 
-    def _matches(self, reader: Reader, file: OpenFile, verifier: Verifier) -> bool:
-        """Compare; where the parts are a guess, try other ones by reading the file again."""
-        if verifier.matches():
-            return True
-        for layout in other_layouts(reader.size, reader.etag) if verifier.is_guess else ():
-            other = PartHashes(verifier.expected, layout)
+
+def _is_cut_otherwise(reader: Reader, file: OpenFile, tried: PartHashes) -> bool:
+    """Compare once more, reading the file for each other way in which it may have been cut."""
+    for layout in other_layouts(reader.size, reader.etag):
+        if layout != tried.ends:
+            other = PartHashes(tried.expected, layout)
             _catch_up(other, file)
             if other.matches():
                 return True
-        return False
+    return False
 
 
 def _catch_up(verifier: Verifier, file: OpenFile) -> None:

@@ -98,7 +98,7 @@ class Destination:
                 mode = stat.S_IMODE(file.status().st_mode)
                 if self.permissions(mode) != mode:
                     file.set_mode(self.permissions(mode))
-                self.check_links(temporary)
+                self.check_links(temporary, temporary.with_suffix(".link"))
                 file.reserve(size)
                 yield file
                 self.sync(file)
@@ -118,11 +118,10 @@ class Destination:
         finally:
             os.unlink(probe)
 
-    def check_links(self, temporary: Path) -> None:
+    def check_links(self, temporary: Path, probe: Path) -> None:
         """Find out, before the first byte, whether a file can appear here without replacing one."""
         if self._overwrite:
             return
-        probe = temporary.with_suffix(".link")
         try:
             os.link(temporary, probe)
         except OSError as exc:
@@ -130,7 +129,8 @@ class Destination:
                 f"file {str(self.path)!r} cannot be made without the risk of replacing another: "
                 f"its file system has no hard links ({exc.strerror}). Use overwrite_existing=True."
             ) from exc
-        os.unlink(probe)
+        finally:
+            probe.unlink(missing_ok=True)
 
     def sync(self, file: OpenFile) -> None:
         """Let a file's bytes reach the disk, if that is wanted."""

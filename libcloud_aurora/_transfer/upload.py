@@ -255,7 +255,7 @@ class Uploads:
             self._of_thread.call = outer
 
     def resume(
-        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str]
+        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str], *, verify: bool
     ) -> tuple[Stored, bool]:
         """
         Go on with the newest unfinished upload of an object, or begin one; a failure keeps parts.
@@ -273,6 +273,7 @@ class Uploads:
             upload.md5, upload.conditions = planned.md5, planned.conditions
             if held and (path.customer_key or len(held) == len(parts.sizes)):
                 held.pop(max(held))  # sent again: its response says whose key the parts have
+        upload.verify = verify
         try:
             return upload.complete(upload.send(parts, held)), found is not None
         except BaseException:
@@ -308,11 +309,12 @@ def finish(
     client: Client, path: ObjectPath, changes: Sequence[Change], version_id: str | None
 ) -> None:
     """Do what the request could not carry that stored an object; where that fails, it stays."""
+    stored = ObjectPath(path.bucket, path.key, version_id=version_id)
     for number, change in enumerate(changes):
         try:
-            client.change_object(path, change, version_id=version_id)
+            client.change_object(stored, change)
         except BaseException as error:
-            said = _lacking(path, changes[number:], version_id)
+            said = _lacking(stored, changes[number:])
             if not isinstance(error, AuroraObjectsError):
                 logger.warning(said)
                 raise
@@ -320,13 +322,12 @@ def finish(
             raise
 
 
-def _lacking(path: ObjectPath, changes: Sequence[Change], version_id: str | None) -> str:
+def _lacking(path: ObjectPath, changes: Sequence[Change]) -> str:
     """Say what an object lacks, and which calls set it."""
-    version = f", version {version_id}," if version_id else ""
+    version = f", version {path.version['versionId']}," if path.version else ""
     calls = []
     for change in changes:
-        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
-        target = f"{path.quoted}?{canonical_query(query)}"
+        target = f"{path.quoted}?{canonical_query({change.query: '', **path.version})}"
         more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
         calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (

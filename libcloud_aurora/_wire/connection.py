@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property, partial
 from io import BytesIO
@@ -351,7 +352,6 @@ class Request(Generic[T]):
             if len(content) > xml.MAX_DOCUMENT_SIZE:
                 raise ValueError("a document without end")
         except ValueError as exc:  # or a chunk of negative length
-            response.close()
             raise self.subject.malformed(str(exc), response.status_code) from exc
         return AuroraResponse(response, self._connection, content, self.subject)
 
@@ -360,13 +360,11 @@ class Request(Generic[T]):
         status, headers, body = _refused(response)
         if self.method == "HEAD" and 400 <= status < 500:
             reason = self._ask_why(one_byte=True)
-            if reason.status_code == 416:  # an empty object has no first byte
-                reason.close()
+            if reason[0] == 416:  # an empty object has no first byte
                 reason = self._ask_why(one_byte=False)
-            if reason.status_code == status:
-                status, headers, body = _refused(reason)
-            reason.close()
-            if status == 403 and reason.status_code != 403:
+            if reason[0] == status:
+                status, headers, body = reason
+            elif status == 403:
                 return self.subject.malformed("HEAD is refused, but GET is not", status)
         error = response_error(
             self.subject,
@@ -387,13 +385,13 @@ class Request(Generic[T]):
     def _customer_keys(self) -> list[str]:
         return [value for name, value in self._headers.items() if "customer-key" in name.lower()]
 
-    def _ask_why(self, *, one_byte: bool) -> requests.Response:
+    def _ask_why(self, *, one_byte: bool) -> tuple[int, dict[str, str], bytes]:
         """Send a GET, of no rows or of one byte, in place of a HEAD that was refused."""
-        query = "" if self.subject.key else "max-keys=0"
+        query = self._query if self.subject.key else "max-keys=0"
         ranged = {"Range": "bytes=0-0"} if self.subject.key and one_byte else {}
         now = self._connection.clock.now()
         url, _, headers = self._signed("GET", query, {**self._headers, **ranged}, now)
-        return self._connection.exchange("GET", url, None, headers)
+        return _refused(self._connection.exchange("GET", url, None, headers))
 
     @cached_property
     def subject(self) -> Subject:
@@ -407,10 +405,10 @@ class Request(Generic[T]):
 
 
 def _refused(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    body = _read_body(response, ERROR_BODY_SIZE)
-    response.close()
-    return response.status_code, headers, body
+    """Return status, headers and the first bytes of the body of a response, and let it go."""
+    with closing(response):
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return response.status_code, headers, _read_body(response, ERROR_BODY_SIZE)
 
 
 def _read_body(response: requests.Response, limit: int) -> bytes:
@@ -422,7 +420,6 @@ def _read_body(response: requests.Response, limit: int) -> bytes:
     content: bytes = response.raw.read(limit + 1, decode_content=False)
     missing = getattr(response.raw, "length_remaining", None) or 0
     if missing and len(content) <= limit:
-        response.close()
         raise http.client.IncompleteRead(content, missing)
     return content
 

@@ -304,6 +304,23 @@ def test_file_systems_without_links_are_told_first(save, tmp_path, monkeypatch, 
     assert listing(tmp_path) == ["f"]
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_ctrl_c_leaves_no_name_of_a_probe(save, tmp_path, monkeypatch, resume):
+    """Ctrl-C as hard links are tried leaves nothing that would keep the next call from its work."""
+
+    def interrupted(*paths, link=os.link):
+        link(*paths)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path / "f", overwrite=False, ex_resume=resume)
+    assert not [name for name in listing(tmp_path) if name.endswith(".link")]
+    assert save(tmp_path / "f", overwrite=False, ex_resume=resume)
+    assert listing(tmp_path) == ["f"]
+
+
 # Permissions
 
 

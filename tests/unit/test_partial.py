@@ -512,6 +512,21 @@ def test_a_file_that_appeared_as_the_power_went_is_complete(
     assert names(target) == ["file"]
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_probe_that_a_kill_has_left_is_no_hindrance(
+    resume, leave, container, driver, part, target, whole
+):
+    """A name that a killed call has left as it tried hard links goes, and the download goes on."""
+    leave((0, MIB))
+    os.link(part, part.with_suffix(".link"))
+    if whole:
+        driver.download_object(handle(container, driver), target)
+    else:
+        assert resume() == [(MIB, SIZE)]
+    assert target.read_bytes() == DATA
+    assert names(target) == ["file"]
+
+
 def test_an_old_file_is_whole_while_its_other_name_is_resumed(resume, leave, part, target):
     """What was complete is not written to again: Ctrl-C leaves it as it was."""
     leave((0, SIZE))

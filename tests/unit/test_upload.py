@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import threading
+from functools import partial
 
 import pytest
 import requests
@@ -363,17 +364,18 @@ def test_another_etag_is_a_hash_mismatch(s3, complete):
     assert [sent.method for sent in s3.requests] == ["POST"]
 
 
-def test_verification_of_the_end_can_be_left_out(s3, driver, container, tmp_path):
+@pytest.mark.parametrize("resume", [False, True])
+def test_verification_of_the_end_can_be_left_out(s3, driver, container, tmp_path, resume):
     """Without verify_hash the ETag the server names is believed."""
     (tmp_path / "f").write_bytes(DATA)
     other = Answer(200, b"<R><ETag>other</ETag></R>")
     s3.faults.append(
         lambda request: other if request.method == "POST" and "uploadId" in request.params else None
     )
-    obj = driver.upload_object(str(tmp_path / "f"), container, "k", verify_hash=False)
-    assert obj.hash == "other"
+    upload = partial(driver.upload_object, str(tmp_path / "f"), container, "k", ex_resume=resume)
+    assert upload(verify_hash=False).hash == "other"
     with pytest.raises(errors.HashMismatchError):
-        driver.upload_object(str(tmp_path / "f"), container, "k")
+        upload()
 
 
 # How it is aborted
