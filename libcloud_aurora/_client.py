@@ -26,7 +26,7 @@ from libcloud_aurora._s3.checksums import (
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
 from libcloud_aurora._s3.headers import Change
 from libcloud_aurora._s3.names import ObjectPath, bucket_path
-from libcloud_aurora._s3.objects import ObjectHead, Stored, strip_etag
+from libcloud_aurora._s3.objects import ObjectHead, Stored, is_joined, strip_etag
 from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
 from libcloud_aurora._wire.failures import NETWORK_FAILURES, network_error
@@ -133,16 +133,17 @@ class OpenObject:
     ) -> None:
         self._response = response
         self.subject = response.subject
-        self.etag = strip_etag(response.headers.get("etag"))
-        self.checksum = checksum_in(response.headers) if response.status != 206 else None
-        self.has_parts = "x-amz-mp-parts-count" in response.headers
+        headers = response.headers
+        self.etag = "" if is_joined(headers) else strip_etag(headers.get("etag"))
+        self.checksum = checksum_in(headers) if response.status != 206 else None
+        self.has_parts = "x-amz-mp-parts-count" in headers
         try:
             self.start, self.stop, self.size = _span_of(response, span or (0, None), size)
         except AuroraObjectsError:
             self.release()
             raise
         self._left = self.stop - self.start
-        self._has_no_length = "content-length" not in response.headers
+        self._has_no_length = "content-length" not in headers
         # http.client reads from the socket into the buffer, urllib3 would copy once more.
         original = getattr(response.raw, "_original_response", None)
         self._original = original if isinstance(original, http.client.HTTPResponse) else None
@@ -775,14 +776,16 @@ def _upload_id(response: AuroraResponse) -> str:
 def _span_of(response: AuroraResponse, asked: Span, size: int | None) -> tuple[int, int, int]:
     """Return the first byte of a body, the byte after its last one, and the size of the object."""
     start, stop = asked
+    length = xml.whole_number(response.headers.get("content-length", str(size)))
     if response.status != 206:
-        length = xml.whole_number(response.headers.get("content-length", str(size)))
         if length is None or start or length > (stop or length):
             raise response.malformed("no range, or no length, where they were asked for")
         return 0, length, length
     found = response.headers.get("content-range", "")
     match = _CONTENT_RANGE.fullmatch(found)
     first, last, total = (int(number) for number in match.groups()) if match else (-1, -1, -1)
+    if is_joined(response.headers) and length is not None:
+        first = last + 1 - length  # radosgw says 0, whatever it sends
     if not start == first <= last < min(total, total if stop is None else stop):
         raise response.malformed(f"Content-Range {found!r}")
     return first, last + 1, total

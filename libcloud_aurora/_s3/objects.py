@@ -288,6 +288,15 @@ def _disposition(value: str) -> str:
     return value if value.isascii() else _FILENAME.sub(forms, value)
 
 
+def is_joined(headers: Mapping[str, str]) -> bool:
+    """
+    Tell whether a server joins an object from others, which Swift calls its segments.
+
+    Its ETag then names no version, and is no MD5: radosgw refuses it in conditions.
+    """
+    return "x-object-manifest" in headers or "x-object-meta-static-large-object" in headers
+
+
 def strip_etag(value: str | None) -> str:
     """Return an ETag without quotes; a proxy that compresses marks it as weak."""
     return (value or "").strip().removeprefix("W/").strip('"')
