@@ -433,7 +433,7 @@ class Client:
             except AuroraObjectsError as error:
                 if isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES:
                     logger.warning(
-                        "an upload of %r in container %r may have been begun without a response; "
+                        "an upload of %r in container %r may have begun, but its id was lost; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
                         path.key,
                         path.bucket,
@@ -563,7 +563,7 @@ class Client:
             if verify and stored.etag not in ("", expected):
                 raise HashMismatchError(
                     f"upload of object {path.key!r} ended with ETag {stored.etag!r}, but its "
-                    f"parts make {expected!r}: it is damaged. Upload it again.",
+                    f"parts give {expected!r}: it is damaged. Upload it again.",
                     **request.subject.fields,
                 )
             return Stored(stored.etag or expected, stored.version_id)
@@ -697,8 +697,8 @@ def _unconfirmed(response: AuroraResponse, *, is_part: bool) -> EncryptionKeyErr
         left = "No object was stored; ex_cleanup_all_multipart_uploads() removes its parts. "
     response.raw.close()
     return EncryptionKeyError(
-        f"{subject} failed: the server does not say that the object is encrypted as asked. "
-        f"{left}Either it was begun without that key, or the server does not know such keys.",
+        f"{subject} failed: the server does not confirm that the object is encrypted as asked. "
+        f"{left}Either it was begun without that key, or the server does not support such keys.",
         http_status=response.status,
         **subject.fields,
     )

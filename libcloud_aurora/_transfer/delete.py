@@ -97,7 +97,7 @@ def named_by(objects: Iterable[Any], bucket: str) -> Iterator[Named]:
     for each in objects:
         name = getattr(each, "name", each)
         if not isinstance(name, str):
-            raise TypeError(f"objects must hold objects or names, not {type(each).__name__}")
+            raise TypeError(f"objects must contain objects or names, not {type(each).__name__}")
         home = getattr(getattr(each, "container", None), "name", bucket)
         if home != bucket:
             raise ValueError(f"objects: {name!r} is in container {home!r}, not in {bucket!r}")

@@ -34,7 +34,7 @@ class Destination:
         if not text:
             raise ValueError("destination_path must not be empty")
         if "\0" in text:
-            raise ValueError(f"destination_path must not hold a NUL character: {text!r}")
+            raise ValueError(f"destination_path must not contain a NUL character: {text!r}")
         if not os.path.basename(text) or os.path.isdir(text):
             self.path = self._inside(Path(text))
             text = str(self.path)
@@ -66,7 +66,7 @@ class Destination:
         if root not in target.parents or ".." in key.split("/") or key.endswith("/"):
             raise InvalidObjectNameError(
                 f"object {key!r} cannot be saved under its own name in {str(directory)!r}; "
-                "give the path of a file.",
+                "pass the path of a file.",
                 key=key,
             )
         return target
@@ -136,7 +136,7 @@ class Destination:
             os.link(temporary, probe)
         except OSError as exc:
             raise self._error(
-                f"file {str(self.path)!r} cannot be made without the risk of replacing another: "
+                f"file {str(self.path)!r} cannot be created without the risk of replacing another: "
                 f"its file system has no hard links ({exc.strerror}). Use overwrite_existing=True."
             ) from exc
         finally:

@@ -183,7 +183,7 @@ class Upload:
             self._ending.run(abort)
         except BaseException as error:
             if not aborted:
-                said = "upload %s of object %r could not be aborted, its parts remain: %s"
+                said = "upload %s of object %r could not be aborted, so its parts remain: %s"
                 logger.warning(said, self.id, self.path.key, str(error) or type(error).__name__)
             if not isinstance(error, AuroraObjectsError):
                 raise

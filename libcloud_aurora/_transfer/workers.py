@@ -188,8 +188,8 @@ class Crew:
         """Return what a submitted call has returned."""
         if self._pid != os.getpid():
             raise AuroraObjectsError(
-                "an iterator of AuroraObjects that was begun before a fork cannot go on in the "
-                "child; begin it again."
+                "an iterator that was started before a fork cannot continue in the child; start a "
+                "new one."
             )
         try:
             return outcome.result()

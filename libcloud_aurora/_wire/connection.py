@@ -281,7 +281,7 @@ class Request(Generic[T]):
             self._headers[str(name)] = wire_value(str(name), value)
         if self._customer_keys() and connection.refuses_keys():
             raise EncryptionKeyError(
-                f"{self.subject} failed: its key would travel over plain http to another machine. "
+                f"{self.subject} failed: its key would be sent over plain http to another machine. "
                 "Nothing was sent. Use https, or ex_allow_plain_keys=True.",
                 **self.subject.fields,
             )

@@ -46,6 +46,14 @@ def crc32_of(requests):
 # Uploads
 
 
+def test_unsigned_parts_carry_their_crc32(s3, new_driver):
+    """Parts that a driver without keys sends, which no signature covers, have their CRC32."""
+    driver = new_driver("", "", ex_anonymous=True)
+    driver.upload_object_via_stream(iter([DATA]), driver.get_container("photos"), "k")
+    expected = [checksum("crc32", DATA[at : at + PART]) for at in range(0, len(DATA), PART)]
+    assert sorted(crc32_of(s3.sent("PUT"))) == sorted(expected)
+
+
 @pytest.mark.parametrize("size", [0, 1, PART, PART + 1, len(DATA)])
 def test_every_upload_carries_its_crc32(s3, upload, size):
     """A whole object has its CRC32 with it, and parts have the whole's when they are completed."""
@@ -63,7 +71,7 @@ def test_every_upload_carries_its_crc32(s3, upload, size):
 def test_a_checksum_of_the_callers_own_is_refused(s3, upload, name):
     """A server may ignore it; the driver's own is sent wherever one is stored."""
     before = len(s3.requests)
-    with pytest.raises(ValueError, match="the driver sends a CRC32"):
+    with pytest.raises(ValueError, match="the driver itself sends a CRC32"):
         upload(b"x", headers={name: "s"})
     assert len(s3.requests) == before
 

@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import weakref
 from collections import deque
 
 import pytest
+from keyboard import Keyboard
 from libcloud.storage.base import Container
 from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_s3 import error
@@ -64,28 +64,6 @@ class Gauge:
     def __exit__(self, *_):
         with self.lock:
             self.now -= 1
-
-
-@contextlib.contextmanager
-def pressing(interrupted):
-    """Let the first Ctrl-C in this block raise KeyboardInterrupt, and ignore those after it."""
-
-    def handler(number, frame):
-        if not interrupted.is_set():
-            interrupted.set()
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def press_until(interrupted):
-    """Press Ctrl-C until it has been seen: one just before the main thread waits is not."""
-    while not interrupted.wait(0.01):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
 def in_a_child(work):
@@ -255,7 +233,7 @@ def test_a_forked_child_waits_for_nobody(crew):
         crew.close()
         return caught.value
 
-    assert "begun before a fork" in in_a_child(child)
+    assert "started before a fork" in in_a_child(child)
     end.set()
     assert crew.result(outcome) is True
 
@@ -267,7 +245,7 @@ def test_another_process_says_so_at_once(crew, monkeypatch):
     assert begun.wait(10)
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: -1)
-        with pytest.raises(errors.AuroraObjectsError, match="begun before a fork"):
+        with pytest.raises(errors.AuroraObjectsError, match="started before a fork"):
             crew.result(outcome)
         crew.close()
     assert not outcome.done()
@@ -277,34 +255,31 @@ def test_another_process_says_so_at_once(crew, monkeypatch):
 # Ctrl-C
 
 
-def test_ctrl_c_while_waiting_leaves_nothing_locked(crew):
+def test_ctrl_c_while_waiting_leaves_nothing_locked(crew, keyboard):
     """Ctrl-C while a result is waited for is raised at once, and the workers work on."""
-    interrupted = threading.Event()
-    with pressing(interrupted):
-        outcome = crew.submit(lambda: press_until(interrupted))
-        with pytest.raises(KeyboardInterrupt):
-            crew.result(outcome)
+    outcome = crew.submit(keyboard.press)
+    with pytest.raises(KeyboardInterrupt):
+        crew.result(outcome)
     assert crew.result(outcome) is None
     assert crew.result(crew.submit(lambda: 3)) == 3
 
 
-def test_ctrl_c_while_closing_waits_all_the_same():
+def test_ctrl_c_while_closing_waits_all_the_same(keyboard):
     """Ctrl-C while the last calls end is raised after they have ended."""
-    crew, interrupted, begun, ended = Crew(2), threading.Event(), threading.Event(), []
+    crew, begun, ended = Crew(2), threading.Event(), []
 
     def work():
         begun.set()
         with pytest.raises(CancelledError):  # noqa: PT012 - once it is closing
             while True:
                 crew.result(crew.submit(int))
-        press_until(interrupted)
+        keyboard.press()
         ended.append(1)
 
-    with pressing(interrupted):
-        crew.submit(work)
-        assert begun.wait(10)
-        with pytest.raises(KeyboardInterrupt):
-            crew.close()
+    crew.submit(work)
+    assert begun.wait(10)
+    with pytest.raises(KeyboardInterrupt):
+        crew.close()
     assert ended == [1]
 
 
@@ -313,15 +288,15 @@ def ending(**settings):
     return Ending(10, lambda threads, bodies: None, **{"threads": True, **settings})
 
 
-def test_ctrl_c_waits_for_what_decides_what_is_left():
+def test_ctrl_c_waits_for_what_decides_what_is_left(keyboard):
     """Ctrl-C ends the pauses of a call that must have a result, and waits for it."""
-    interrupted, ended = threading.Event(), []
+    ended = []
 
     def call(stop):
-        press_until(interrupted)
+        keyboard.press()
         ended.append(stop.wait(10))
 
-    with pressing(interrupted), pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):
         ending().run(call)
     assert ended == [True]
 
@@ -338,19 +313,9 @@ def test_what_decides_what_is_left_returns_and_raises(threads):
 
 def test_a_signal_may_raise_any_exception():
     """An exception of a signal handler that is no Ctrl-C waits as well, and is the one raised."""
-    interrupted, ended = threading.Event(), []
-
-    def handler(number, frame):
-        if not interrupted.is_set():
-            interrupted.set()
-            raise ZeroDivisionError
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        with pytest.raises(ZeroDivisionError):
-            ending().run(lambda stop: press_until(interrupted) or ended.append(stop.is_set()))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    keyboard, ended = Keyboard(ZeroDivisionError), []
+    with keyboard.at_hand(), pytest.raises(ZeroDivisionError):
+        ending().run(lambda stop: keyboard.press() or ended.append(stop.is_set()))
     assert ended == [True]
 
 
