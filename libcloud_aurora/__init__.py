@@ -65,10 +65,10 @@ logging.getLogger("libcloud_aurora").addHandler(logging.NullHandler())
 
 def register() -> None:
     """
-    Make libcloud's look-ups of ``auroraobjects`` return this driver; importing does it already.
+    Make libcloud's look-ups of ``auroraobjects`` return this driver; importing already does so.
 
-    libcloud's ``set_driver`` refuses a name that is taken, so the entry is replaced. Nothing else
-    of libcloud is changed.
+    libcloud's ``set_driver`` refuses a name that is taken, so this replaces the entry and changes
+    nothing else in libcloud.
     """
     DRIVERS[Provider.AURORAOBJECTS] = ("libcloud_aurora", AuroraObjectsStorageDriver.__name__)
 

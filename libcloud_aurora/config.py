@@ -1,4 +1,4 @@
-"""Settings, checked when they are made. Sizes are bytes, times are seconds."""
+"""Settings, checked when they are made. Sizes are in bytes, times in seconds."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MAX_PARTS = 10_000
 FILE_CONCURRENCY = 16
 #: Parts or ranges of a stream at once: 11 parts of 5 MiB, one being read, stay below 64 MiB.
 STREAM_CONCURRENCY = 10
-#: Largest object the AuroraObjects documentation promises.
+#: Largest object that AuroraObjects' documentation promises.
 MAX_OBJECT_SIZE = 5 * 1024**4
 #: Bytes that are read, signed or written at once, and the size of a transfer's buffers.
-#: Measured: 256 KiB take a tenth more CPU.
+#: Measured: 256 KiB use a tenth more CPU.
 BUFFER_SIZE = MIB
 
 #: A name or an address of IPv4, or an address of IPv6.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
-#: What goes into headers, and what is only signed with. No message shows any of it.
+#: What goes into headers, and what only signs. No message shows either.
 _SENT = re.compile(r"(?! )[ -~]*(?<! )")
 _SIGNED_WITH = re.compile(r"(?! )[^\x00-\x1f\x7f]*(?<! )")
 
@@ -43,7 +43,7 @@ def check_number(
     :param low: Smallest value allowed.
     :param high: Largest value allowed.
     :param integer: Whether fractions are refused.
-    :raises ValueError: if the value is not a number in the range.
+    :raises ValueError: if the value is not a number in that range.
     """
     fits = isinstance(value, int if integer else (int, float)) and not isinstance(value, bool)
     if not fits or not low <= value <= high:
@@ -72,10 +72,10 @@ class RetryPolicy(NamedTuple):
     """
     How often and how patiently one request is repeated.
 
-    :ivar max_attempts: Attempts in all, the first included.
-    :ivar delay_seconds: Upper bound of the first pause; the pause is random ("full jitter").
-    :ivar backoff: Factor by which that bound grows from attempt to attempt.
-    :ivar max_delay_seconds: Cap on every pause, a server's ``Retry-After`` included.
+    :ivar max_attempts: Attempts in all, including the first.
+    :ivar delay_seconds: Upper limit of the first pause; the pause is random ("full jitter").
+    :ivar backoff: Factor by which that limit grows from attempt to attempt.
+    :ivar max_delay_seconds: Limit of every pause, even that of a server's ``Retry-After``.
     """
 
     max_attempts: int = 5
@@ -98,7 +98,7 @@ class RetryPolicy(NamedTuple):
 
 class Settings(NamedTuple):
     """
-    What a driver is made with; another driver made with the arguments is its copy.
+    What a driver is made with; a driver made with the same :attr:`arguments` is a copy.
 
     :ivar arguments: The constructor's arguments by name, with libcloud's defaults filled in.
     """
@@ -157,7 +157,7 @@ def _check_credentials(arguments: Mapping[str, Any]) -> None:
     for name in ("key", "secret"):
         value = arguments[name]
         if not isinstance(value, str) or not value:
-            raise ValueError(f"{name} must be a non-empty text, unless ex_anonymous=True")
+            raise ValueError(f"{name} must be non-empty text, unless ex_anonymous=True")
     for name, form in (("key", _SENT), ("token", _SENT), ("secret", _SIGNED_WITH)):
         if not form.fullmatch(arguments[name] or "-"):
             raise ValueError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import coverage
 import hypothesis
 import pytest
+from keyboard import Keyboard
 
 TIERS = ("unit", "faults", "upstream", "docs", "live", "clients")
 COVERED = ("unit", "faults")
@@ -60,6 +61,14 @@ def pytest_configure():
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def keyboard():
+    """A keyboard whose Ctrl-C works for the whole test."""
+    keyboard = Keyboard()
+    with keyboard.at_hand():
+        yield keyboard
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ SOURCE_PREFIX = "x-amz-copy-source-server-side-encryption-customer-"
 _COMPLAINT = re.compile(
     r"server[ -]side encryption|hash of the key|encryption parameters", re.IGNORECASE
 )
-MISSING = "The object is encrypted with a key of its owner: give it (ex_customer_key)."
-WRONG = "The object, or the unfinished upload, was begun with another key, or without one."
-INSECURE = "Servers take a key over https only, unless told otherwise (rgw crypt require ssl)."
+MISSING = "The object is encrypted with its owner's key: pass the key as ex_customer_key."
+WRONG = "The object or the unfinished upload was begun with another key, or without one."
+INSECURE = "Servers accept a key only over https, unless configured not to (rgw crypt require ssl)."
 
 
 class Hidden(str):
@@ -96,7 +96,7 @@ def only_key(
             "and ...-key-MD5 their MD5 in base64"
         )
     if key and key != carried:
-        raise ValueError(f"{argument} and the headers give different keys")
+        raise ValueError(f"{argument} and the headers contain different keys")
     return {name: headers[name] for name in headers if str(name).lower() not in given}, carried
 
 

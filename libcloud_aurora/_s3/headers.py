@@ -96,8 +96,8 @@ _REFUSALS = {
     "if-*match": "radosgw before Ceph 20 honours it only for uploads of one part (ex_part_size); "
     "ex_check_condition=True checks it when an object in parts is complete",
     "content-md5": "what the server copies is compared with the original's ETag",
-    "x-amz-server-side-encryption*": "not every server heeds it here; upload without ex_resume",
-    "x-amz-*checksum*": "the driver sends a CRC32, which is stored where the server can",
+    "x-amz-server-side-encryption*": "not every server honours it here; upload without ex_resume",
+    "x-amz-*checksum*": "the driver itself sends a CRC32, for servers that store checksums",
     "x-delete-*": "S3 has no such header; rules of the container's lifecycle let objects expire",
     "*": "radosgw, or some version of it, ignores it; driver.connection.request() can send it",
 }
@@ -137,14 +137,14 @@ def check(asked: Mapping[str, str]) -> None:
     for name in names:
         if len(name) > MAX_FIELD_NAME:
             raise ValueError(
-                f"meta_data name {name!r} has {len(name)} characters, and radosgw keeps none of "
+                f"meta_data name {name!r} has {len(name)} characters, but radosgw keeps none of "
                 f"more than {MAX_FIELD_NAME}"
             )
     fields = len(names)
     if fields > MAX_FIELDS:
         raise ValueError(
-            f"meta_data has {fields} fields, where {MAX_FIELDS} are allowed: many clients read no "
-            "response with more than 100 headers, and could not read the object"
+            f"meta_data has {fields} fields, but only {MAX_FIELDS} are allowed: many clients cannot"
+            " read a response with more than 100 headers, and so could not read the object"
         )
     if (_MODE in asked) != (_UNTIL in asked):
         raise ValueError(f"headers: {_MODE} and {_UNTIL} must be given together")
@@ -238,7 +238,7 @@ def check_tags(tags: Any) -> dict[str, str]:
     if not isinstance(tags, Mapping):
         raise TypeError(f"tags must be a dict, not {type(tags).__name__}")
     if len(tags) > MAX_TAGS:
-        raise ValueError(f"tags has {len(tags)} entries, where {MAX_TAGS} are allowed")
+        raise ValueError(f"tags has {len(tags)} entries, but only {MAX_TAGS} are allowed")
     for name, value in tags.items():
         if not isinstance(name, str) or not isinstance(value, (str, int, float)):
             raise TypeError(f"tags must be text: {name!r}: {value!r}")
@@ -249,7 +249,7 @@ def check_tags(tags: Any) -> dict[str, str]:
                 f"most {MAX_TAG_VALUE}"
             )
         if not xml.can_carry(f"{name}{value}"):
-            raise ValueError(f"tags: {name!r} or its value holds a character that XML cannot carry")
+            raise ValueError(f"tags: {name!r} or its value has a character that XML cannot carry")
     return {name: str(value) for name, value in tags.items()}
 
 

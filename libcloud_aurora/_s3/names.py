@@ -74,7 +74,7 @@ def bucket_path(name: Any) -> str:
     """Return the path of a container."""
     if not isinstance(name, str) or not _BUCKET.fullmatch(name) or name in (".", ".."):
         raise InvalidContainerNameError(
-            f"container name {name!r} is not valid: letters, digits, '-._:' only. "
+            f"container name {name!r} is not valid: only letters, digits and '-._:' are. "
             "Nothing was sent.",
             bucket=str(name),
         )
@@ -110,5 +110,5 @@ def _key_problem(name: Any) -> str:
     except UnicodeEncodeError:
         return "it is not valid Unicode, so it has no UTF-8 form"
     if not 1 <= size <= MAX_KEY_SIZE:
-        return f"it has {size} bytes of UTF-8, where 1 to {MAX_KEY_SIZE} are allowed"
-    return "it holds a NUL character" if "\0" in name else ""
+        return f"it has {size} bytes of UTF-8, but only 1 to {MAX_KEY_SIZE} are allowed"
+    return "it contains a NUL character" if "\0" in name else ""

@@ -85,7 +85,7 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     for name, value in meta_data.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
             raise ValueError(
-                f"meta_data name {name!r} cannot be a header's: ASCII letters, digits and '-' only"
+                f"meta_data name {name!r} cannot be a header's: use ASCII letters, digits and '-'"
             )
         if not isinstance(value, (str, int, float)):
             kind = type(value).__name__
@@ -242,14 +242,14 @@ def _comparable(name: str) -> str:
 def wire_value(name: str, value: Any) -> str:
     """Return a header value as http.client sends it: UTF-8 bytes dressed as latin-1."""
     if not _TOKEN.fullmatch(name):
-        raise ValueError(f"header name {name!r} is not valid: ASCII letters, digits and '-' only")
+        raise ValueError(f"header name {name!r} is not valid: use ASCII letters, digits and '-'")
     if isinstance(value, Hidden):
         return value
     if not isinstance(value, (str, int, float)):
         raise TypeError(f"header {name!r} must be text or a number, not {type(value).__name__}")
     text = str(value)
     if _CONTROL.search(text):
-        raise ValueError(f"header {name!r} must not hold control characters, such as newlines")
+        raise ValueError(f"header {name!r} must not contain control characters, such as newlines")
     return text.strip(" ").encode().decode("latin-1")
 
 
@@ -261,13 +261,13 @@ def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:
         text = _disposition(str(value).strip(" "))
         if not _DESCRIBING.fullmatch(name.lower()):
             raise ValueError(
-                f"ex_response_headers: no server sets {name!r}, but Content-Type, "
-                "-Disposition, -Encoding and -Language, Cache-Control and Expires"
+                f"ex_response_headers: no server sets {name!r}, only Content-Type, -Disposition, "
+                "-Encoding and -Language, Cache-Control and Expires"
             )
         if not text.isascii():
             raise ValueError(
-                f"ex_response_headers: {name} must be ASCII, but for a filename in double quotes, "
-                f"not {value!r}"
+                f"ex_response_headers: {name} must be ASCII except for a filename in double quotes,"
+                f" not {value!r}"
             )
         params[f"response-{name.lower()}"] = text
     return params
@@ -286,6 +286,15 @@ def _disposition(value: str) -> str:
         return f"filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
     return value if value.isascii() else _FILENAME.sub(forms, value)
+
+
+def is_joined(headers: Mapping[str, str]) -> bool:
+    """
+    Tell whether a server joins an object from others, which Swift calls its segments.
+
+    Its ETag then names no version, and is no MD5: radosgw refuses it in conditions.
+    """
+    return "x-object-manifest" in headers or "x-object-meta-static-large-object" in headers
 
 
 def strip_etag(value: str | None) -> str:

@@ -319,7 +319,7 @@ def crc32(body: Body) -> int:
 
 def read_into(body: Body, *digests: Any) -> None:
     """Read a body once, for any number of digests."""
-    for view in views_of(body) if digests else ():
+    for view in views_of(body):
         for digest in digests:
             digest.update(view)
 

@@ -111,14 +111,14 @@ class Download:
             self._fetch(reader, file, verifier, ranges, record)
             if verifier is None:
                 if self._reading.config.verify and reader.is_whole:
-                    logger.info("GET of %s: nothing to verify it by, ETag %r", key, reader.etag)
+                    logger.info("GET of %s: not verified, its ETag is %r", key, reader.etag)
                 return
             if verifier.matches():
                 return
             digests = verifier.digests()
             if isinstance(verifier, PartHashes) and verifier.is_guess:
                 if digests in seen:
-                    logger.info("GET of %s: two downloads agree, its parts are unknown", key)
+                    logger.info("GET of %s: its parts are unknown, but two downloads agree", key)
                     return
                 if _is_cut_otherwise(reader, file, verifier):
                     return

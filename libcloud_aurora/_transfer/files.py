@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from libcloud_aurora._transfer.open_file import OWN, OpenFile, sync_directory
 from libcloud_aurora.errors import AuroraObjectsError, InvalidObjectNameError
+
+#: Where Linux tells what is mounted; ``\040`` is a space there.
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 class Destination:
@@ -30,7 +34,7 @@ class Destination:
         if not text:
             raise ValueError("destination_path must not be empty")
         if "\0" in text:
-            raise ValueError(f"destination_path must not hold a NUL character: {text!r}")
+            raise ValueError(f"destination_path must not contain a NUL character: {text!r}")
         if not os.path.basename(text) or os.path.isdir(text):
             self.path = self._inside(Path(text))
             text = str(self.path)
@@ -46,6 +50,12 @@ class Destination:
                 )
             if not overwrite:
                 raise self._exists()
+            if _is_mounted(self.path):
+                raise self._error(
+                    f"file {str(self.path)!r} is mounted, as a container's may be, so no other can "
+                    "take its place: mount its directory instead, or write the chunks of "
+                    "download_object_as_stream() to it."
+                )
 
     def _inside(self, directory: Path) -> Path:
         if not directory.is_dir():
@@ -56,7 +66,7 @@ class Destination:
         if root not in target.parents or ".." in key.split("/") or key.endswith("/"):
             raise InvalidObjectNameError(
                 f"object {key!r} cannot be saved under its own name in {str(directory)!r}; "
-                "give the path of a file.",
+                "pass the path of a file.",
                 key=key,
             )
         return target
@@ -126,7 +136,7 @@ class Destination:
             os.link(temporary, probe)
         except OSError as exc:
             raise self._error(
-                f"file {str(self.path)!r} cannot be made without the risk of replacing another: "
+                f"file {str(self.path)!r} cannot be created without the risk of replacing another: "
                 f"its file system has no hard links ({exc.strerror}). Use overwrite_existing=True."
             ) from exc
         finally:
@@ -150,6 +160,15 @@ class Destination:
         if self._durable:
             for directory in (self.path.parent, *(path.parent for path in made)):
                 sync_directory(directory)
+
+
+def _is_mounted(path: Path) -> bool:
+    """Tell whether something is known to be mounted at a path, even a single file."""
+    with contextlib.suppress(OSError):
+        name = re.sub(rb"[\t\n \\]", lambda match: b"\\%03o" % ord(match[0]), os.fsencode(path))
+        lines = MOUNTS.read_bytes().split(b"\n")
+        return any(line.split(b" ")[4:5] == [name] for line in lines)
+    return False
 
 
 def remove_empty(directories: list[Path]) -> None:

@@ -49,7 +49,7 @@ class Partial:
         except OSError as exc:
             raise AuroraObjectsError(
                 f"download to {str(destination.path)!r} cannot be resumed: {exc.strerror}; "
-                "another process may be at it."
+                "another process may be using it."
             ) from exc
 
     def __enter__(self) -> Partial:
@@ -147,8 +147,8 @@ def _own(path: Path, flags: int = 0) -> OpenFile:
     if not stat.S_ISREG(found.st_mode) or not is_ours(found) or found.st_nlink > 1:
         file.close()
         raise AuroraObjectsError(
-            f"{str(path)!r} is not a file of this user alone, so its bytes are not trusted. "
-            "Remove it, and download again."
+            f"{str(path)!r} does not belong to this user alone, so it is not trusted. "
+            "Remove it and download again."
         )
     return file
 

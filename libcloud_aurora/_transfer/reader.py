@@ -203,7 +203,7 @@ class Reader:
             try:
                 said = self._reading.client.object_attributes(self._reading.path, self.size)
             except AuroraObjectsError as error:
-                logger.info("GET of %s: its parts stay unknown: %s", self._reading.path.key, error)
+                logger.info("GET of %s: its parts are unknown: %s", self._reading.path.key, error)
                 self._has_parts = False
             else:
                 if said.etag == self.etag:  # else the next range is refused
@@ -217,7 +217,7 @@ class Reader:
         """Return the exception for bytes that keep differing from what the server says."""
         said, found = (verifier.expected, verifier.found()) if verifier else ("nothing", "")
         return HashMismatchError(
-            f"object {self._reading.path.key!r} has {said}, but what arrived makes {found!r}: "
-            "it is damaged on the way or on the server.",
+            f"object {self._reading.path.key!r} has {said}, but what arrived gives {found!r}: "
+            "it was damaged in transit or on the server.",
             **self.subject.fields,
         )

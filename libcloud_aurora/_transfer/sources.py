@@ -84,7 +84,7 @@ def as_bytes(chunk: Any) -> Any:
         return view.cast("B") if view.c_contiguous else view.tobytes()
     except TypeError:
         kind = type(chunk).__name__
-        raise TypeError(f"iterator must give bytes or text, not {kind}") from None
+        raise TypeError(f"iterator must yield bytes or text, not {kind}") from None
 
 
 def chunks_of(stream: Any) -> Iterator[Any]:
@@ -131,7 +131,7 @@ class _Cutter:
             total += part.size
             ended = self.ended()
             if ended and promised not in (None, total):
-                raise ValueError(f"the stream holds {total} bytes, not {promised} (ex_size)")
+                raise ValueError(f"the stream has {total} bytes, not {promised} (ex_size)")
             if not ended and total == promised:
                 raise _too_long(total)
             yield part
@@ -238,7 +238,7 @@ def checked(parts: Iterable[Part], md5: str, path: ObjectPath) -> Iterator[Part]
         yield part
     if md5 and digest.hexdigest() != md5:
         raise HashMismatchError(
-            f"object {path.key!r} was not stored: its bytes have the MD5 {digest.hexdigest()}, and "
+            f"object {path.key!r} was not stored: its bytes have the MD5 {digest.hexdigest()}, but "
             f"Content-MD5 says {md5}.",
             bucket=path.bucket,
             key=path.key,
@@ -320,7 +320,7 @@ class FileParts(Parts):
 
     def _irregular(self) -> ValueError:
         return ValueError(
-            f"file_path must name a regular file that knows its size, not {self._path!r}: "
+            f"file_path must be a regular file of known size, not {self._path!r}: "
             "open it and use upload_object_via_stream()."
         )
 

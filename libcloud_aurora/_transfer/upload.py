@@ -86,18 +86,22 @@ class Upload:
         return sorted(etags.items())
 
     def _send_part(self, part: Part, held: PartHeld | None, window: Window) -> str:
-        body = in_chunks(part.body, part.size)
-        crc, md5 = Crc32(), hashlib.md5(usedforsecurity=False)
-        read_into(body, *[crc] * self.has_crc32, *[md5] * bool(held))
-        if self.has_crc32:
-            self._crcs[part.number] = crc.value, part.size
-        if held and held[:2] == (part.size, md5.hexdigest()):
-            return held.etag
+        body, crc = in_chunks(part.body, part.size), Crc32()
+        if held:
+            md5 = hashlib.md5(usedforsecurity=False)
+            read_into(body, crc, md5)
+            if held[:2] == (part.size, md5.hexdigest()):
+                if self.has_crc32:
+                    self._crcs[part.number] = crc.value, part.size
+                return held.etag
 
         def chunks() -> Iterator[Sequence[memoryview]]:
+            crc.value = 0
             for chunk in body.chunks():
                 if window.is_set():
                     return  # at the end of a chunk, which the server refuses in order
+                for view in chunk if self.has_crc32 else ():
+                    crc.update(view)
                 yield chunk
                 window.count(sum(map(len, chunk)))  # asked for the next: it has left
 
@@ -106,9 +110,11 @@ class Upload:
             self.id,
             part.number,
             ChunkedBody(part.size, chunks),
-            crc32=crc.value if self.has_crc32 else None,
+            crc=crc if self.has_crc32 else None,
             stop=window,
         )
+        if self.has_crc32:
+            self._crcs[part.number] = crc.value, part.size
         return self._etag_of(sent)
 
     def copy_part(
@@ -180,7 +186,7 @@ class Upload:
             self._ending.run(abort)
         except BaseException as error:
             if not aborted:
-                said = "upload %s of object %r could not be aborted, its parts remain: %s"
+                said = "upload %s of object %r could not be aborted, so its parts remain: %s"
                 logger.warning(said, self.id, self.path.key, str(error) or type(error).__name__)
             if not isinstance(error, AuroraObjectsError):
                 raise
@@ -262,7 +268,8 @@ class Uploads:
         found = self._unfinished(path, parts.sizes)
         held: dict[int, PartHeld] = {}
         if found is None:
-            upload = self.begin(path, asked)
+            with self.aborting(path):
+                upload = self.begin(path, asked)
         else:
             upload, held = found
             planned = plan(asked, Way.RESUME)

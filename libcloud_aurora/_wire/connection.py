@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from xml.etree import ElementTree
 
 import requests
+from libcloud.common.base import Connection as LibcloudsConnection
 from libcloud.storage.drivers.s3 import BaseS3Connection, S3Response
 from libcloud.utils.py3 import b
 from requests.utils import select_proxy
@@ -280,7 +281,7 @@ class Request(Generic[T]):
             self._headers[str(name)] = wire_value(str(name), value)
         if self._customer_keys() and connection.refuses_keys():
             raise EncryptionKeyError(
-                f"{self.subject} failed: its key would travel over plain http to another machine. "
+                f"{self.subject} failed: its key would be sent over plain http to another machine. "
                 "Nothing was sent. Use https, or ex_allow_plain_keys=True.",
                 **self.subject.fields,
             )
@@ -293,14 +294,14 @@ class Request(Generic[T]):
 
     def attempt(self) -> T:
         """Sign and send once, after a correction of the clock once more, and read the response."""
-        exchange, clock = self._connection.exchange, self._connection.clock
+        clock = self._connection.clock
         corrected = False
         while True:
             now = clock.now()
             try:
                 url, wire, headers = self._signed(self.method, self._query, self._headers, now)
                 try:
-                    response = exchange(self.method, url, wire, headers)
+                    response = self._exchange(self.method, url, wire, headers)
                 finally:
                     if isinstance(self._body, ChunkedBody):
                         wire.close()  # its buffer goes back: a traceback would keep it
@@ -325,6 +326,22 @@ class Request(Generic[T]):
                 raise network_error(exc, self.subject) from exc
             else:  # a full disk is no failure of the network
                 return self._read(answer)
+
+    def _exchange(
+        self, method: str, url: str, body: Any, headers: dict[str, str]
+    ) -> requests.Response:
+        self._trace(f"{method} {url}", headers)
+        response = self._connection.exchange(method, url, body, headers)
+        self._trace(f"HTTP {response.status_code} {response.reason}", response.headers)
+        return response
+
+    def _trace(self, line: str, headers: Mapping[str, str]) -> None:
+        """Write to the file of ``LIBCLOUD_DEBUG``, if there is one, and show no secret there."""
+        log = getattr(LibcloudsConnection.conn_class, "log", None)
+        if log is not None:
+            lines = [f"# {id(self):x} {line}", *(f"{name}: {headers[name]}" for name in headers)]
+            log.write("".join(f"{self.subject.clean(each, 4096)}\n" for each in lines))
+            log.flush()
 
     def _signed(
         self, method: str, query: str, headers: dict[str, str], now: datetime
@@ -391,7 +408,7 @@ class Request(Generic[T]):
         ranged = {"Range": "bytes=0-0"} if self.subject.key and one_byte else {}
         now = self._connection.clock.now()
         url, _, headers = self._signed("GET", query, {**self._headers, **ranged}, now)
-        return _refused(self._connection.exchange("GET", url, None, headers))
+        return _refused(self._exchange("GET", url, None, headers))
 
     @cached_property
     def subject(self) -> Subject:

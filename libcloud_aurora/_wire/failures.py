@@ -1,4 +1,4 @@
-"""From an error response or a broken connection to the exception that says so."""
+"""Turns an error response or a broken connection into an exception."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ NETWORK_FAILURES = (
 #: multipart upload was begun with the same keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
 DAMAGED = (
-    "The body was damaged on its way: its SHA-256 is not the one that was signed. "
-    "If that goes on, something on the way alters bodies, or the secret key has been changed"
+    "The body was damaged in transit: its SHA-256 is not the one that was signed. "
+    "If this keeps happening, a proxy alters bodies, or the secret key has been changed"
 )
 #: Bytes of headers from which on a 400 without a body is about their size.
 LARGE_HEAD = 3_500
 TOO_LARGE = (
-    "The metadata is too large: the request had {:,} bytes of headers. radosgw takes 16 KiB with "
-    "the path and the signature, before 16.2.15 it took 4 KiB"
+    "The metadata is too large: the request had {:,} bytes of headers. radosgw accepts 16 KiB with "
+    "path and signature, and before 16.2.15 only 4 KiB"
 )
 #: What failures mean that are never transient. Fragments of the texts of OpenSSL and others.
 FINAL_FAILURES = {
-    "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, ex_verify_ssl takes the path of "
-    "its certificates",
-    "WRONG_VERSION_NUMBER": "Nothing speaks TLS there: check host and port, or use secure=False",
-    "ALERT_PROTOCOL_VERSION": "The server speaks another version of TLS",
-    "UNSUPPORTED_PROTOCOL": "The server speaks another version of TLS",
+    "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, pass the path of its "
+    "certificates as ex_verify_ssl",
+    "WRONG_VERSION_NUMBER": "No TLS is spoken there: check host and port, or use secure=False",
+    "ALERT_PROTOCOL_VERSION": "The server requires another version of TLS",
+    "UNSUPPORTED_PROTOCOL": "The server requires another version of TLS",
     "TLS CA certificate bundle": "Check ex_verify_ssl, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
-    "NO_CERTIFICATE_OR_CRL_FOUND": "Check ex_verify_ssl: that file holds no certificates",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "Check ex_verify_ssl: that file contains no certificates",
     "407 Proxy": "Check the user and the password of the proxy",
     "Failed to parse": "Check the proxy's URL",
 }

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -20,46 +17,6 @@ from libcloud_aurora import AuroraObjectsStorageDriver
 from libcloud_aurora._s3.signing import ChunkedBody
 
 concurrency = pytest.mark.parametrize("workers", [1, 10])
-
-
-class Keyboard:
-    """Ctrl-C in the main thread, as often as it is pressed, however often the signal is sent."""
-
-    def __init__(self):
-        self.wanted = 0
-        self.seen = threading.Semaphore(0)
-        self.count = 0
-
-    def press(self, times=1):
-        """Press it, and wait each time until the main thread has seen it."""
-        for _ in range(times):
-            self.wanted += 1
-            while not self.seen.acquire(timeout=0.01):
-                os.kill(os.getpid(), signal.SIGINT)
-
-    @contextmanager
-    def at_hand(self):
-        """Let it work in this block."""
-
-        def handle(number, frame):
-            if self.count < self.wanted:
-                self.count += 1
-                self.seen.release()
-                raise KeyboardInterrupt
-
-        before = signal.signal(signal.SIGINT, handle)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
-def keyboard():
-    """A keyboard that works for the whole test."""
-    keyboard = Keyboard()
-    with keyboard.at_hand():
-        yield keyboard
 
 
 def upload(scene, driver, failing=False):
@@ -135,7 +92,21 @@ def test_a_second_ctrl_c_does_not_wait_for_the_begin(scene, keyboard, caplog):
     assert time.monotonic() - began < 30
     wait_for_workers()
     assert operations(scene) == ["initiate"]
-    assert "may have been begun" in caplog.text
+    assert "may have begun" in caplog.text
+
+
+@concurrency
+def test_an_upload_that_was_interrupted_as_it_began_is_begun_anew(scene, keyboard, workers):
+    """Ctrl-C while a resumable upload begins leaves no upload whose time to end is running."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    press = plan.hook("answer", lambda request: keyboard.press())
+    scene.proxy.plan = plan.once(press, plan.is_any("initiate"))
+    path, container = scene.file("file", content(LARGE)), scene.container(driver)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object(path, container, "key", ex_resume=True)
+    assert len(scene.backend.uploads(scene.bucket)) == (workers == 1)  # whose id nobody knows
+    driver.upload_object(path, container, "key", ex_resume=True)
+    assert scene.backend.get(scene.bucket, "key") == content(LARGE)
 
 
 @concurrency

@@ -302,10 +302,10 @@ def test_only_libclouds_arguments_go_to_libcloud():
 
 def test_unknown_arguments_warn():
     """Each unknown argument is a warning that names it, and points at the caller."""
-    with pytest.warns(UserWarning, match="does not know") as caught:
+    with pytest.warns(UserWarning, match="ignores") as caught:
         AuroraObjectsStorageDriver("key", "secret", project="x", profile="y")
     assert [str(warning.message) for warning in caught] == [
-        "AuroraObjects does not know the argument 'project'",
-        "AuroraObjects does not know the argument 'profile'",
+        "AuroraObjects ignores the unknown argument 'project'",
+        "AuroraObjects ignores the unknown argument 'profile'",
     ]
     assert {warning.filename for warning in caught} == {__file__}

@@ -210,11 +210,11 @@ def unaware(s3):
 def test_a_server_that_knows_no_keys_gets_no_part(s3, driver, container, file, caplog, resume):
     """Where the answer to Initiate names no key, no byte is sent and no upload remains."""
     unaware(s3)
-    with pytest.raises(errors.EncryptionKeyError, match="does not know such keys"):
+    with pytest.raises(errors.EncryptionKeyError, match="does not support such keys"):
         driver.upload_object(file, container, "k", ex_customer_key=KEY, ex_resume=resume)
     assert s3.sent("PUT") == []
     assert s3.uploads == {}
-    assert "without a response" not in caplog.text
+    assert "may have begun" not in caplog.text
 
 
 def test_a_part_that_is_not_confirmed_is_not_taken_for_an_object(s3, driver, container, file):
@@ -243,7 +243,7 @@ def test_a_server_that_knows_no_keys_is_told_of(s3, driver, container):
 def test_plain_http_is_named(s3, driver, container):
     """radosgw's empty refusal over plain http becomes an error that names https."""
     s3.fail(1, error(400, "InvalidRequest"), method="PUT")
-    with pytest.raises(errors.EncryptionKeyError, match="over https only"):
+    with pytest.raises(errors.EncryptionKeyError, match="only over https"):
         driver.upload_object_via_stream([b"x"], container, "k", ex_customer_key=KEY)
 
 
@@ -425,7 +425,7 @@ def test_other_refusals_of_a_copy_stay(s3, driver, container, stored, old):
     if old is None:
         s3.keys.objects.clear()
     s3.fail(1, error(400, "InvalidRequest"), method="PUT")
-    with pytest.raises(errors.EncryptionKeyError, match="over https only"):
+    with pytest.raises(errors.EncryptionKeyError, match="only over https"):
         driver.ex_copy_object(
             stored, container, "new", ex_source_customer_key=old, ex_customer_key=KEY
         )

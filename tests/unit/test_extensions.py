@@ -172,7 +172,7 @@ def test_a_file_name_beyond_ascii_is_named_twice(driver, obj, name):
         ({"ex_response_headers": {"Content-Language": "ż"}}, "Content-Language must be ASCII"),
         (
             {"ex_response_headers": {"Content-Disposition": "attachment; filename=ż"}},
-            "but for a filename in double quotes",
+            "except for a filename in double quotes",
         ),
         (
             {"ex_response_headers": {"Expires": "x"}, "ex_method": "PUT"},

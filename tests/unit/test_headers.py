@@ -138,9 +138,9 @@ def test_what_servers_ignore_is_refused(s3, upload, name, instead):
 def test_encryption_by_the_server_is_refused_where_it_may_be_ignored(s3, resume, driver, source):
     """A copy and a resumed upload take no request for encryption."""
     headers = {"x-amz-server-side-encryption": "aws:kms"}
-    with pytest.raises(ValueError, match="not every server heeds it here"):
+    with pytest.raises(ValueError, match="not every server honours it here"):
         resume(headers=headers)
-    with pytest.raises(ValueError, match="not every server heeds it here"):
+    with pytest.raises(ValueError, match="not every server honours it here"):
         driver.ex_copy_object(source, source.container, "copy", headers=headers)
     assert s3.requests == []
 
@@ -259,7 +259,7 @@ def test_content_md5_is_checked_before_anything_is_stored(s3, upload, data):
     upload(data, headers={"Content-MD5": content_md5(data)})
     assert all("content-md5" not in sent.headers for sent in s3.requests)
     del s3.buckets["photos"]["k"]
-    with pytest.raises(errors.HashMismatchError, match=f"MD5 {md5(data)}, and Content-MD5 says"):
+    with pytest.raises(errors.HashMismatchError, match=f"MD5 {md5(data)}, but Content-MD5 says"):
         upload(data, headers={"Content-MD5": content_md5(b"other")})
     assert s3.buckets["photos"] == s3.uploads == {}
 

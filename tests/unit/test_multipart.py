@@ -4,7 +4,6 @@ import contextlib
 import errno
 import io
 import os
-import signal
 import threading
 from functools import partial
 
@@ -327,12 +326,12 @@ def test_ctrl_c_at_any_line_leaves_no_part(s3, new_driver, container, concurrenc
     upload()
 
 
-def test_ctrl_c_while_an_upload_is_begun_waits_for_its_id(s3, driver, container):
+def test_ctrl_c_while_an_upload_is_begun_waits_for_its_id(s3, driver, container, keyboard):
     """Ctrl-C before the answer to Initiate is waited out, so that the upload can be aborted."""
 
     def interrupt(request):
         if request.method == "POST" and "uploads" in request.params:
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            keyboard.press()
 
     s3.faults.append(interrupt)
     with pytest.raises(KeyboardInterrupt):
