@@ -51,6 +51,8 @@ ERROR_BODY_SIZE = 64 * 1024
 #: What the query of a PUT begins with whose body is data.
 _DATA = ("", "partNumber")
 
+#: Matches headers that S3 servers send, one at least in each response, and web servers do not.
+_OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 T = TypeVar("T")
@@ -364,6 +366,9 @@ class Request(Generic[T]):
         return f"{self._path}?{query}" if query else self._path, wire, {**headers, **added}
 
     def _success(self, response: requests.Response) -> AuroraResponse:
+        page = response.headers.get("content-type", "").lower().startswith("text/html")
+        if page and not any(map(_OF_S3, response.headers)):
+            raise self.subject.malformed("a web page, as of a login or a wrong host", 200)
         try:
             content = b"" if self._stream else _read_body(response, xml.MAX_DOCUMENT_SIZE)
             if len(content) > xml.MAX_DOCUMENT_SIZE:
