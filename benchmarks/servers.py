@@ -23,6 +23,7 @@ class Radosgw:
     def __init__(self, cluster):
         self.host, self.port, self.endpoint = cluster.host, cluster.port, cluster.endpoint
         self.owner = cluster.owner
+        self.tls_port, self.ca_file = cluster.tls_port, str(cluster.ca_file)
         self._configuration = str(cluster.directory / "ceph.conf")
         self._pids = [cluster.radosgw_pid, int((cluster.directory / "osd.0.pid").read_text())]
         self._cpu = 0.0
@@ -73,7 +74,7 @@ class Sink:
 
 
 @contextlib.contextmanager
-def serving(kind, frontend):
+def serving(kind, frontend, *, tls=False):
     """Run a server of a kind, ``radosgw`` or ``sink``, for a ``with`` block."""
     if kind == "sink":
         sink = Sink()
@@ -84,7 +85,7 @@ def serving(kind, frontend):
         return
     from live.ceph import Cluster  # of tests/
 
-    with Cluster(frontend=frontend, memory=MEMORY) as cluster:
+    with Cluster(frontend=frontend, tls=tls, memory=MEMORY) as cluster:
         yield Radosgw(cluster)
 
 

@@ -12,17 +12,12 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from obstore.store import S3Store
 
-from benchmarks.sources import small_body, write_file
+from benchmarks.sources import memory_directory, small_body, write_file
 
 THREADS = 16
 WARM_UPS = 3
 #: Objects of at least this size are removed from the cluster's memory before anything goes on.
 GARBAGE = 64 * 1024**2
-
-
-def memory_directory():
-    """Return a directory in memory, where there is one, so that no disk is measured."""
-    return next((path for path in ("/dev/shm",) if Path(path).is_dir()), None)  # noqa: S108
 
 
 class Stage:

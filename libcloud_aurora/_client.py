@@ -19,13 +19,14 @@ from libcloud_aurora._s3.checksums import (
     CRC32,
     CRC32_WANTED,
     Checksum,
+    Crc32,
     checksum_in,
     crc32_text,
 )
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
 from libcloud_aurora._s3.headers import Change
 from libcloud_aurora._s3.names import ObjectPath, bucket_path
-from libcloud_aurora._s3.objects import ObjectHead, Stored, strip_etag
+from libcloud_aurora._s3.objects import ObjectHead, Stored, is_joined, strip_etag
 from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
 from libcloud_aurora._wire.failures import NETWORK_FAILURES, network_error
@@ -132,20 +133,26 @@ class OpenObject:
     ) -> None:
         self._response = response
         self.subject = response.subject
-        self.etag = strip_etag(response.headers.get("etag"))
-        self.checksum = checksum_in(response.headers) if response.status != 206 else None
-        self.has_parts = "x-amz-mp-parts-count" in response.headers
+        headers = response.headers
+        self.etag = "" if is_joined(headers) else strip_etag(headers.get("etag"))
+        self.checksum = checksum_in(headers) if response.status != 206 else None
+        self.has_parts = "x-amz-mp-parts-count" in headers
         try:
             self.start, self.stop, self.size = _span_of(response, span or (0, None), size)
         except AuroraObjectsError:
             self.release()
             raise
         self._left = self.stop - self.start
-        self._has_no_length = "content-length" not in response.headers
+        self._has_no_length = "content-length" not in headers
         # http.client reads from the socket into the buffer, urllib3 would copy once more.
         original = getattr(response.raw, "_original_response", None)
         self._original = original if isinstance(original, http.client.HTTPResponse) else None
         self._fill = self._original.readinto if self._original else self._copy_into
+
+    def claim(self) -> None:
+        """Let it be read in this thread, and its connection be interrupted with this thread's."""
+        connection = getattr(self._response.raw, "connection", None)
+        getattr(connection, "claim", lambda: None)()  # another transport's knows nothing of that
 
     def readinto(self, view: memoryview) -> int:
         """Read the next bytes into a buffer, and return how many."""
@@ -288,6 +295,7 @@ class Client:
             nonlocal opened
             if opened is not None:
                 body, opened = opened, None
+                body.claim()
                 return read(body)
             wanted = span()
             headers = {"If-Match": f'"{etag}"'} if etag else {}
@@ -352,13 +360,11 @@ class Client:
                 raise
             return head.stored
 
-    def change_object(
-        self, path: ObjectPath, change: Change, *, version_id: str | None = None
-    ) -> None:
+    def change_object(self, path: ObjectPath, change: Change) -> None:
         """Change one property of an object, or of one version of it, and nothing else."""
-        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
+        query, headers, body = {change.query: ""}, change.headers, change.body
         request = self._on_object(
-            "PUT", path, query=query, headers=change.headers, body=change.body, read=_nothing
+            "PUT", path, query=query, headers=headers, body=body, read=_nothing
         )
         self._run(request.attempt)
 
@@ -449,15 +455,29 @@ class Client:
         number: int,
         body: ChunkedBody,
         *,
-        crc32: int | None = None,
+        crc: Crc32 | None = None,
         stop: Stop | None = None,
     ) -> PartSent:
-        """Send a part, signed chunk by chunk."""
+        """
+        Send the bytes of a part, signed chunk by chunk.
+
+        :param crc: Their CRC32 once they have left. A server that stores it says its own, and these
+            are compared: in a header it would come first, and a file be read twice.
+        """
+
+        def read(response: AuroraResponse) -> PartSent:
+            found = response.headers.get(CRC32)
+            if crc and found not in (None, crc32_text(crc.value)):
+                raise HashMismatchError(
+                    f"{response.subject} failed: the CRC32 of its bytes is "
+                    f"{crc32_text(crc.value)!r}, and {found!r} of those that arrived.",
+                    code="BadDigest",
+                    **response.subject.fields,
+                )
+            return _part_sent(response)
+
         query = {"partNumber": number, "uploadId": upload_id}
-        headers = {} if crc32 is None else {CRC32: crc32_text(crc32)}
-        request = self._on_object(
-            "PUT", path, query=query, keyed=True, headers=headers, body=body, read=_part_sent
-        )
+        request = self._on_object("PUT", path, query=query, keyed=True, body=body, read=read)
         return self._run(request.attempt, stop=stop)
 
     def upload_part_copy(
@@ -756,14 +776,16 @@ def _upload_id(response: AuroraResponse) -> str:
 def _span_of(response: AuroraResponse, asked: Span, size: int | None) -> tuple[int, int, int]:
     """Return the first byte of a body, the byte after its last one, and the size of the object."""
     start, stop = asked
+    length = xml.whole_number(response.headers.get("content-length", str(size)))
     if response.status != 206:
-        length = xml.whole_number(response.headers.get("content-length", str(size)))
         if length is None or start or length > (stop or length):
             raise response.malformed("no range, or no length, where they were asked for")
         return 0, length, length
     found = response.headers.get("content-range", "")
     match = _CONTENT_RANGE.fullmatch(found)
     first, last, total = (int(number) for number in match.groups()) if match else (-1, -1, -1)
+    if is_joined(response.headers) and length is not None:
+        first = last + 1 - length  # radosgw says 0, whatever it sends
     if not start == first <= last < min(total, total if stop is None else stop):
         raise response.malformed(f"Content-Range {found!r}")
     return first, last + 1, total

@@ -130,7 +130,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         for name in unknown:
             warnings.warn(f"AuroraObjects ignores the unknown argument {name!r}", stacklevel=2)
         arguments.update(secret=secret or "", host=host or self.connectionCls.host)
-        self._settings = Settings(arguments)
+        self._settings = Settings.of(arguments)
         self._transfer = self._settings.transfer
         self.token = token
         super().__init__(**self._settings.libcloud_arguments())  # type: ignore[no-untyped-call]
@@ -142,7 +142,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             "retry": settings.retry,
             "region": settings.arguments["region"],
             "token": self.token,
-            "verify_ssl": settings.verify_ssl,
+            "verify_ssl": settings.arguments["ex_verify_ssl"],
             "allow_plain_keys": settings.arguments["ex_allow_plain_keys"],
         }
 
@@ -539,7 +539,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             raise ValueError(f"ex_response_headers: only GET and HEAD take them, not {ex_method}")
         if ex_content_type and ex_method != "PUT":
             raise ValueError(
-                f"ex_content_type: only PUT sends one, not {ex_method}; for the type of a response "
+                f"ex_content_type: only PUT sends one, not {ex_method}; for a response's type, "
                 "use ex_response_headers"
             )
         if self._settings.arguments["ex_anonymous"]:
@@ -610,9 +610,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             container, object_name, extra, headers, ex_storage_class, ex_customer_key, path
         )
         with FileParts(path, self._transfer.part_size, ex_progress) as parts:
-            if ex_resume and len(parts.sizes) > 1:
-                return self._resume(parts, wanted, checks_conditions=ex_check_condition)
-            return self._upload(
+            send = self._resume if ex_resume and len(parts.sizes) > 1 else self._upload
+            return send(
                 parts, wanted, verify_hash=verify_hash, checks_conditions=ex_check_condition
             )
 
@@ -998,11 +997,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         return wanted.object(obj.size, call.stored or Stored(obj.hash), self)
 
     def _resume(
-        self, parts: FileParts, wanted: Wanted, *, checks_conditions: bool = False
+        self, parts: FileParts, wanted: Wanted, *, verify_hash: bool, checks_conditions: bool
     ) -> Object:
         """Continue an earlier upload, and give the object what this call asks for."""
         planned = wanted.plan(Way.RESUME, checks_conditions=checks_conditions)
-        stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.asked)
+        stored, began_earlier = self._uploads.resume(
+            parts, wanted.path, wanted.asked, verify=verify_hash
+        )
         for name in planned.conditions:  # kept; what follows is a copy of the object onto itself
             del wanted.asked[name]
         if began_earlier:

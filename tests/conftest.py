@@ -1,5 +1,6 @@
 """What holds for every tier: its order, its sockets, its patience, and what coverage counts."""
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker("disable_socket")
         else:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+
+
+def pytest_collection_finish():
+    """Let collectors pass over what lives as long as the session: the modules and their tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

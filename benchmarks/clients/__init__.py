@@ -36,7 +36,11 @@ NATIVE = ("obstore", "s5cmd", "rclone")
 
 
 class Target(NamedTuple):
-    """Where a client connects to, and settings that are not its defaults."""
+    """
+    Where a client connects to, and settings that are not its defaults.
+
+    :param ca_file: Whose certificates are trusted, if it is to be https.
+    """
 
     host: str
     port: int
@@ -44,8 +48,9 @@ class Target(NamedTuple):
     secret_key: str
     bucket: str
     options: dict
+    ca_file: str = ""
 
     @property
     def endpoint(self):
         """The address as a URL."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.ca_file else 'http'}://{self.host}:{self.port}"

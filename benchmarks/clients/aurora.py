@@ -20,9 +20,10 @@ def connect(target):
     driver = AuroraObjectsStorageDriver(
         target.access_key,
         target.secret_key,
-        secure=False,
+        secure=bool(target.ca_file),
         host=target.host,
         port=target.port,
+        ex_verify_ssl=target.ca_file or True,
         **target.options,
     )
     return Handle(driver, target.bucket)

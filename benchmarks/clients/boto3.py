@@ -15,6 +15,7 @@ class Handle:
             "aws_access_key_id": target.access_key,
             "aws_secret_access_key": target.secret_key,
             "region_name": "us-east-1",
+            "verify": target.ca_file or True,
         }
         self.client = boto3.client("s3", **self.credentials)
 

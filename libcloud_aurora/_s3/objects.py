@@ -36,10 +36,10 @@ UNKNOWN: dict[str, Any] = dict.fromkeys(
 )
 #: What ``extra`` may have: what uploads use, and what objects of any libcloud driver carry.
 _EXTRA = frozenset(UNKNOWN) | {
-    *("acl", "content_type", "meta_data", "tags"),
+    *("acl", "meta_data", "tags"),
     *("access_time", "blob_type", "content_encoding", "content_language", "creation_time"),
     *("fileId", "hash", "lease", "md5_hash", "modify_time", "object_id", "owner"),
-    *("uploadTimestamp", "url", "ex_version_id", "ex_is_latest", "ex_is_delete_marker"),
+    *("uploadTimestamp", "ex_version_id", "ex_is_latest", "ex_is_delete_marker"),
 }
 #: Headers of a response that a presigned URL may set.
 _DESCRIBING = re.compile(r"content-(type|encoding|disposition|language)|cache-control|expires")
@@ -249,7 +249,7 @@ def wire_value(name: str, value: Any) -> str:
         raise TypeError(f"header {name!r} must be text or a number, not {type(value).__name__}")
     text = str(value)
     if _CONTROL.search(text):
-        raise ValueError(f"header {name!r} must not contain control characters: {text!r}")
+        raise ValueError(f"header {name!r} must not contain control characters, such as newlines")
     return text.strip(" ").encode().decode("latin-1")
 
 
@@ -286,6 +286,15 @@ def _disposition(value: str) -> str:
         return f"filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
     return value if value.isascii() else _FILENAME.sub(forms, value)
+
+
+def is_joined(headers: Mapping[str, str]) -> bool:
+    """
+    Tell whether a server joins an object from others, which Swift calls its segments.
+
+    Its ETag then names no version, and is no MD5: radosgw refuses it in conditions.
+    """
+    return "x-object-manifest" in headers or "x-object-meta-static-large-object" in headers
 
 
 def strip_etag(value: str | None) -> str:

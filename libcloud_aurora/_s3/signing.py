@@ -313,9 +313,15 @@ def md5(body: Body) -> str:
 def crc32(body: Body) -> int:
     """Return the CRC32 of a body."""
     digest = Crc32()
-    for view in views_of(body):
-        digest.update(view)
+    read_into(body, digest)
     return digest.value
+
+
+def read_into(body: Body, *digests: Any) -> None:
+    """Read a body once, for any number of digests."""
+    for view in views_of(body):
+        for digest in digests:
+            digest.update(view)
 
 
 def _hexdigest(digest: Any, views: Iterable[Any]) -> str:
@@ -376,19 +382,18 @@ class Clock:
         """Return the time to sign with."""
         return datetime.now(timezone.utc) + self._offset
 
-    def correct(self, server_date: str | None, signed: datetime | None = None) -> bool:
+    def correct(self, server_date: str | None, signed: datetime) -> bool:
         """
         Follow a ``Date`` header, and tell whether a request is worth signing again.
 
-        :param signed: Time that the refused request was signed with; now, if not given.
+        :param signed: Time that the refused request was signed with.
         """
         server_time = http_time(server_date)
         offset = server_time - datetime.now(timezone.utc) if server_time else timedelta.max
         if server_time is None or abs(offset) > MAX_OFFSET:
             return False
-        refused = self.now() if signed is None else signed
         self._before, self._offset = self._offset, offset
-        return abs(server_time - refused) > timedelta(seconds=60)
+        return abs(server_time - signed) > timedelta(seconds=60)
 
     def restore(self) -> None:
         """Undo the last correction, with which the server has refused a signature."""

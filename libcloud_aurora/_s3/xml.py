@@ -213,14 +213,13 @@ def attributes(body: bytes) -> Attributes:
     return Attributes(headers, {int(row["PartNumber"]): int(row["Size"]) for row in rows})
 
 
-def text_of(body: bytes, *names: str) -> str:
-    """Return the text of the first of the named elements that the document has."""
+def text_of(body: bytes, name: str) -> str:
+    """Return the text of an element that the document must have."""
     document = parse(body)
-    for name in names:
-        text = document.findtext(name)
-        if text is not None:
-            return text.strip()
-    raise MalformedXMLError(f"<{document.tag}> without <{'> or <'.join(names)}>")
+    text = document.findtext(name)
+    if text is None:
+        raise MalformedXMLError(f"<{document.tag}> without <{name}>")
+    return text.strip()
 
 
 def delete_objects(named: Iterable[Named]) -> bytes:

@@ -9,11 +9,11 @@ from itertools import accumulate, pairwise
 from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3.checksums import checksum_in
 from libcloud_aurora._s3.headers import TAGS, Way, plan, tag_header
-from libcloud_aurora._s3.objects import Wanted
+from libcloud_aurora._s3.objects import Wanted, is_joined
 from libcloud_aurora._transfer.upload import Uploads, finish
 from libcloud_aurora._transfer.workers import Task, Window
 from libcloud_aurora.config import MAX_PART_SIZE, MIB, TransferConfig
-from libcloud_aurora.errors import EncryptionKeyError, ObjectChangedError
+from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
 
 #: Bytes of one part of a large copy: the server moves them, so few and large ones are best.
@@ -48,6 +48,14 @@ class Copy:
         :param replace: Whether to replace the source's metadata by what is wanted.
         """
         source, wanted = self._source, self._wanted
+        if is_joined(source.head.headers):
+            raise AuroraObjectsError(
+                f"object {source.path.key!r} was not copied: it was stored through Swift, in "
+                "segments, of which servers copy the list or nothing. Download and upload it "
+                "instead.",
+                bucket=source.path.bucket,
+                key=source.path.key,
+            )
         key, source_key = wanted.path.customer_key, source.path.customer_key
         by_parts = bool(key or source_key) or source.head.size > MAX_PART_SIZE
         # Ceph 16 would lock the copy as the original is, and so nobody could delete it.

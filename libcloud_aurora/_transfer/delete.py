@@ -16,6 +16,11 @@ from libcloud_aurora.errors import AccessDeniedError, AuroraObjectsError, Delete
 BATCH_SIZE = 1000
 #: Bytes of one request's rows; radosgw refuses a body over 1 MiB (``rgw_max_put_param_size``).
 MAX_BODY_SIZE = 1_000_000
+#: What lets a request through, which Ceph before 20 judges once more than its objects.
+PERMISSION = (
+    ". Under a policy, Ceph before 20 deletes many objects at once only if s3:DeleteObject is also "
+    "allowed on the container itself, arn:aws:s3:::{}; delete_object() works without that"
+)
 
 
 def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: Any) -> None:
@@ -40,12 +45,13 @@ def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: An
                     client.delete_object(path)
                 except AuroraObjectsError as error:
                     failures[path.key] = error.value
+    advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
     denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
     if denied and cause is None:  # Ceph 20 says it of each object, and those before of the request
         fields = {"driver": driver, "code": "AccessDenied", "bucket": bucket}
         cause = AccessDeniedError(f"deleting from container {bucket!r}: {denied}.", **fields)
     if failures:
-        raise _failed(failures, bucket, driver) from cause
+        raise _failed(failures, bucket, driver, advice) from cause
 
 
 def batches(named: Iterable[Named]) -> Iterator[list[Named]]:
@@ -69,13 +75,14 @@ def batches(named: Iterable[Named]) -> Iterator[list[Named]]:
         yield list(batch)
 
 
-def _failed(failures: dict[str, str], bucket: str, driver: Any) -> DeleteFailedError:
+def _failed(failures: dict[str, str], bucket: str, driver: Any, advice: str) -> DeleteFailedError:
     """Return the one exception for all objects that could not be deleted."""
     shown = [f"{key!r}: {said}" for key, said in islice(failures.items(), 10)]
     if len(failures) > 10:
         shown.append(f"and {len(failures) - 10} more")
     error = DeleteFailedError(
-        f"{len(failures)} objects in container {bucket!r} could not be deleted: {'; '.join(shown)}",
+        f"{len(failures)} objects in container {bucket!r} could not be deleted: {'; '.join(shown)}"
+        f"{advice}",
         driver=driver,
         bucket=bucket,
     )

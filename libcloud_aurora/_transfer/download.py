@@ -13,7 +13,7 @@ from libcloud_aurora._transfer.partial import Partial, remove_partial
 from libcloud_aurora._transfer.reader import Reader, Reading
 from libcloud_aurora._transfer.verify import PartHashes, Verifier
 from libcloud_aurora._transfer.workers import Task, Window
-from libcloud_aurora._wire.retry import logger
+from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import BUFFER_SIZE, MIB
 from libcloud_aurora.errors import HashMismatchError
 from libcloud_aurora.parts import other_layouts, plan_ranges
@@ -53,6 +53,7 @@ class Download:
                 return
             with Partial(target, self._reading.path.quoted) as kept:
                 kept.begin(reader.etag, reader.size)
+                reader.read(0, reader.first_stop, stop_sign=Stop())  # frees its connection
                 gaps = kept.missing(reader.size)
                 ranges = [each for gap in gaps for each in self._ranges(*gap)]
                 try:
@@ -112,12 +113,16 @@ class Download:
                 if self._reading.config.verify and reader.is_whole:
                     logger.info("GET of %s: not verified, its ETag is %r", key, reader.etag)
                 return
-            if self._matches(reader, file, verifier):
+            if verifier.matches():
                 return
-            if verifier.is_guess and verifier.digests() in seen:
-                logger.info("GET of %s: its parts are unknown, but two downloads agree", key)
-                return
-            seen.append(verifier.digests())
+            digests = verifier.digests()
+            if isinstance(verifier, PartHashes) and verifier.is_guess:
+                if digests in seen:
+                    logger.info("GET of %s: its parts are unknown, but two downloads agree", key)
+                    return
+                if _is_cut_otherwise(reader, file, verifier):
+                    return
+            seen.append(digests)
             logger.info("GET of %s: attempt %d does not match %s", key, attempt, verifier.expected)
             count = begun_with + attempt
             edges = [reader.size * index // count for index in range(count + 1)]
@@ -166,16 +171,16 @@ class Download:
         if verifier is not None:
             _catch_up(verifier, file)
 
-    def _matches(self, reader: Reader, file: OpenFile, verifier: Verifier) -> bool:
-        """Compare; if the parts are a guess, try others by reading the file again."""
-        if verifier.matches():
-            return True
-        for layout in other_layouts(reader.size, reader.etag) if verifier.is_guess else ():
-            other = PartHashes(verifier.expected, layout)
+
+def _is_cut_otherwise(reader: Reader, file: OpenFile, tried: PartHashes) -> bool:
+    """Compare once more, reading the file for each other way in which it may have been cut."""
+    for layout in other_layouts(reader.size, reader.etag):
+        if layout != tried.ends:
+            other = PartHashes(tried.expected, layout)
             _catch_up(other, file)
             if other.matches():
                 return True
-        return False
+    return False
 
 
 def _catch_up(verifier: Verifier, file: OpenFile) -> None:

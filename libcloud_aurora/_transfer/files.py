@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from libcloud_aurora._transfer.open_file import OWN, OpenFile, sync_directory
 from libcloud_aurora.errors import AuroraObjectsError, InvalidObjectNameError
+
+#: Where Linux tells what is mounted; ``\040`` is a space there.
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 class Destination:
@@ -46,6 +50,12 @@ class Destination:
                 )
             if not overwrite:
                 raise self._exists()
+            if _is_mounted(self.path):
+                raise self._error(
+                    f"file {str(self.path)!r} is mounted, as a container's may be, so no other can "
+                    "take its place: mount its directory instead, or write the chunks of "
+                    "download_object_as_stream() to it."
+                )
 
     def _inside(self, directory: Path) -> Path:
         if not directory.is_dir():
@@ -98,7 +108,7 @@ class Destination:
                 mode = stat.S_IMODE(file.status().st_mode)
                 if self.permissions(mode) != mode:
                     file.set_mode(self.permissions(mode))
-                self.check_links(temporary)
+                self.check_links(temporary, temporary.with_suffix(".link"))
                 file.reserve(size)
                 yield file
                 self.sync(file)
@@ -118,11 +128,10 @@ class Destination:
         finally:
             os.unlink(probe)
 
-    def check_links(self, temporary: Path) -> None:
+    def check_links(self, temporary: Path, probe: Path) -> None:
         """Check, before the first byte, that a file can appear here without replacing another."""
         if self._overwrite:
             return
-        probe = temporary.with_suffix(".link")
         try:
             os.link(temporary, probe)
         except OSError as exc:
@@ -130,7 +139,8 @@ class Destination:
                 f"file {str(self.path)!r} cannot be created without the risk of replacing another: "
                 f"its file system has no hard links ({exc.strerror}). Use overwrite_existing=True."
             ) from exc
-        os.unlink(probe)
+        finally:
+            probe.unlink(missing_ok=True)
 
     def sync(self, file: OpenFile) -> None:
         """Sync a file's bytes to the disk, if that is wanted."""
@@ -150,6 +160,15 @@ class Destination:
         if self._durable:
             for directory in (self.path.parent, *(path.parent for path in made)):
                 sync_directory(directory)
+
+
+def _is_mounted(path: Path) -> bool:
+    """Tell whether something is known to be mounted at a path, even a single file."""
+    with contextlib.suppress(OSError):
+        name = re.sub(rb"[\t\n \\]", lambda match: b"\\%03o" % ord(match[0]), os.fsencode(path))
+        lines = MOUNTS.read_bytes().split(b"\n")
+        return any(line.split(b" ")[4:5] == [name] for line in lines)
+    return False
 
 
 def remove_empty(directories: list[Path]) -> None:

@@ -31,18 +31,19 @@ class Partial:
     def __init__(self, destination: Destination, path: str) -> None:
         self._destination = destination
         self._path = path
-        self._data_path, self._journal_path = _paths(destination)
+        self._data_path, probe, self._journal_path = _paths(destination)
         self._lock = threading.Lock()
         self._arrived: dict[int, int] = {}  # spans not yet noted: the start of each by its stop
         try:
             with contextlib.ExitStack() as files:
                 self._made = destination.make_parents()
                 self._journal = files.enter_context(_locked(self._journal_path))
+                probe.unlink(missing_ok=True)  # of a killed call: a second name of the data
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samefile(self._data_path, destination.path):
                         os.unlink(self._data_path)  # complete: a crash has kept its second name
                 self.file = files.enter_context(_own(self._data_path))
-                destination.check_links(self._data_path)
+                destination.check_links(self._data_path, probe)
                 self.identity, self._spans = self._load()
                 self._open = files.pop_all()
         except OSError as exc:
@@ -119,24 +120,24 @@ class Partial:
     def discard(self) -> None:
         """Remove both files, and the directories that were made for them."""
         self._arrived.clear()
-        for path in (self._data_path, self._journal_path):
+        for path in _paths(self._destination):
             path.unlink(missing_ok=True)
         remove_empty(self._made)
 
 
 def remove_partial(destination: Destination) -> None:
     """Remove partial file and journal next to a complete file, unless somebody uses them."""
-    data_path, journal_path = _paths(destination)
-    if journal_path.exists():
-        with contextlib.suppress(OSError, AuroraObjectsError), _locked(journal_path):
-            for path in (data_path, journal_path):
+    paths = _paths(destination)
+    if paths[-1].exists():
+        with contextlib.suppress(OSError, AuroraObjectsError), _locked(paths[-1]):
+            for path in paths:
                 path.unlink(missing_ok=True)
 
 
-def _paths(destination: Destination) -> tuple[Path, Path]:
-    """Return the paths of a destination's partial file and journal."""
+def _paths(destination: Destination) -> list[Path]:
+    """Return the paths of a destination's partial file, of its probe for links, and its journal."""
     mark = hashlib.sha256(os.fsencode(destination.path.name)).hexdigest()[:8]
-    return destination.hidden(f"{mark}.resume.part"), destination.hidden(f"{mark}.resume.journal")
+    return [destination.hidden(f"{mark}.resume.{kind}") for kind in ("part", "link", "journal")]
 
 
 def _own(path: Path, flags: int = 0) -> OpenFile:

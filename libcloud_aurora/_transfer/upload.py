@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from libcloud_aurora._client import Begun, Client, CopySource, PartHeld, PartSent
-from libcloud_aurora._s3.checksums import combined, crc32_text
+from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
-from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, crc32, in_chunks
-from libcloud_aurora._s3.signing import md5 as md5_of
+from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
 from libcloud_aurora._transfer.workers import Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
@@ -86,24 +86,35 @@ class Upload:
         return sorted(etags.items())
 
     def _send_part(self, part: Part, held: PartHeld | None, window: Window) -> str:
-        body = in_chunks(part.body, part.size)
-        crc = None
-        if self.has_crc32:
-            crc = crc32(body)
-            self._crcs[part.number] = crc, part.size
-        if held and held[:2] == (part.size, md5_of(body)):
-            return held.etag
+        body, crc = in_chunks(part.body, part.size), Crc32()
+        if held:
+            md5 = hashlib.md5(usedforsecurity=False)
+            read_into(body, crc, md5)
+            if held[:2] == (part.size, md5.hexdigest()):
+                if self.has_crc32:
+                    self._crcs[part.number] = crc.value, part.size
+                return held.etag
 
         def chunks() -> Iterator[Sequence[memoryview]]:
+            crc.value = 0
             for chunk in body.chunks():
                 if window.is_set():
                     return  # at the end of a chunk, which the server refuses in order
+                for view in chunk if self.has_crc32 else ():
+                    crc.update(view)
                 yield chunk
                 window.count(sum(map(len, chunk)))  # asked for the next: it has left
 
         sent = self._client.upload_part(
-            self.path, self.id, part.number, ChunkedBody(part.size, chunks), crc32=crc, stop=window
+            self.path,
+            self.id,
+            part.number,
+            ChunkedBody(part.size, chunks),
+            crc=crc if self.has_crc32 else None,
+            stop=window,
         )
+        if self.has_crc32:
+            self._crcs[part.number] = crc.value, part.size
         return self._etag_of(sent)
 
     def copy_part(
@@ -247,7 +258,7 @@ class Uploads:
             self._of_thread.call = outer
 
     def resume(
-        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str]
+        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str], *, verify: bool
     ) -> tuple[Stored, bool]:
         """
         Continue the newest unfinished upload of an object, or begin one; a failure keeps parts.
@@ -257,13 +268,15 @@ class Uploads:
         found = self._unfinished(path, parts.sizes)
         held: dict[int, PartHeld] = {}
         if found is None:
-            upload = self.begin(path, asked)
+            with self.aborting(path):
+                upload = self.begin(path, asked)
         else:
             upload, held = found
             planned = plan(asked, Way.RESUME)
             upload.md5, upload.conditions = planned.md5, planned.conditions
             if held and (path.customer_key or len(held) == len(parts.sizes)):
                 held.pop(max(held))  # sent again: its response shows which key the parts have
+        upload.verify = verify
         try:
             return upload.complete(upload.send(parts, held)), found is not None
         except BaseException:
@@ -299,11 +312,12 @@ def finish(
     client: Client, path: ObjectPath, changes: Sequence[Change], version_id: str | None
 ) -> None:
     """Make the changes that could not be part of storing an object; it stays if one fails."""
+    stored = ObjectPath(path.bucket, path.key, version_id=version_id)
     for number, change in enumerate(changes):
         try:
-            client.change_object(path, change, version_id=version_id)
+            client.change_object(stored, change)
         except BaseException as error:
-            said = _lacking(path, changes[number:], version_id)
+            said = _lacking(stored, changes[number:])
             if not isinstance(error, AuroraObjectsError):
                 logger.warning(said)
                 raise
@@ -311,13 +325,12 @@ def finish(
             raise
 
 
-def _lacking(path: ObjectPath, changes: Sequence[Change], version_id: str | None) -> str:
+def _lacking(path: ObjectPath, changes: Sequence[Change]) -> str:
     """Say what an object lacks, and which calls set it."""
-    version = f", version {version_id}," if version_id else ""
+    version = f", version {path.version['versionId']}," if path.version else ""
     calls = []
     for change in changes:
-        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
-        target = f"{path.quoted}?{canonical_query(query)}"
+        target = f"{path.quoted}?{canonical_query({change.query: '', **path.version})}"
         more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
         calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (

@@ -11,16 +11,10 @@ from libcloud_aurora._s3.checksums import Checksum, combined
 
 
 class Verifier(ABC):
-    """
-    Computes the digests of an object's bytes, in whatever order they come.
+    """Computes the digests of an object's bytes, in whatever order they come."""
 
-    :ivar is_guess: Whether it is only a guess how the object was cut; a mismatch is then no proof
-        of damage.
-    """
-
-    def __init__(self, expected: Checksum, *, is_guess: bool = False) -> None:
+    def __init__(self, expected: Checksum) -> None:
         self.expected = expected
-        self.is_guess = is_guess
 
     @abstractmethod
     def update(self, offset: int, view: memoryview) -> None:
@@ -48,10 +42,14 @@ class PartHashes(Verifier):
 
     Each part is hashed from its start; bytes that come before their turn are left out. One part is
     only ever fed by one thread at a time, because the bytes at its frontier are handed over once.
+
+    :ivar is_guess: Whether nobody has said how the object was cut: another text than expected is
+        then no proof of damage.
     """
 
     def __init__(self, expected: Checksum, ends: Sequence[int], *, is_guess: bool = False) -> None:
-        super().__init__(expected, is_guess=is_guess)
+        super().__init__(expected)
+        self.is_guess = is_guess
         self.ends = ends
         self._hashes = [expected.begin() for _ in ends]
         self._frontiers = [0, *ends[:-1]]

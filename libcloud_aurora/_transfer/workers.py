@@ -222,8 +222,7 @@ class Crew:
         if self._interrupt is None:
             self._left.get()
             return
-        # A worker may read from a connection of this thread, which then began the request.
-        self._interrupt([*active, threading.get_ident()], bodies=bodies)
+        self._interrupt(active, bodies=bodies)
         with contextlib.suppress(Empty):  # a thread that is connecting is interrupted next time
             self._left.get(timeout=0.1)
 
@@ -302,10 +301,9 @@ class Window(Stop):
         while not self.wait(0.2):
             with self._lock:
                 if len(self._running) - self._waiting < self._limit:
-                    break
-        with self._lock:
-            self._waiting -= 1
-        return not self.is_set()
+                    self._waiting -= 1
+                    return True
+        return False
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Run all tasks; whatever ends that, Ctrl-C included, none runs when this returns."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property, partial
 from io import BytesIO
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from xml.etree import ElementTree
 
 import requests
+from libcloud.common.base import Connection as LibcloudsConnection
 from libcloud.storage.drivers.s3 import BaseS3Connection, S3Response
 from libcloud.utils.py3 import b
 from requests.utils import select_proxy
@@ -49,6 +51,8 @@ ERROR_BODY_SIZE = 64 * 1024
 #: What the query of a PUT begins with whose body is data.
 _DATA = ("", "partNumber")
 
+#: Matches headers that S3 servers send, one at least in each response, and web servers do not.
+_OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 T = TypeVar("T")
@@ -292,14 +296,14 @@ class Request(Generic[T]):
 
     def attempt(self) -> T:
         """Sign and send once, or twice if the clock is corrected, and read the response."""
-        exchange, clock = self._connection.exchange, self._connection.clock
+        clock = self._connection.clock
         corrected = False
         while True:
             now = clock.now()
             try:
                 url, wire, headers = self._signed(self.method, self._query, self._headers, now)
                 try:
-                    response = exchange(self.method, url, wire, headers)
+                    response = self._exchange(self.method, url, wire, headers)
                 finally:
                     if isinstance(self._body, ChunkedBody):
                         wire.close()  # its buffer goes back: a traceback would keep it
@@ -325,6 +329,22 @@ class Request(Generic[T]):
             else:  # a full disk is not a network failure
                 return self._read(answer)
 
+    def _exchange(
+        self, method: str, url: str, body: Any, headers: dict[str, str]
+    ) -> requests.Response:
+        self._trace(f"{method} {url}", headers)
+        response = self._connection.exchange(method, url, body, headers)
+        self._trace(f"HTTP {response.status_code} {response.reason}", response.headers)
+        return response
+
+    def _trace(self, line: str, headers: Mapping[str, str]) -> None:
+        """Write to the file of ``LIBCLOUD_DEBUG``, if there is one, and show no secret there."""
+        log = getattr(LibcloudsConnection.conn_class, "log", None)
+        if log is not None:
+            lines = [f"# {id(self):x} {line}", *(f"{name}: {headers[name]}" for name in headers)]
+            log.write("".join(f"{self.subject.clean(each, 4096)}\n" for each in lines))
+            log.flush()
+
     def _signed(
         self, method: str, query: str, headers: dict[str, str], now: datetime
     ) -> tuple[str, Any, dict[str, str]]:
@@ -346,12 +366,14 @@ class Request(Generic[T]):
         return f"{self._path}?{query}" if query else self._path, wire, {**headers, **added}
 
     def _success(self, response: requests.Response) -> AuroraResponse:
+        page = response.headers.get("content-type", "").lower().startswith("text/html")
+        if page and not any(map(_OF_S3, response.headers)):
+            raise self.subject.malformed("a web page, as of a login or a wrong host", 200)
         try:
             content = b"" if self._stream else _read_body(response, xml.MAX_DOCUMENT_SIZE)
             if len(content) > xml.MAX_DOCUMENT_SIZE:
                 raise ValueError("a document without end")
         except ValueError as exc:  # or a chunk of negative length
-            response.close()
             raise self.subject.malformed(str(exc), response.status_code) from exc
         return AuroraResponse(response, self._connection, content, self.subject)
 
@@ -360,13 +382,11 @@ class Request(Generic[T]):
         status, headers, body = _refused(response)
         if self.method == "HEAD" and 400 <= status < 500:
             reason = self._ask_why(one_byte=True)
-            if reason.status_code == 416:  # an empty object has no first byte
-                reason.close()
+            if reason[0] == 416:  # an empty object has no first byte
                 reason = self._ask_why(one_byte=False)
-            if reason.status_code == status:
-                status, headers, body = _refused(reason)
-            reason.close()
-            if status == 403 and reason.status_code != 403:
+            if reason[0] == status:
+                status, headers, body = reason
+            elif status == 403:
                 return self.subject.malformed("HEAD is refused, but GET is not", status)
         error = response_error(
             self.subject,
@@ -387,13 +407,13 @@ class Request(Generic[T]):
     def _customer_keys(self) -> list[str]:
         return [value for name, value in self._headers.items() if "customer-key" in name.lower()]
 
-    def _ask_why(self, *, one_byte: bool) -> requests.Response:
+    def _ask_why(self, *, one_byte: bool) -> tuple[int, dict[str, str], bytes]:
         """Send a GET, for no rows or for one byte, in place of a HEAD that was refused."""
-        query = "" if self.subject.key else "max-keys=0"
+        query = self._query if self.subject.key else "max-keys=0"
         ranged = {"Range": "bytes=0-0"} if self.subject.key and one_byte else {}
         now = self._connection.clock.now()
         url, _, headers = self._signed("GET", query, {**self._headers, **ranged}, now)
-        return self._connection.exchange("GET", url, None, headers)
+        return _refused(self._exchange("GET", url, None, headers))
 
     @cached_property
     def subject(self) -> Subject:
@@ -407,10 +427,10 @@ class Request(Generic[T]):
 
 
 def _refused(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    body = _read_body(response, ERROR_BODY_SIZE)
-    response.close()
-    return response.status_code, headers, body
+    """Return status, headers and the first bytes of the body of a response, and let it go."""
+    with closing(response):
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return response.status_code, headers, _read_body(response, ERROR_BODY_SIZE)
 
 
 def _read_body(response: requests.Response, limit: int) -> bytes:
@@ -422,7 +442,6 @@ def _read_body(response: requests.Response, limit: int) -> bytes:
     content: bytes = response.raw.read(limit + 1, decode_content=False)
     missing = getattr(response.raw, "length_remaining", None) or 0
     if missing and len(content) <= limit:
-        response.close()
         raise http.client.IncompleteRead(content, missing)
     return content
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import random
@@ -45,9 +46,9 @@ class Stop:
         self._barrier.acquire()
 
     def set(self) -> None:
-        if not self._given:
-            self._given = True
-            self._barrier.release()
+        """Give the sign; once more, if Ctrl-C has broken that off."""
+        self._given = True
+        self._open()
 
     def is_set(self) -> bool:
         return self._given or time.monotonic() >= self._until
@@ -59,8 +60,12 @@ class Stop:
     def wait(self, seconds: float) -> bool:
         """Wait for the sign, but no longer than that, and tell whether it was given."""
         if self._barrier.acquire(timeout=max(0.0, min(seconds, self._until - time.monotonic()))):
-            self._barrier.release()
+            self._open()
         return self.is_set()
+
+    def _open(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is open
+            self._barrier.release()
 
 
 def is_transient(error: AuroraObjectsError) -> bool:

@@ -162,12 +162,18 @@ class _Wire:
     is_sending = False  # a body
     body_left = 0
     owner = 0
+    used: dict[int, Any]
     _length = 0
     _is_head = False
     _joins = True
     _held = b""
     _sent = 0
     _waited = 0.0
+
+    def claim(self) -> None:
+        """Note that from now on this thread uses it, and is whom an interruption is for."""
+        self.owner = threading.get_ident()
+        self.used[self.owner] = self
 
     def connect(self) -> None:
         self._held = b""  # a request that was interrupted may have left some
@@ -289,8 +295,8 @@ class _Known:
         connection: Any = super()._get_conn(timeout)  # type: ignore[misc]
         if connection.sock is not None and time.monotonic() - connection.idle_since > IDLE_SECONDS:
             connection.close()
-        connection.owner = threading.get_ident()
-        self._used[connection.owner] = connection
+        connection.used = self._used
+        connection.claim()
         return connection
 
     def _put_conn(self, connection: Any) -> None:
@@ -319,7 +325,7 @@ class _Known:
         """
         for thread in threads:
             connection: Any = self._used.get(thread)
-            sock = getattr(connection, "sock", None)
+            sock = connection and connection.owner == thread and connection.sock
             if isinstance(sock, socket.socket) and (bodies or not connection.is_sending):
                 with contextlib.suppress(OSError):  # no longer connected
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)  # leaves TLS's state alone

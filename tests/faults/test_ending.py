@@ -96,6 +96,20 @@ def test_a_second_ctrl_c_does_not_wait_for_the_begin(scene, keyboard, caplog):
 
 
 @concurrency
+def test_an_upload_that_was_interrupted_as_it_began_is_begun_anew(scene, keyboard, workers):
+    """Ctrl-C while a resumable upload begins leaves no upload whose time to end is running."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    press = plan.hook("answer", lambda request: keyboard.press())
+    scene.proxy.plan = plan.once(press, plan.is_any("initiate"))
+    path, container = scene.file("file", content(LARGE)), scene.container(driver)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object(path, container, "key", ex_resume=True)
+    assert len(scene.backend.uploads(scene.bucket)) == (workers == 1)  # whose id nobody knows
+    driver.upload_object(path, container, "key", ex_resume=True)
+    assert scene.backend.get(scene.bucket, "key") == content(LARGE)
+
+
+@concurrency
 @pytest.mark.parametrize("way", ["Ctrl-C", "failure"])
 def test_an_abort_that_is_not_answered(scene, keyboard, unfinished, caplog, workers, way):
     """After Ctrl-C or a failure the abort has the timeout once, however often it may be tried."""

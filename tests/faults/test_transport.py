@@ -331,6 +331,35 @@ def test_who_ends_a_transfer_does_not_wait_for_a_timeout(listen, connect, secure
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_callback_that_makes_requests_may_end_a_transfer(listen, connect, secured, tmp_path):
+    """The first response of a transfer is broken off, whatever its thread has done since."""
+    body = content(9 * MIB)
+
+    def serve(peer: Peer) -> None:
+        while request := peer.ask():
+            if "Range" not in request.headers:
+                peer.answer()
+            elif request.headers["Range"].startswith("bytes=0-"):
+                send_range(peer, body, 0, len(body) // 2 - 1, 0)
+                peer.wait()
+                return
+            else:
+                send_range(peer, body, len(body) // 2, len(body) - 1)
+
+    def ask_and_end(done, total):
+        driver.connection.request("/b/other")
+        if done:
+            raise RuntimeError("enough")
+
+    server = listen(serve, **secured[0])
+    driver = connect(server, timeout=60, **secured[1])
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="enough"):
+        driver.download_object(obj, tmp_path / "file", ex_progress=ask_and_end)
+    assert time.monotonic() - began < 30
+
+
 def test_a_driver_may_be_closed_while_it_transfers(listen, connect, tmp_path):
     """A driver that a callback closes ends as it would have done, and leaves no socket."""
     body = content(9 * MIB)
@@ -550,6 +579,17 @@ def test_a_connection_is_used_again_when_all_was_read(listen, connect, secured):
     driver = connect(server, **secured[1])
     for _ in range(3):
         assert b"".join(stream_of(driver, MIB)) == body
+    assert server.connections == 1
+
+
+def test_a_resumed_download_needs_one_connection(listen, connect, tmp_path):
+    """The byte that says which version there is leaves its connection to the ranges."""
+    body = content(MIB)
+    server = listen(ranges_of(body))
+    driver = connect(server, ex_max_concurrency=1)
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+    driver.download_object(obj, tmp_path / "file", ex_resume=True)
+    assert (tmp_path / "file").read_bytes() == body
     assert server.connections == 1
 
 

@@ -57,6 +57,22 @@ def test_a_resumed_upload_has_a_crc32_too(driver, bucket, tmp_path, stored_crc32
     stored_crc32("key", body)
 
 
+def test_an_unsigned_part_that_is_damaged_is_sent_again(
+    s3, cluster, proxy, make_driver, bucket, tmp_path
+):
+    """Nothing but the CRC32 finds a bit that is wrong there, so before Ceph 20 nothing does."""
+    s3.put_bucket_acl(Bucket=bucket.name, ACL="public-read-write")
+    nobody = cluster.owner._replace(access_key="", secret_key="")
+    container = make_driver(nobody, ex_anonymous=True, port=proxy.port).get_container(bucket.name)
+    body = noise(2 * PART + MIB)
+    (tmp_path / "source").write_bytes(body)
+    proxy.plan = plan.once(plan.FLIP_UP, plan.is_any("part"))
+    container.upload_object(tmp_path / "source", "key", {"acl": "public-read"})
+    assert (stored_body(s3, bucket, "key") == body) == (cluster.version >= (20,))
+    sent = [seen.operation for seen in proxy.requests].count("part")
+    assert sent == 3 + (cluster.version >= (20,))
+
+
 @pytest.mark.parametrize("size", [MIB, PART + MIB])
 def test_a_copy_keeps_the_crc32(driver, bucket, stored_crc32, size):
     """The copy that the server makes of an object has its CRC32."""

@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 
@@ -163,7 +164,7 @@ def test_closing_waits_for_what_runs_and_begins_nothing():
 
 
 def test_closing_interrupts_what_runs():
-    """Whoever is still at a call when its crew is closed is interrupted, until the call ends."""
+    """Who is still at a call when its crew is closed is interrupted, until it ends; nobody else."""
     interrupted, begun, go, seen = [], threading.Event(), threading.Event(), []
 
     def interrupt(threads, bodies):
@@ -179,7 +180,7 @@ def test_closing_interrupts_what_runs():
     crew.close()
     assert crew.result(busy) is True
     assert len(interrupted) >= 2
-    assert interrupted[0] - {threading.get_ident()} == set(seen)
+    assert interrupted[0] == set(seen)
 
 
 def test_threads_are_known_by_their_class(crew):
@@ -377,6 +378,26 @@ def test_a_stop_ends_pauses():
     assert stop.wait(10)
     assert stop.wait(10)
     assert stop.is_set()
+
+
+def test_a_stop_that_ctrl_c_breaks_off_may_be_given_again():
+    """Wherever Ctrl-C comes while the sign is given or waited for, given again it ends pauses."""
+
+    def give():
+        stop.set()
+        stop.wait(60)
+
+    stop = Stop()
+    lines = lines_of(give)
+    assert len(lines) > 3
+    for line in lines:
+        stop = Stop()
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_at(line, give)
+        began = time.monotonic()
+        stop.set()
+        assert stop.wait(60)
+        assert time.monotonic() - began < 30
 
 
 # Threads that cannot be started
@@ -705,6 +726,58 @@ def test_a_request_that_times_out_while_others_get_on_narrows_the_window(narrowe
     assert attempts[1] <= 1
     assert later.begun == 20
     assert later.most <= 2
+
+
+class InStep:
+    """A lock that those who wait for a place leave together, until one has its place."""
+
+    def __init__(self):
+        self.lock, self.waiting, self.step = threading.Lock(), set(), threading.Barrier(2)
+
+    def __enter__(self):
+        self.lock.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
+        if threading.get_ident() in self.waiting:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self.step.wait(10)
+
+
+def test_a_place_among_fewer_requests_is_taken_once():
+    """Of those that look for a place at the same time, one gets it."""
+    both_wait, all_begun, together = threading.Event(), threading.Barrier(3), threading.Barrier(2)
+    gauge, moved, tried = Gauge(), threading.Event(), threading.local()
+
+    class Observed(Window):
+        def wait(self, seconds):
+            lock.waiting.add(threading.get_ident())
+            if len(lock.waiting) == 2:
+                both_wait.set()
+            return super().wait(0)
+
+    window, lock = Observed(limit=3), InStep()
+    window._lock = lock
+
+    def attempt():
+        if not hasattr(tried, "before"):
+            tried.before = True
+            all_begun.wait(10)
+            assert moved.wait(10)
+            raise errors.NetworkTimeoutError("slow")
+        with gauge, contextlib.suppress(threading.BrokenBarrierError):
+            lock.step.abort()
+            together.wait(0.2)
+
+    def fast():
+        all_begun.wait(10)
+        window.report(1)
+        moved.set()
+        assert both_wait.wait(10)
+
+    window.run([*[Task(lambda: ONCE.run(attempt, stop=window))] * 2, Task(fast)])
+    assert gauge.begun == 2
+    assert gauge.most == 1
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4])
