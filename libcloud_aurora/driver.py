@@ -539,7 +539,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             raise ValueError(f"ex_response_headers: only GET and HEAD take them, not {ex_method}")
         if ex_content_type and ex_method != "PUT":
             raise ValueError(
-                f"ex_content_type: only PUT sends one, not {ex_method}; for a response's type, "
+                f"ex_content_type: only PUT sends one, not {ex_method}; for the type of a response "
                 "use ex_response_headers"
             )
         if self._settings.arguments["ex_anonymous"]:

@@ -33,7 +33,7 @@ class Stream:
         self._buffers = Buffers()
 
     def chunks(self, chunk_size: int) -> Iterator[bytes]:
-        """Yield the bytes in chunks of one size, the last one excepted, but at least ``b""``."""
+        """Yield the bytes in chunks of one size, except for the last, and at least ``b""``."""
         hint = self._reading.size_hint
         first_size = FIRST_RANGE if hint is None else max(1, min(FIRST_RANGE, hint))
         with closing(Reader(self._reading, first_size)) as reader:
@@ -47,7 +47,7 @@ class Stream:
                 yield b""
 
     def _pieces(self, reader: Reader) -> Iterator[memoryview]:
-        """Yield the bytes as they come, after checking them as far as that is possible."""
+        """Yield the bytes as they come, checked as far as possible."""
         if reader.first_stop == reader.stop and reader.stop - reader.start <= FIRST_RANGE:
             yield self._at_once(reader)
             return
@@ -62,7 +62,7 @@ class Stream:
             yield piece
 
     def _at_once(self, reader: Reader) -> memoryview:
-        """Return a small object, read again while it differs from its ETag."""
+        """Return a small object, reading it again while it differs from its ETag."""
         for _ in range(self._reading.client.max_attempts):
             content = self._collect(reader, reader.start, reader.stop, Stop())
             verifier = reader.verifier()
@@ -74,7 +74,7 @@ class Stream:
         raise reader.mismatch(verifier)
 
     def _check(self, reader: Reader, verifier: Verifier) -> None:
-        """Compare with what the server says; if that is a guess, with a second download."""
+        """Compare with what the server says, or, after a mere guess, with a second download."""
         if verifier.matches():
             return
         if isinstance(verifier, PartHashes) and verifier.is_guess:
@@ -132,7 +132,7 @@ class Stream:
 
 
 def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:
-    """Yield the same bytes in chunks of exactly one size, the last one excepted."""
+    """Yield the same bytes in chunks of exactly one size, except for the last."""
     pending: list[memoryview] = []
     have = 0
     for piece in pieces:
