@@ -61,6 +61,7 @@ class RawReader(io.RawIOBase):
     """
 
     mode = "rb"
+    _ahead: Generator[memoryview, None, None] | None = None
 
     def __init__(self, reading: Reading) -> None:
         self.name = reading.path.key
@@ -83,7 +84,6 @@ class RawReader(io.RawIOBase):
             elif reader.first_stop <= FIRST_SIZE:
                 self._head = self._block(0, reader.first_stop)
         self._position = 0
-        self._ahead: Generator[memoryview, None, None] | None = None
         self._current = 0, self._head
         self._blocks = {0: self._head}
         self._begun, self._end, self._block_size = 0, len(self._head), BLOCK_SIZE
@@ -100,8 +100,6 @@ class RawReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._checkClosed()
         starts = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}
-        if whence not in starts:
-            raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
         if starts[whence] + offset < 0:
             raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: before the first byte")
         self._position = starts[whence] + offset
@@ -124,9 +122,9 @@ class RawReader(io.RawIOBase):
 
     def close(self) -> None:
         try:
-            if not self.closed:
-                self._leave()
+            self._leave()
         finally:
+            self._current, self._blocks = _NOTHING, {}
             super().close()
 
     def _leave(self) -> None:

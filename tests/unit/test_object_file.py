@@ -935,3 +935,27 @@ def test_a_file_that_was_opened_before_a_fork_stays_the_parents(s3, new_file, dr
     file.write(LARGE[PART + 1 :])
     file.close()
     assert s3.buckets["photos"]["k"].data == LARGE
+
+
+def test_what_another_process_has_opened_is_let_alone(s3, new_file):
+    """In another process than its own a file is neither written nor aborted, but closed."""
+    file = new_file()
+    file.write(LARGE[: PART + 1])
+    file._written._pid += 1
+    with pytest.raises(errors.AuroraObjectsError, match="open another one in the child"):
+        file.write(b"x")
+    assert file.closed
+    assert len(s3.uploads) == 1
+    file._written._pid -= 1
+    file._written.abort()
+    assert not s3.uploads
+
+
+def test_a_file_that_is_open_when_python_ends_leaves_no_part(s3, new_file):
+    """What the interpreter calls at its end aborts a file that is still open."""
+    file = new_file()
+    file.write(LARGE[: PART + 1])
+    assert file._forgotten.atexit
+    file._forgotten()
+    assert not s3.uploads
+    file.abort()
