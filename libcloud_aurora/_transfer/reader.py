@@ -45,8 +45,8 @@ class Reader:
     """
     One version of an object, or of a span of it, from ``start`` to before ``stop``.
 
-    The first response shows which version it is. Every later one is pinned to it by ``If-Match``;
-    without an ETag, one response must do.
+    The first response shows which version it is; every later one is pinned to it by ``If-Match``.
+    Without an ETag, one response must do.
 
     :ivar first_stop: Byte after the last one of the response that is open already.
     """

@@ -126,14 +126,14 @@ class _Cutter:
         for number in count(1):  # pragma: no branch - it does not end
             planned = next(sizes, 0)
             if number > 1 and not planned:
-                raise _too_long(MAX_OBJECT_SIZE)
+                raise too_long(MAX_OBJECT_SIZE)
             part = self._cut(number, planned)
             total += part.size
             ended = self.ended()
             if ended and promised not in (None, total):
                 raise ValueError(f"the stream has {total} bytes, not {promised} (ex_size)")
             if not ended and total == promised:
-                raise _too_long(total)
+                raise too_long(total)
             yield part
             if ended:
                 return
@@ -207,8 +207,7 @@ class StreamParts(Parts):
     def __init__(
         self, stream: Any, part_size: int, size: int | None = None, progress: Progress | None = None
     ) -> None:
-        if size is not None:
-            check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
+        check_stream_size(size)
         super().__init__(size, progress)
         self._cutter = _Cutter(stream, self._buffers)
         self._parts = self._cutter.parts(plan_part_sizes(size, part_size), size)
@@ -224,7 +223,12 @@ class StreamParts(Parts):
         return self._parts
 
 
-def _too_long(size: int) -> ValueError:
+def check_stream_size(size: int | None) -> None:
+    if size is not None:
+        check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
+
+
+def too_long(size: int) -> ValueError:
     return ValueError(f"the stream is longer than {size} bytes (ex_size)")
 
 

@@ -49,6 +49,7 @@ class Upload:
         self.has_crc32 = begun.has_crc32
         self._is_whole = begun.is_whole
         self._crcs: dict[int, tuple[int, int]] = {}
+        self._etags: dict[int, str] = {}
         self.is_complete = False
 
     def send(
@@ -59,13 +60,29 @@ class Upload:
 
         :param held: Parts the server has; those that match are not sent again.
         """
+        window, tasks = self.tasks(parts, held)
+        try:
+            window.run(tasks)
+        except UnreadableError as error:
+            raise error.reason from None
+        except HashMismatchError:
+            parts.check_unchanged()
+            raise
+        parts.check_unchanged()
+        return self.sent()
+
+    def tasks(
+        self, parts: Parts, held: Mapping[int, PartHeld] | None = None
+    ) -> tuple[Window, Iterator[Task]]:
+        """Return what sends parts, each as it is cut, and the window to do it in."""
         window = Window(
             limit=self._config.file_concurrency,
             budget=self._config.stream_concurrency * self._config.part_size,
             on_bytes=parts.moved,
             interrupt=self._client.interrupt,
         )
-        etags: dict[int, str] = {}
+
+        etags = self._etags = {}
 
         def send(part: Part) -> None:
             try:
@@ -74,16 +91,12 @@ class Upload:
                 parts.release(part)
             window.report(part.size)
 
-        try:
-            whole = checked(parts, self.md5, self.path)
-            window.run(Task(partial(send, part), part.memory) for part in whole)
-        except UnreadableError as error:
-            raise error.reason from None
-        except HashMismatchError:
-            parts.check_unchanged()
-            raise
-        parts.check_unchanged()
-        return sorted(etags.items())
+        whole = checked(parts, self.md5, self.path)
+        return window, (Task(partial(send, part), part.memory) for part in whole)
+
+    def sent(self) -> list[tuple[int, str]]:
+        """Return number and ETag of each part that has been sent, in order."""
+        return sorted(self._etags.items())
 
     def _send_part(self, part: Part, held: PartHeld | None, window: Window) -> str:
         body, crc = in_chunks(part.body, part.size), Crc32()

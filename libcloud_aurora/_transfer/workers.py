@@ -276,6 +276,7 @@ class Window(Stop):
         self._events: SimpleQueue[int | Outcome[object]] = SimpleQueue()
         self._waiting = 0
         self._lock = threading.Lock()
+        self._crew: Crew | None = None
 
     def count(self, moved: int) -> None:
         """Count bytes moved, from any thread."""
@@ -307,18 +308,33 @@ class Window(Stop):
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Run all tasks; whatever ends that, Ctrl-C included, none runs when this returns."""
+        with self, self:
+            for task in tasks:
+                self.start(task)
+            self.finish()
+
+    def start(self, task: Task) -> None:
+        """Begin a task as soon as there is room for it; whoever calls this enters it as a crew."""
         if self._threads == 1:
-            for task in tasks:
-                task.call()
+            task.call()
             return
-        crew = Crew(self._threads, self._interrupt, stop=self)
-        with crew, crew:
-            for task in tasks:
-                while self._is_full(task):
-                    self._collect()
-                self._running[crew.submit(task.call, self._events.put)] = task.size
-            while self._running or not self._events.empty():
-                self._collect()
+        self._crew = self._crew or Crew(self._threads, self._interrupt, stop=self)
+        while self._is_full(task):
+            self._collect()
+        self._running[self._crew.submit(task.call, self._events.put)] = task.size
+
+    def finish(self) -> None:
+        """Wait until all tasks have been done."""
+        while self._running or not self._events.empty():
+            self._collect()
+
+    def __enter__(self) -> Window:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
 
     def _is_full(self, task: Task) -> bool:
         held = sum(self._running.values())
