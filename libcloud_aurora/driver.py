@@ -862,29 +862,29 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_check_condition: bool = False,
     ) -> ObjectReader | ObjectWriter:
         """
-        Open an object as a file, for whatever reads or writes one: :doc:`/open`.
+        Open an object as a file, for any code that reads or writes files: :doc:`/open`.
 
-        It is read in ranges as they are needed, all of one version. What is written goes up in
-        parts meanwhile, and is stored by ``close()``.
+        Ranges are read as they are needed, all from one version. What is written is uploaded in
+        parts as it comes, and stored by ``close()``.
 
-        :param target: Object to read, or container of the one to write.
-        :param mode: ``rb`` or ``wb``. For text, give the file to :class:`io.TextIOWrapper`.
-        :param object_name: To write: name of the object, 1 to 1,024 bytes of UTF-8.
-        :param extra: To write, as all that follow: as in :meth:`upload_object_via_stream`.
-        :param headers: As there. Conditions need ``ex_check_condition``, whatever the size.
-        :param ex_storage_class: As there.
-        :param ex_size: As there.
-        :param ex_progress: As there; called in the thread that writes.
-        :param ex_customer_key: To read and to write: key of 32 bytes of an encrypted object.
+        :param target: Object to read, or container in which to write one.
+        :param mode: ``rb`` or ``wb``. For text, wrap the file in :class:`io.TextIOWrapper`.
+        :param object_name: For writing: name of the object, 1 to 1,024 bytes of UTF-8.
+        :param extra: For writing: as in :meth:`upload_object_via_stream`.
+        :param headers: For writing: likewise, but conditions always need ``ex_check_condition``.
+        :param ex_storage_class: For writing: likewise.
+        :param ex_size: For writing: likewise.
+        :param ex_progress: For writing: likewise; called in the thread that writes.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :param ex_check_condition: As in :meth:`upload_object`.
         :return: An :class:`io.BufferedReader` with ``size``, or a :class:`.ObjectWriter`.
-        :raises ValueError: for another mode, or what does not go with it.
-        :raises ObjectNotFoundError: if there is no object to read.
+        :raises ValueError: for any other mode, or an argument that does not apply to the mode.
+        :raises ObjectNotFoundError: if the object to read does not exist.
         """
         kinds = {"rb": Object, "wb": Container}
         if mode not in kinds:
             raise ValueError(
-                f"mode must be 'rb' or 'wb', not {mode!r}: for text, give the file to "
+                f"mode must be 'rb' or 'wb', not {mode!r}: for text, wrap the file in "
                 "io.TextIOWrapper"
             )
         if not isinstance(target, kinds[mode]):
@@ -904,7 +904,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             }
             for name, value in writing.items():
                 if value is not None:
-                    raise ValueError(f"{name} is for files that are written, with mode 'wb'")
+                    raise ValueError(f"{name} only applies to writing, with mode 'wb'")
             return ObjectReader(self._reading(target, ex_customer_key))
         wanted = self._wanted(
             target, object_name, extra, headers, ex_storage_class, ex_customer_key

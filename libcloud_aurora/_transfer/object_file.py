@@ -1,4 +1,4 @@
-"""An object as a file: ranges read as they are needed, parts sent while they are written."""
+"""An object as a file: ranges read as they are needed, parts sent as they are written."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _NOTHING = 0, memoryview(b"")
 
 class RawReader(io.RawIOBase):
     """
-    One version of an object, read in blocks where its reader goes, and ahead where it reads on.
+    One version of an object, read in blocks at random, and ahead where it is read in order.
 
     Memory: 16 MiB of blocks, and what a stream needs while it reads ahead.
     """
@@ -128,7 +128,7 @@ class RawReader(io.RawIOBase):
             super().close()
 
     def _leave(self) -> None:
-        """End the reading ahead."""
+        """Stop reading ahead."""
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None
@@ -193,10 +193,10 @@ class RawReader(io.RawIOBase):
 
 class ObjectReader(io.BufferedReader):
     """
-    An object as a file that is read; threads may share it.
+    An object opened for reading; threads may share it.
 
     :ivar name: Name of the object.
-    :ivar size: Its bytes.
+    :ivar size: Size of the object in bytes.
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -205,14 +205,14 @@ class ObjectReader(io.BufferedReader):
         self.size = raw.size
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read so many bytes, or all that are left."""
+        """Read up to this many bytes, or all that are left."""
         left = max(0, self.size - self.tell())  # said, it is allocated once
         return super().read(left if size is None or size < 0 else size)
 
 
 class Written(Parts):
     """
-    What is written to a file, cut into parts and sent, which becomes one object or nothing.
+    What is written to a file, cut into parts and sent; it becomes one object or nothing.
 
     :ivar total: Bytes written.
     """
@@ -248,7 +248,7 @@ class Written(Parts):
         return Part(self._number, len(content), memoryview(content), len(content))
 
     def write(self, data: Any) -> None:
-        """Take bytes; a part that is full goes when more of them come."""
+        """Take bytes; a full part is sent when more of them arrive."""
         self._check_process()
         if self.size is not None and self.total + len(data) > self.size:
             raise too_long(self.size)
@@ -295,7 +295,7 @@ class Written(Parts):
         return self._wanted.object(self.total, stored, driver)
 
     def abort(self, cause: BaseException | None = None) -> None:
-        """Leave nothing of it; in a forked child nothing is its own."""
+        """Leave nothing behind; a forked child owns nothing of it."""
         if self._pid != os.getpid():
             return
         upload, self._upload = self._upload, None
@@ -310,17 +310,17 @@ class Written(Parts):
     def _check_process(self) -> None:
         if self._pid != os.getpid():
             raise AuroraObjectsError(
-                "a file of AuroraObjects that was opened before a fork is written by the parent; "
-                "open another one in the child."
+                "a file that was opened before a fork can only be written by the parent; open "
+                "another one in the child."
             )
 
 
 class ObjectWriter(io.BufferedIOBase):
     """
-    An object as a file that is written, by one thread at a time.
+    An object opened for writing, by one thread at a time.
 
-    :meth:`close` stores it. Leaving its ``with`` block by an exception, :meth:`abort`, and a file
-    that is forgotten unclosed store nothing and leave no part.
+    :meth:`close` stores it. After an exception in its ``with`` block, after :meth:`abort`, and if
+    the file is never closed, nothing is stored and no part is left.
 
     :ivar name: Name of the object.
     :ivar obj: The object, once it is stored.
@@ -334,7 +334,7 @@ class ObjectWriter(io.BufferedIOBase):
         self._driver = driver
         self._written = written
         self._error: BaseException | None = None
-        # Unlike __del__, that is called when Python ends, too, while threads still run.
+        # Unlike __del__, this is also called when Python exits, while threads still run.
         self._forgotten = weakref.finalize(self, written.abort)
 
     def writable(self) -> bool:
@@ -345,7 +345,7 @@ class ObjectWriter(io.BufferedIOBase):
         return self._written.total
 
     def write(self, data: Buffer) -> int:
-        """Write bytes; a failure is that of any part before, and the end of the file."""
+        """Write bytes; an error may be that of any earlier part, and closes the file."""
         self._check_open()
         content = as_bytes(memoryview(data))
         try:
@@ -356,7 +356,7 @@ class ObjectWriter(io.BufferedIOBase):
         return len(content)
 
     def close(self) -> None:
-        """Store the object; after a failure there is none, and nothing is left to close."""
+        """Store the object; after a failure there is none, and the file is closed."""
         if self.closed:
             return
         try:
@@ -368,7 +368,7 @@ class ObjectWriter(io.BufferedIOBase):
         super().close()
 
     def abort(self) -> None:
-        """Give up what was written; no object is stored, and no part is left."""
+        """Discard what was written: no object is stored, and no part is left."""
         if not self.closed:
             self._give_up(None)
 

@@ -533,7 +533,7 @@ def test_containers_are_written_and_objects_are_read(s3, container, driver, stor
             driver.ex_open(*wrong)
     options = ["object_name", "extra", "headers", "ex_storage_class", "ex_size", "ex_progress"]
     for name in [*options, "ex_check_condition"]:
-        with pytest.raises(ValueError, match=f"{name} is for files that are written"):
+        with pytest.raises(ValueError, match=f"{name} only applies to writing"):
             driver.ex_open(obj, **{name: True})
     with pytest.raises(errors.InvalidObjectNameError):
         driver.ex_open(container, "wb")
