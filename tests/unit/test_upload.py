@@ -50,11 +50,11 @@ def driver(request, tiny_parts, pauses):
 
 def after(s3, outcome, times=1, **wanted):
     """Let the server act, and then lose or replace its answer."""
-    left = [times]
+    left = iter(range(times))
 
     def fault(request):
-        if left[0] and all(getattr(request, name) == wanted[name] for name in wanted):
-            left[0] -= 1
+        matches = all(getattr(request, name) == wanted[name] for name in wanted)
+        if matches and next(left, None) is not None:
             with s3.lock:
                 s3._checked(request)
             return outcome
