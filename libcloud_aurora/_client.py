@@ -29,7 +29,7 @@ from libcloud_aurora._s3.names import ObjectPath, bucket_path
 from libcloud_aurora._s3.objects import ObjectHead, Stored, is_joined, strip_etag
 from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
-from libcloud_aurora._wire.failures import NETWORK_FAILURES, network_error
+from libcloud_aurora._wire.failures import NETWORK_FAILURES, UNSENT, network_error
 from libcloud_aurora._wire.retry import Stop, is_transient, logger
 from libcloud_aurora.errors import (
     AccessDeniedError,
@@ -431,7 +431,9 @@ class Client:
             try:
                 return request.attempt()
             except AuroraObjectsError as error:
-                if isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES:
+                unsent = error._is_final or isinstance(error.__cause__, UNSENT)
+                lost = isinstance(error, NetworkError) and not unsent
+                if lost or error.http_status in UNSURE_STATUSES:
                     logger.warning(
                         "an upload of %r in container %r may have begun, but its id was lost; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",

@@ -33,6 +33,9 @@ NETWORK_FAILURES = (
     OSError,
 )
 
+#: Those of them that come before any of a request is sent.
+UNSENT = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ProxyError)
+
 #: What radosgw says of a damaged chunk, besides XAmzContentSHA256Mismatch of the last one. The
 #: multipart upload was begun with the same keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})

@@ -40,6 +40,9 @@ from libcloud_aurora.config import BUFFER_SIZE
 IDLE_SECONDS = 30.0
 #: Bytes up to which a piece waits for the next one.
 JOINED_SIZE = 64 * 1024
+#: Bytes of a large piece that leave with what follows: radosgw 18.2.7 aborts as a whole where all
+#: data of a body has arrived and the connection breaks before the closing chunk of 90 bytes.
+TAIL_SIZE = 4096
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
 #: Most bytes of a header line, plus one, as in http.client.
@@ -214,12 +217,15 @@ class _Wire:
         if self._joins and len(view) <= JOINED_SIZE:
             self._held += view
             return
+        end = len(view) - (TAIL_SIZE if self._joins and self.body_left > 0 else 0)
+        view, tail = view[:end], view[end:]
         if self._held:
             # No local variable holds a head as text: a traceback may show them.
             first, view = memoryview(self._held + view[:JOINED_SIZE]), view[JOINED_SIZE:]
             self._held = b""
             self._send(first)
         self._send(view)
+        self._held = bytes(tail)
 
     def _send(self, view: memoryview) -> None:
         timeout = self.sock.gettimeout()

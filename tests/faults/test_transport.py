@@ -142,7 +142,15 @@ def cut(data, sizes):
     return [memoryview(data)[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-SIZES = [(1, 70_000), (70_000, 1), (70_000, 70_001), (1, 2, 3), (60_000, 70_000), (MIB,)]
+SIZES = [
+    (1, 70_000),
+    (70_000, 1),
+    (70_000, 70_001),
+    (1, 2, 3),
+    (60_000, 70_000),
+    (65_537, 65_537, 65_536),
+    (MIB,),
+]
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -166,6 +174,33 @@ def test_a_body_in_pieces_arrives(listen, connect, secured, sizes):
     connect(server, **secured[1]).connection.request("/b/k", method="PUT", data=body)
     (request,) = server.asked
     assert request.body == data
+
+
+def test_the_end_of_the_data_leaves_with_what_closes_it(listen, connect, secured):
+    """Who is cut off before a body's closing chunk has not sent all of the data before it."""
+    came, data = threading.Event(), content(MIB)
+
+    def serve(peer: Peer) -> None:
+        request = peer.ask(body=False)
+        while piece := peer.sock.recv(65_536):
+            request.body += piece
+            if len(request.body) > MIB - 10_000:
+                came.set()
+
+    def chunks():
+        yield cut(data, (MIB - 70_000, 70_000))
+        assert came.wait(10)
+        raise KeyboardInterrupt
+
+    server = listen(serve, **secured[0])
+    with pytest.raises(KeyboardInterrupt):
+        connect(server, **secured[1]).connection.request(
+            "/b/k", method="PUT", data=ChunkedBody(MIB, chunks)
+        )
+    assert server.wait_until_idle()
+    _, _, sent = server.asked[0].body.partition(b"\r\n")
+    assert len(sent) < MIB - 1_000
+    assert data.startswith(sent)
 
 
 @pytest.mark.parametrize("taken", [10, 61_000])
