@@ -10,6 +10,7 @@ import logging
 from libcloud.storage.providers import DRIVERS
 from libcloud.storage.types import Provider
 
+from libcloud_aurora._transfer.object_file import ObjectReader, ObjectWriter
 from libcloud_aurora.driver import AuroraObjectsStorageDriver
 from libcloud_aurora.errors import (
     AccessDeniedError,
@@ -55,6 +56,8 @@ __all__ = [
     "NetworkTimeoutError",
     "ObjectChangedError",
     "ObjectNotFoundError",
+    "ObjectReader",
+    "ObjectWriter",
     "UploadNotFoundError",
     "__version__",
     "register",

@@ -1,4 +1,4 @@
-"""S3's operations, one typed method each; what they send, and what they read of the response."""
+"""S3's operations, one typed method each: what they send, and how they read the response."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ from libcloud_aurora.parts import composite_etag, part_count
 
 T = TypeVar("T")
 
-#: Rows asked for at once, the most that radosgw gives before Ceph 20.
+#: Rows asked for at once, the most that radosgw returns before Ceph 20.
 PAGE_SIZE = 1000
-#: Seconds for which radosgw may lock an upload that it completes (``rgw_mp_lock_max_time``).
+#: Seconds for which radosgw may lock an upload while completing it (``rgw_mp_lock_max_time``).
 COMPLETE_SECONDS = 600.0
-#: An upload of a part may still run when its upload is aborted; abort until it is gone.
+#: A part may still be uploading when its upload is aborted, so abort until it is gone.
 ABORTS = 3
-#: Success that cannot be read, and failures after which the server may have acted, or a gateway.
+#: An unreadable success, and failures after which the server may have acted all the same.
 UNSURE_STATUSES = (200, 500, 502, 504)
-#: What a listing of parts is called: by AWS and radosgw, by radosgw Jewel, and by moto.
+#: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
-#: What says that a multipart upload does not exist; radosgw's ListParts names the key.
+#: What means that a multipart upload does not exist; radosgw's ListParts names the key.
 _GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -74,7 +74,7 @@ class CopySource(NamedTuple):
         """
         Return the headers that say what to copy.
 
-        radosgw reads the source with the part's key: one without a key carries the source's.
+        radosgw reads the source with the part's key, so a part without one carries the source's.
         """
         named = {
             "x-amz-copy-source": self.path.source,
@@ -88,8 +88,8 @@ class Begun(NamedTuple):
     """
     A multipart upload.
 
-    :ivar has_crc32: Whether the server has said that its parts have a CRC32.
-    :ivar is_whole: Whether it has said that the object will have one of all its bytes.
+    :ivar has_crc32: Whether the server has confirmed that its parts have a CRC32.
+    :ivar is_whole: Whether it has confirmed that the object will have one of all its bytes.
     """
 
     id: str
@@ -124,8 +124,8 @@ class OpenObject:
     """
     The bytes of an object from ``start`` to before ``stop``, still on the wire.
 
-    :ivar checksum: That of the whole object; some servers give ranges one of their own.
-    :ivar has_parts: Whether the server says of how many parts the object is.
+    :ivar checksum: That of the whole object; some servers give a range a checksum of its own.
+    :ivar has_parts: Whether the server says how many parts the object has.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class OpenObject:
         return len(data)
 
     def release(self) -> None:
-        """Let the connection go, to be used again if all bytes have been read."""
+        """Release the connection, to be used again if all bytes have been read."""
         raw = self._response.raw
         if not self._left and (self._original is None or self._original.isclosed()):
             raw.release_conn()
@@ -182,12 +182,12 @@ class OpenObject:
 
 
 class Client:
-    """S3's operations, each attempted until done or given up; ``stop`` ends the pauses between."""
+    """S3's operations, attempted until they succeed or are given up; ``stop`` ends the pauses."""
 
     def __init__(self, connection: AuroraObjectsConnection) -> None:
         self._connection = connection
         self._run = connection.retrier.run
-        #: Times that a request is sent, and an object fetched that differs from its ETag.
+        #: How often to send a request, and to fetch an object that differs from its ETag.
         self.max_attempts = connection.retrier.policy.max_attempts
         #: Seconds of silence after which an attempt fails.
         self.timeout: float = connection.timeout or DEFAULT_REQUEST_TIMEOUT
@@ -197,7 +197,7 @@ class Client:
     # Containers
 
     def list_buckets(self) -> xml.Page:
-        """Return all containers of the account; radosgw pages no such list by default."""
+        """Return all containers of the account; radosgw does not page this list by default."""
         read = _page_of("ListAllMyBucketsResult", "Bucket", "Name")
         return self._run(Request(self._connection, "GET", "/", read=read).attempt)
 
@@ -253,7 +253,7 @@ class Client:
         return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
 
     def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[str, str]:
-        """Delete objects with one request; return those left, and what the server says of them."""
+        """Delete objects with one request; return those left, and the server's reasons."""
         body, read = xml.delete_objects(named), _page_of("DeleteResult", "Error")
         request = self._on_bucket("POST", bucket, query={"delete": ""}, body=body, read=read)
         left = {}
@@ -265,7 +265,7 @@ class Client:
     # Objects
 
     def head_object(self, path: ObjectPath, *, stop: Stop | None = None) -> ObjectHead:
-        """Return what the server says of an object."""
+        """Return what the server says about an object."""
         request = self._on_object("HEAD", path, keyed=True, headers=CHECKSUM_MODE, read=_head)
         return self._run(request.attempt, stop=stop)
 
@@ -282,13 +282,13 @@ class Client:
         stop: Stop | None = None,
     ) -> T:
         """
-        Read an object or a span of it, and again while that fails.
+        Read an object or a span of it, and try again while that fails.
 
-        :param read: Reads the bytes of one response, and lets its connection go.
-        :param span: Returns what is wanted, ``None`` for all; asked before each attempt.
+        :param read: Reads the bytes of one response, and releases its connection.
+        :param span: Returns what is wanted, ``None`` for all; called before each attempt.
         :param etag: ETag of the version wanted, empty for any.
-        :param size: Size of the object, which a response in chunks does not say.
-        :param opened: A response that is there already, for the first attempt.
+        :param size: Size of the object, which a chunked response does not tell.
+        :param opened: A response that is already open, for the first attempt.
         """
 
         def attempt() -> T:
@@ -317,9 +317,9 @@ class Client:
 
     def object_attributes(self, path: ObjectPath, size: int) -> Attributes:
         """
-        Return checksum and parts of an object; one of CRC32 needs no parts, so they may be left.
+        Return checksum and parts of an object; with a CRC32, not all parts may be asked for.
 
-        Only servers that know parts are to be asked: radosgw before Squid sends the object.
+        Only ask servers that know parts: radosgw before Ceph 19 would send the object.
         """
         sizes: dict[int, int] = {}
         while True:
@@ -348,8 +348,8 @@ class Client:
         """
         Store an object with one request.
 
-        A conditional PUT whose first response was lost may refuse the second because of the first:
-        what is stored decides.
+        If the first response to a conditional PUT was lost, the second attempt may be refused
+        because of the first: what is stored decides.
         """
         named = {"x-amz-sdk-checksum-algorithm": "CRC32", CRC32: crc32_text(crc32(body))}
         sent = {**named, **headers}
@@ -393,8 +393,8 @@ class Client:
     def check_conditions(
         self, path: ObjectPath, conditions: Mapping[str, str], *, stop: Stop | None = None
     ) -> None:
-        """Raise what a server that heeds conditions would answer, for one that ignores them."""
-        # Not keyed: what is there may be encrypted or not.
+        """Raise what a server that honours conditions would answer, for one that ignores them."""
+        # Not keyed: the object that is there may be encrypted or not.
         request = self._on_object("HEAD", path, headers=_key_headers(path), read=_head)
         try:
             head = self._run(request.attempt, stop=stop)
@@ -420,8 +420,8 @@ class Client:
         """
         Begin a multipart upload and return its id.
 
-        An attempt whose response is lost may have begun one more, without parts: another client's
-        may look the same, so that none is aborted on suspicion.
+        An attempt whose response is lost may have begun another upload, without parts. Another
+        client's may look the same, so none is aborted on suspicion.
         """
         request = self._on_object(
             "POST",
@@ -516,19 +516,19 @@ class Client:
         """
         Assemble the parts, and make sure that exactly these were assembled.
 
-        A success is a success, whoever replaces the object afterwards: radosgw may leave the ETag
-        empty, and the hash is then that of the parts. radosgw answers a second Complete, and one
-        that crossed another or a restart, with 500, and any response may be lost. Then an upload
-        that is gone and an object that is these parts are a success; an upload that is there is
-        completed again, for the object may be an older one of the same bytes. While radosgw says
-        that it is at it, it is asked for as long as its lock may last, or until the sign to stop.
+        A success is a success, even if somebody replaces the object afterwards. radosgw may leave
+        the ETag empty, and the hash is then that of the parts. It answers 500 to a second Complete,
+        and to one that crosses another or a restart, and any response may be lost. Then an upload
+        that is gone and an object made of these parts are a success; an upload that still exists is
+        completed again, because the object may be an older one with the same bytes. While radosgw
+        says that it is completing, ask for as long as its lock may last, or until the sign to stop.
         """
         expected = composite_etag([etag for _, etag in parts])
         request = self._on_object(
             "POST",
             path,
             query={"uploadId": upload_id},
-            # Ceph 20 wants the key, and no other minds.
+            # Ceph 20 needs the key, and others ignore it.
             headers={
                 "Content-Type": "application/xml",
                 **(conditions or {}),
@@ -575,7 +575,7 @@ class Client:
         return self._run(attempt, attempts=sys.maxsize, stop=stop)
 
     def _found(self, path: ObjectPath, etag: str, stop: Stop | None) -> Stored | None:
-        """Return an object that is known to be there."""
+        """Return what is stored, if the object is known to be there."""
         try:
             head = self.head_object(path, stop=stop)
         except AuroraObjectsError:
@@ -626,7 +626,7 @@ class Client:
             try:
                 request.attempt()
             except ContainerExistsError as error:
-                error._is_final = False  # what Ceph 18 and 20 say while they complete the upload
+                error._is_final = False  # what Ceph 18 and 20 say while completing the upload
                 raise
 
         for _ in range(ABORTS):
@@ -657,7 +657,7 @@ class Client:
         Return a request about an object, or about the version that its path names.
 
         :param keyed: Whether it carries the object's key. radosgw reads an unencrypted object with
-            any key, and other servers ignore keys: only a response that names it is a success.
+            any key, and other servers ignore keys, so only a response that names it is a success.
         """
         key = path.customer_key if keyed else None
         query = {**(query or {}), **path.version}
@@ -687,7 +687,7 @@ def _key_headers(path: ObjectPath) -> dict[str, str]:
 def _is_encrypted(
     response: AuroraResponse, key: CustomerKey | None, asked: Mapping[str, str]
 ) -> bool:
-    """Tell whether a response says that an object is encrypted as it was asked for."""
+    """Tell whether a response says that an object is encrypted as asked."""
     name = "x-amz-server-side-encryption"
     wanted = asked.get(name, response.headers.get(name))
     return response.headers.get(name) == wanted and (not key or key.is_named_by(response.headers))
@@ -712,13 +712,13 @@ def _unconfirmed(response: AuroraResponse, *, is_part: bool) -> EncryptionKeyErr
 
 
 def _nothing(response: AuroraResponse) -> None:
-    """Read nothing of a response whose status says it all."""
+    """Read nothing of a response whose status says everything."""
 
 
 def _page_of(
     root: str | tuple[str, ...], row: str | tuple[str, ...], *needs: str
 ) -> Callable[[AuroraResponse], xml.Page]:
-    """Return what reads a page of a listing: its root, its rows, and what each row must have."""
+    """Return a reader of one page of a listing, by its root, its rows and what each must have."""
 
     def read(response: AuroraResponse) -> xml.Page:
         return response.document(lambda body: xml.page(body, root=root, row=row, needs=needs))

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 from urllib.parse import unquote
 
 from libcloud.storage.base import Container, Object
@@ -28,6 +28,7 @@ from libcloud_aurora._transfer.copy import Copy
 from libcloud_aurora._transfer.download import Download
 from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.listing import Listing
+from libcloud_aurora._transfer.object_file import ObjectReader, ObjectWriter, Written
 from libcloud_aurora._transfer.reader import Reading
 from libcloud_aurora._transfer.sources import (
     FileParts,
@@ -539,7 +540,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             raise ValueError(f"ex_response_headers: only GET and HEAD take them, not {ex_method}")
         if ex_content_type and ex_method != "PUT":
             raise ValueError(
-                f"ex_content_type: only PUT sends one, not {ex_method}; for a response's type, "
+                f"ex_content_type: only PUT sends one, not {ex_method}; for the type of a response "
                 "use ex_response_headers"
             )
         if self._settings.arguments["ex_anonymous"]:
@@ -818,6 +819,99 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self._validate_start_and_end_bytes(start_bytes, end_bytes)
         reading = self._reading(obj, ex_customer_key, span=(start_bytes, end_bytes))
         return Stream(reading).chunks(chunk_size_of(chunk_size))
+
+    # Objects as files
+
+    @overload
+    def ex_open(
+        self,
+        target: Object,
+        mode: Literal["rb"] = "rb",
+        *,
+        ex_customer_key: bytes | None = None,
+    ) -> ObjectReader: ...
+
+    @overload
+    def ex_open(
+        self,
+        target: Container,
+        mode: Literal["wb"],
+        *,
+        object_name: str,
+        extra: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        ex_storage_class: str | None = None,
+        ex_size: int | None = None,
+        ex_progress: Progress | None = None,
+        ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
+    ) -> ObjectWriter: ...
+
+    def ex_open(
+        self,
+        target: Object | Container,
+        mode: str = "rb",
+        *,
+        object_name: str = "",
+        extra: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        ex_storage_class: str | None = None,
+        ex_size: int | None = None,
+        ex_progress: Progress | None = None,
+        ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
+    ) -> ObjectReader | ObjectWriter:
+        """
+        Open an object as a file, for whatever reads or writes one: :doc:`/open`.
+
+        It is read in ranges as they are needed, all of one version. What is written goes up in
+        parts meanwhile, and is stored by ``close()``.
+
+        :param target: Object to read, or container of the one to write.
+        :param mode: ``rb`` or ``wb``. For text, give the file to :class:`io.TextIOWrapper`.
+        :param object_name: To write: name of the object, 1 to 1,024 bytes of UTF-8.
+        :param extra: To write, as all that follow: as in :meth:`upload_object_via_stream`.
+        :param headers: As there. Conditions need ``ex_check_condition``, whatever the size.
+        :param ex_storage_class: As there.
+        :param ex_size: As there.
+        :param ex_progress: As there; called in the thread that writes.
+        :param ex_customer_key: To read and to write: key of 32 bytes of an encrypted object.
+        :param ex_check_condition: As in :meth:`upload_object`.
+        :return: An :class:`io.BufferedReader` with ``size``, or a :class:`.ObjectWriter`.
+        :raises ValueError: for another mode, or what does not go with it.
+        :raises ObjectNotFoundError: if there is no object to read.
+        """
+        kinds = {"rb": Object, "wb": Container}
+        if mode not in kinds:
+            raise ValueError(
+                f"mode must be 'rb' or 'wb', not {mode!r}: for text, give the file to "
+                "io.TextIOWrapper"
+            )
+        if not isinstance(target, kinds[mode]):
+            raise TypeError(
+                f"target must be an Object to read ('rb') and a Container to write ('wb'), with "
+                f"object_name, not {type(target).__name__} for {mode!r}"
+            )
+        if isinstance(target, Object):
+            writing = {
+                "object_name": object_name or None,
+                "extra": extra,
+                "headers": headers,
+                "ex_storage_class": ex_storage_class,
+                "ex_size": ex_size,
+                "ex_progress": ex_progress,
+                "ex_check_condition": ex_check_condition or None,
+            }
+            for name, value in writing.items():
+                if value is not None:
+                    raise ValueError(f"{name} is for files that are written, with mode 'wb'")
+            return ObjectReader(self._reading(target, ex_customer_key))
+        wanted = self._wanted(
+            target, object_name, extra, headers, ex_storage_class, ex_customer_key
+        )
+        wanted.plan(Way.PARTS, checks_conditions=ex_check_condition)
+        written = Written(self._uploads, wanted, ex_size, ex_progress)
+        return ObjectWriter(written, object_name, self)
 
     # Calls that AuroraObjects does not support
 

@@ -1,4 +1,4 @@
-"""Copies that the server makes: whole up to 5 GiB, by parts in parallel above, or with a key."""
+"""Copies that the server makes: whole up to 5 GiB; above that, or with a key, in parts."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Copy:
         """
         Copy an object of any size.
 
-        radosgw encrypts and decrypts parts of a copy only: CopyObject refuses an encrypted source,
-        and forgets the key of the copy. A part has one key, for reading and for writing.
+        radosgw only encrypts and decrypts copies in parts: CopyObject refuses an encrypted source,
+        and ignores the key of the copy. A part has one key, for reading and for writing.
 
         :param kept: Headers of the original that the copy repeats.
-        :param replace: Whether metadata is what is wanted instead of the source's.
+        :param replace: Whether to replace the source's metadata by what is wanted.
         """
         source, wanted = self._source, self._wanted
         if is_joined(source.head.headers):

@@ -12,7 +12,7 @@ from libcloud_aurora._s3.names import ObjectPath, version_of
 from libcloud_aurora._s3.xml import Named
 from libcloud_aurora.errors import AccessDeniedError, AuroraObjectsError, DeleteFailedError
 
-#: Keys of one request; radosgw Jewel silently forgets any more, later ones refuse them.
+#: Keys of one request; Ceph 10 silently ignores any more, later versions refuse them.
 BATCH_SIZE = 1000
 #: Bytes of one request's rows; radosgw refuses a body over 1 MiB (``rgw_max_put_param_size``).
 MAX_BODY_SIZE = 1_000_000
@@ -24,7 +24,7 @@ PERMISSION = (
 
 
 def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: Any) -> None:
-    """Delete objects, up to 1,000 with a request; keys that XML cannot carry go singly."""
+    """Delete objects, up to 1,000 per request; keys that XML cannot carry go one by one."""
     failures: dict[str, str] = {}
     cause: AuroraObjectsError | None = None
     for batch in batches(named):
@@ -58,7 +58,7 @@ def batches(named: Iterable[Named]) -> Iterator[list[Named]]:
     """
     Yield as many objects at once as one request may carry, by number and by size.
 
-    Each is in a batch once: radosgw Pacific crashes when a request names one key many times.
+    Each is in a batch once: Ceph 16 crashes when a request names one key many times.
     """
     batch: dict[Named, None] = {}
     size = 0

@@ -24,7 +24,7 @@ SMALLEST_RANGE = 4 * MIB
 LARGEST_RANGE = 16 * MIB
 
 Ranges = list[tuple[int, int]]
-#: Told of bytes that have arrived.
+#: Takes note of bytes that have arrived.
 Recorder = Callable[[int, int], None]
 
 
@@ -45,7 +45,7 @@ class Download:
         remove_partial(target)
 
     def to_file_resuming(self, target: Destination) -> None:
-        """Save to a file, but go on where an earlier call was cut off; a failure keeps bytes."""
+        """Save to a file, continuing where an earlier call was cut off; a failure keeps bytes."""
         with closing(Reader(self._reading, 1)) as reader:
             if not reader.etag:  # nothing says whether it is the same object next time
                 reader.close()
@@ -64,7 +64,7 @@ class Download:
                 kept.finish()
 
     def _first_size(self) -> int:
-        """Return the bytes to ask for first: everything, if one request is best."""
+        """Return how many bytes to ask for first: all of them, if one request is best."""
         start, end = self._reading.span or (0, None)
         size = self._reading.size_hint
         stop = size if end is None else min(end, size or end)
@@ -101,8 +101,8 @@ class Download:
         """
         Fetch until the bytes are what the server says they are.
 
-        Each attempt cuts other ranges, so that damage at one place of each response hits other
-        bytes. Where the parts behind an ETag are unknown, two downloads that agree are right.
+        Each attempt cuts different ranges, so that damage at one place of each response hits other
+        bytes. If the parts behind an ETag are unknown, two downloads that agree count as right.
         """
         seen: list[list[bytes]] = []
         key, begun_with = self._reading.path.key, len(ranges)
@@ -143,7 +143,7 @@ class Download:
         def report(count: int) -> None:
             nonlocal done
             done += count
-            if done > self._reported:  # an earlier attempt may have come further
+            if done > self._reported:  # an earlier attempt may have got further
                 self._reported = done
                 self._reading.report(done, total)
 
@@ -184,7 +184,7 @@ def _is_cut_otherwise(reader: Reader, file: OpenFile, tried: PartHashes) -> bool
 
 
 def _catch_up(verifier: Verifier, file: OpenFile) -> None:
-    """Take from the file what came before its turn, or in an earlier call."""
+    """Read from the file what arrived out of turn or in an earlier call."""
     buffer = memoryview(bytearray(BUFFER_SIZE))
     for start, stop in list(verifier.gaps()):
         for offset, piece in file.pieces(start, stop, buffer):

@@ -18,10 +18,10 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 class Destination:
     """
-    The file an object is saved as; a directory takes it under its own name.
+    The file that an object is saved as; in a directory, it is saved under the object's name.
 
-    :param overwrite: Whether an existing file may be replaced, or one that appears meanwhile.
-    :param durable: Whether the file is to survive a power cut once it has appeared.
+    :param overwrite: Whether to replace an existing file, or one that appears in the meantime.
+    :param durable: Whether the file must survive a power cut once it has appeared.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Destination:
         )
 
     def hidden(self, suffix: str) -> Path:
-        """Return the path of a hidden file beside it, whose name may be as long as can be."""
+        """Return the path of a hidden file next to it, whose own name may be of any length."""
         stem = os.fsencode(self.path.name)[:100].decode("utf-8", "ignore")
         return self.path.with_name(f".{stem}.{suffix}")
 
@@ -100,7 +100,7 @@ class Destination:
 
     @contextlib.contextmanager
     def appearing(self, size: int) -> Iterator[OpenFile]:
-        """Give a temporary file that becomes the target; a block that fails leaves nothing."""
+        """Provide a temporary file that becomes the target; a block that fails leaves nothing."""
         made = self.make_parents()
         temporary = self.hidden(f"{os.urandom(8).hex()}.part")
         try:
@@ -129,7 +129,7 @@ class Destination:
             os.unlink(probe)
 
     def check_links(self, temporary: Path, probe: Path) -> None:
-        """Find out, before the first byte, whether a file can appear here without replacing one."""
+        """Check, before the first byte, that a file can appear here without replacing another."""
         if self._overwrite:
             return
         try:
@@ -143,7 +143,7 @@ class Destination:
             probe.unlink(missing_ok=True)
 
     def sync(self, file: OpenFile) -> None:
-        """Let a file's bytes reach the disk, if that is wanted."""
+        """Sync a file's bytes to the disk, if that is wanted."""
         if self._durable:
             file.sync()
 
@@ -172,7 +172,7 @@ def _is_mounted(path: Path) -> bool:
 
 
 def remove_empty(directories: list[Path]) -> None:
-    """Remove directories that were made for a file which does not appear."""
+    """Remove directories that were made for a file that will not appear."""
     for directory in directories:
         with contextlib.suppress(OSError):
             directory.rmdir()

@@ -1,4 +1,4 @@
-"""A download that survives a crash: the bytes so far, and a journal that says which are good."""
+"""A download that survives a crash: the bytes so far, and a journal of those that are good."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NOTED_SIZE = 8 * MIB
 
 class Partial:
     """
-    The unfinished file beside a destination, and its journal.
+    The unfinished file next to a destination, and its journal.
 
     The journal's first line names the object's version; each further one is a span whose bytes
-    have reached the disk. Both files are kept until :meth:`finish` or :meth:`discard`.
+    are on the disk. Both files are kept until :meth:`finish` or :meth:`discard`.
     """
 
     def __init__(self, destination: Destination, path: str) -> None:
@@ -72,7 +72,7 @@ class Partial:
         return notes[0], sorted((start, stop) for start, stop in pairs if 0 <= start < stop <= end)
 
     def begin(self, etag: str, size: int) -> None:
-        """Start afresh, unless the journal is about this version already."""
+        """Start afresh, unless the journal is already about this version."""
         identity = [self._path, etag, size]
         if self.identity == identity:
             return
@@ -92,7 +92,7 @@ class Partial:
         return gaps
 
     def record(self, start: int, stop: int) -> None:
-        """Take note of bytes that have arrived: not of each buffer, but of some at once."""
+        """Take note of bytes that have arrived, many buffers at a time."""
         with self._lock:
             self._arrived[stop] = self._arrived.pop(start, start)
             size = sum(stop - start for stop, start in self._arrived.items())
@@ -102,7 +102,7 @@ class Partial:
         self._note(arrived)
 
     def _note(self, arrived: dict[int, int]) -> None:
-        """Let bytes reach the disk, and say so in the journal."""
+        """Sync bytes to the disk, and note them in the journal."""
         if arrived:
             self.file.sync()
             lines = [f"[{start}, {stop}]\n" for stop, start in arrived.items()]
@@ -126,7 +126,7 @@ class Partial:
 
 
 def remove_partial(destination: Destination) -> None:
-    """Remove partial file and journal beside a file that is complete, if nobody is at them."""
+    """Remove partial file and journal next to a complete file, unless somebody uses them."""
     paths = _paths(destination)
     if paths[-1].exists():
         with contextlib.suppress(OSError, AuroraObjectsError), _locked(paths[-1]):
@@ -141,7 +141,7 @@ def _paths(destination: Destination) -> list[Path]:
 
 
 def _own(path: Path, flags: int = 0) -> OpenFile:
-    """Open a file that only this user writes to, or make one."""
+    """Open a file that only this user can write to, or create one."""
     file = OpenFile(path, OWN | os.O_CREAT | flags, 0o600)
     found = file.status()
     if not stat.S_ISREG(found.st_mode) or not is_ours(found) or found.st_nlink > 1:

@@ -51,6 +51,8 @@ ERROR_BODY_SIZE = 64 * 1024
 #: What the query of a PUT begins with whose body is data.
 _DATA = ("", "partNumber")
 
+#: Matches headers that S3 servers send, one at least in each response, and web servers do not.
+_OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 T = TypeVar("T")
@@ -111,7 +113,7 @@ class AuroraResponse(S3Response):
 
 class AuroraObjectsConnection(BaseS3Connection):
     """
-    libcloud's connection of one driver, for all its threads. It keeps nothing of a request.
+    libcloud's connection of one driver, for all its threads. It keeps no state of a request.
 
     :param token: Session token of temporary credentials.
     """
@@ -159,13 +161,13 @@ class AuroraObjectsConnection(BaseS3Connection):
         retry_failed: bool | None = None,
     ) -> AuroraResponse:
         """
-        Send one request, and again while it fails for transient reasons.
+        Send one request, and try again while it fails for transient reasons.
 
         :param action: Percent-encoded path, optionally with a query.
         :param params: Query parameters, not encoded.
         :param data: Body: bytes-like, text, an object with ``read``, or in chunks.
         :param stream: Leave the body on the wire, to be read from ``raw`` of the response.
-        :param retry_failed: ``False`` to send once only.
+        :param retry_failed: ``False`` to send it only once.
         :return: The response, always a success.
         """
         path, _, query = (self.request_path + action).partition("?")
@@ -185,7 +187,7 @@ class AuroraObjectsConnection(BaseS3Connection):
 
     @property
     def host_header(self) -> str:
-        """Name and, if it is not the scheme's default, port of the endpoint."""
+        """Host name of the endpoint, with the port if it is not the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if int(self.port) == (443 if self.secure else 80) else f"{host}:{self.port}"
 
@@ -196,13 +198,13 @@ class AuroraObjectsConnection(BaseS3Connection):
 
     @property
     def exchange(self) -> Exchange:
-        """What sends a signed request once, over a transport of ours or of libcloud's mocks."""
+        """What sends a signed request once, over our transport or one of libcloud's mocks."""
         if isinstance(self.connection, AuroraTransport):
             return self.connection.exchange
         return partial(_ask, self.connection)
 
     def refuses_keys(self) -> bool:
-        """Tell whether customers' keys would travel in the open to another machine."""
+        """Tell whether customers' keys would be sent unencrypted to another machine."""
         if self.secure or self._allow_plain_keys:
             return False
         proxies = getattr(self.connection, "proxies", {})
@@ -211,9 +213,9 @@ class AuroraObjectsConnection(BaseS3Connection):
 
     def secrets(self, keys: Iterable[str]) -> list[str]:
         """
-        Return what no text may show, however the server or a library quotes it.
+        Return what no text may show, in every form in which a server or library may quote it.
 
-        These are credentials, what URLs of proxies hold, and a request's keys.
+        These are credentials, those in the URLs of proxies, and a request's keys.
         """
         proxies = [str(url) for url in getattr(self.connection, "proxies", {}).values()]
         logins = [url.rpartition("@")[0].rpartition("//")[2] for url in proxies]
@@ -223,7 +225,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         return [shape for value in values for shape in (value, quote(value, safe=""), quote(value))]
 
     def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
-        """Break the requests that these threads make, or those without a body."""
+        """Break the requests of these threads, or only those without a body."""
         if isinstance(self.connection, AuroraTransport):
             self.connection.interrupt(threads, bodies=bodies)
 
@@ -237,9 +239,9 @@ def _ask(
     transport: Any, method: str, url: str, body: Any, headers: dict[str, str]
 ) -> requests.Response:
     """
-    Send over a transport of libcloud's kind, which keeps its response until it is asked.
+    Send over a transport of libcloud's kind, which keeps its response until asked for it.
 
-    One that has read the body has used its ``raw`` up, and may have nothing of the kind.
+    A response whose body has been read has used up its ``raw``, or never had one.
     """
     transport.request(method=method, url=url, body=body, headers=headers)
     response: requests.Response = transport.getresponse()
@@ -255,7 +257,7 @@ class Request(Generic[T]):
 
     :param body: Bytes-like, in pieces, or in chunks.
     :param stream: Leave the body of the response on the wire.
-    :param read: Reads the response; what it raises counts as a failed attempt.
+    :param read: Reads the response; an exception from it counts as a failed attempt.
     """
 
     def __init__(
@@ -293,7 +295,7 @@ class Request(Generic[T]):
         self._read = read
 
     def attempt(self) -> T:
-        """Sign and send once, after a correction of the clock once more, and read the response."""
+        """Sign and send once, or twice if the clock is corrected, and read the response."""
         clock = self._connection.clock
         corrected = False
         while True:
@@ -324,7 +326,7 @@ class Request(Generic[T]):
                 corrected = True
             except NETWORK_FAILURES as exc:
                 raise network_error(exc, self.subject) from exc
-            else:  # a full disk is no failure of the network
+            else:  # a full disk is not a network failure
                 return self._read(answer)
 
     def _exchange(
@@ -364,6 +366,9 @@ class Request(Generic[T]):
         return f"{self._path}?{query}" if query else self._path, wire, {**headers, **added}
 
     def _success(self, response: requests.Response) -> AuroraResponse:
+        page = response.headers.get("content-type", "").lower().startswith("text/html")
+        if page and not any(map(_OF_S3, response.headers)):
+            raise self.subject.malformed("a web page, as of a login or a wrong host", 200)
         try:
             content = b"" if self._stream else _read_body(response, xml.MAX_DOCUMENT_SIZE)
             if len(content) > xml.MAX_DOCUMENT_SIZE:
@@ -373,7 +378,7 @@ class Request(Generic[T]):
         return AuroraResponse(response, self._connection, content, self.subject)
 
     def _refusal(self, response: requests.Response) -> AuroraObjectsError:
-        """Return the exception for an error response; a HEAD's has no body, a GET's says why."""
+        """Return the exception for an error response; that of a HEAD is explained by a GET."""
         status, headers, body = _refused(response)
         if self.method == "HEAD" and 400 <= status < 500:
             reason = self._ask_why(one_byte=True)
@@ -403,7 +408,7 @@ class Request(Generic[T]):
         return [value for name, value in self._headers.items() if "customer-key" in name.lower()]
 
     def _ask_why(self, *, one_byte: bool) -> tuple[int, dict[str, str], bytes]:
-        """Send a GET, of no rows or of one byte, in place of a HEAD that was refused."""
+        """Send a GET, for no rows or for one byte, in place of a HEAD that was refused."""
         query = self._query if self.subject.key else "max-keys=0"
         ranged = {"Range": "bytes=0-0"} if self.subject.key and one_byte else {}
         now = self._connection.clock.now()
@@ -412,7 +417,7 @@ class Request(Generic[T]):
 
     @cached_property
     def subject(self) -> Subject:
-        """What errors say this request is about."""
+        """What this request is about, for its errors."""
         bucket, _, key = self._path[1:].partition("/")
         driver = getattr(self._connection, "driver", None)
         names = unquote(bucket) or None, unquote(key) or None
@@ -430,7 +435,7 @@ def _refused(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
 
 def _read_body(response: requests.Response, limit: int) -> bytes:
     """
-    Read a body, and one byte more than the limit of one that is too long.
+    Read a body, or one byte more than the limit if it is too long.
 
     :raises http.client.IncompleteRead: if it is cut off.
     """

@@ -24,7 +24,7 @@ from libcloud_aurora.errors import (
 
 T = TypeVar("T")
 
-#: Bytes after which a broken transfer counts as having got on.
+#: Bytes after which a broken transfer counts as having made progress.
 PROGRESS_SIZE = 1024**2
 
 logger = logging.getLogger("libcloud_aurora")
@@ -32,7 +32,7 @@ logger = logging.getLogger("libcloud_aurora")
 
 class Stop:
     """
-    A sign that is given once, of one plain lock: Ctrl-C may leave a condition variable locked.
+    A sign that is given once, made of one plain lock: Ctrl-C may leave a condition locked.
 
     :param until: Monotonic time from which it counts as given.
     :ivar moved: Grows as the whole transfer it belongs to moves bytes; some count twice.
@@ -54,11 +54,11 @@ class Stop:
         return self._given or time.monotonic() >= self._until
 
     def narrow(self, why: str) -> bool:
-        """Let fewer requests share a link on which one has timed out; one alone cannot."""
+        """Let fewer requests share a link on which one has timed out; here there is only one."""
         return False
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the sign, but not longer, and tell whether it was given."""
+        """Wait for the sign, but no longer than that, and tell whether it was given."""
         if self._barrier.acquire(timeout=max(0.0, min(seconds, self._until - time.monotonic()))):
             self._open()
         return self.is_set()
@@ -69,7 +69,7 @@ class Stop:
 
 
 def is_transient(error: AuroraObjectsError) -> bool:
-    """Tell whether the same request may succeed when it is sent again."""
+    """Tell whether the same request may succeed when sent again."""
     if error._is_final is not None:
         return not error._is_final
     if isinstance(error, (NetworkError, MalformedAnswerError)):
@@ -109,9 +109,9 @@ class Retrier:
         Make attempts until one succeeds, fails for good, or they are used up.
 
         :param attempts: Attempts in all, instead of the policy's.
-        :param stop: Sign at which a pause ends, with the failure that caused it.
-        :param progress: Returns a number; an attempt that has moved it by :data:`PROGRESS_SIZE` or
-            more was worth it, and the count starts anew.
+        :param stop: Sign that ends a pause, and raises the failure that caused it.
+        :param progress: Returns a number; an attempt that has raised it by :data:`PROGRESS_SIZE` or
+            more resets the count.
         """
         stop = stop or Stop()
         history: list[str] = []

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 import requests
+from libcloud.storage.drivers.s3 import S3StorageDriver
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import AuroraObjectsStorageDriver, errors
@@ -73,6 +74,33 @@ def test_a_put_stores(s3, driver, container):
     assert obj.hash == md5(b"data")
     assert s3.buckets["photos"]["k"].headers["content-type"] == "text/x"
     assert [sent.method for sent in s3.requests] == ["PUT"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("page.html", "text/html"),
+        ("page.html.gz", "text/html"),
+        ("photos.tar.gz", "application/x-tar"),
+        ("photos.tgz", "application/x-tar"),
+        ("dump.gz", "application/octet-stream"),
+        ("no extension", "application/octet-stream"),
+    ],
+)
+@pytest.mark.parametrize("is_file", [True, False], ids=["file", "stream"])
+def test_a_type_is_guessed_as_libcloud_does(
+    s3, driver, container, tmp_path, name, content_type, is_file
+):
+    """Without a type the name tells it, and not how it is packed; no encoding is made of that."""
+    if is_file:
+        (tmp_path / name).write_bytes(b"data")
+        obj = driver.upload_object(tmp_path / name, container, "k")
+    else:
+        obj = driver.upload_object_via_stream(b"data", container, name)
+    stored = s3.buckets["photos"][obj.name].headers
+    assert stored["content-type"] == obj.extra["content_type"] == content_type
+    assert S3StorageDriver("key", "secret")._determine_content_type(None, name) == content_type
+    assert "content-encoding" not in stored
 
 
 def test_a_body_damaged_on_the_way_is_sent_again(s3, driver, container):
