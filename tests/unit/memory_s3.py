@@ -151,13 +151,11 @@ class MemoryS3:
 
     def fail(self, times, answer, **wanted):
         """Answer the first matching requests with something else."""
-        left = [times]
+        left = iter(range(times))  # as threads may take from it
 
         def fault(request):
-            if left[0] and all(getattr(request, name) == wanted[name] for name in wanted):
-                left[0] -= 1
-                return answer
-            return None
+            matches = all(getattr(request, name) == wanted[name] for name in wanted)
+            return answer if matches and next(left, None) is not None else None
 
         self.faults.append(fault)
 

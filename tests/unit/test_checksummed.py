@@ -46,14 +46,6 @@ def crc32_of(requests):
 # Uploads
 
 
-def test_unsigned_parts_carry_their_crc32(s3, new_driver):
-    """Parts that a driver without keys sends, which no signature covers, have their CRC32."""
-    driver = new_driver("", "", ex_anonymous=True)
-    driver.upload_object_via_stream(iter([DATA]), driver.get_container("photos"), "k")
-    expected = [checksum("crc32", DATA[at : at + PART]) for at in range(0, len(DATA), PART)]
-    assert sorted(crc32_of(s3.sent("PUT"))) == sorted(expected)
-
-
 @pytest.mark.parametrize("size", [0, 1, PART, PART + 1, len(DATA)])
 def test_every_upload_carries_its_crc32(s3, upload, size):
     """A whole object has its CRC32 with it, and parts have the whole's when they are completed."""
@@ -90,11 +82,10 @@ def test_a_server_that_says_nothing_of_the_whole_is_not_told(s3, upload):
 
 def damaging_part(s3, times):
     """Let the first part arrive with a bit that is wrong, some times."""
-    left = [times]
+    left = iter(range(times))
 
     def fault(request):
-        if request.params.get("partNumber") == "1" and left[0]:
-            left[0] -= 1
+        if request.params.get("partNumber") == "1" and next(left, None) is not None:
             request.body = b"x" + request.body[1:]
 
     s3.faults.append(fault)
@@ -223,16 +214,15 @@ def asked(s3):
 
 def damaging(s3, at, times=99, bit=0):
     """Flip a bit of the object on its way, wherever its byte is asked for."""
-    left = [times]
+    left = iter(range(times))
 
     def fault(request):
         if request.method != "GET" or request.key != "k" or "attributes" in request.params:
             return None
         answer = s3._keyed(request)
         start = int(answer.headers.get("content-range", "bytes 0-").split()[1].split("-")[0])
-        if not left[0] or not start <= at < start + len(answer.body):
-            return None
-        left[0] -= 1
+        if not start <= at < start + len(answer.body) or next(left, None) is None:
+            return answer
         body = bytearray(answer.body)
         body[at - start] ^= 1 << bit
         return answer._replace(body=bytes(body))

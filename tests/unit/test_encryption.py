@@ -108,7 +108,7 @@ def test_a_key_is_given_once():
     assert encryption.only_key("x", KEY, {}) == ({}, key)
     assert encryption.only_key("x", None, READY) == ({}, key)
     assert encryption.only_key("x", None, {}) == ({}, None)
-    with pytest.raises(ValueError, match="x and the headers give different keys"):
+    with pytest.raises(ValueError, match="x and the headers contain different keys"):
         encryption.only_key("x", OTHER, READY)
 
 

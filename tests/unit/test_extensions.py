@@ -176,9 +176,9 @@ def test_a_file_name_beyond_ascii_is_named_twice(driver, obj, name):
         ),
         (
             {"ex_response_headers": {"Expires": "x"}, "ex_method": "PUT"},
-            "ex_response_headers: PUT has none, only GET and HEAD",
+            "ex_response_headers: only GET and HEAD take them, not PUT",
         ),
-        ({"ex_content_type": "text/x"}, "ex_content_type: GET brings none, only PUT does"),
+        ({"ex_content_type": "text/x"}, "ex_content_type: only PUT sends one, not GET"),
         ({"ex_content_type": "a\nb", "ex_method": "PUT"}, "ex_content_type.*control characters"),
     ],
 )

@@ -219,7 +219,7 @@ def test_more_metadata_than_clients_can_read_is_refused(s3, upload, count):
     if count == 80:
         upload(b"x", extra=extra, headers=headers)
         return
-    with pytest.raises(ValueError, match="meta_data has 81 fields, where 80 are allowed"):
+    with pytest.raises(ValueError, match="meta_data has 81 fields, but only 80 are allowed"):
         upload(b"x", extra=extra, headers=headers)
     assert s3.requests == []
 
@@ -229,7 +229,7 @@ def test_names_of_metadata_that_radosgw_does_not_keep_are_refused(s3, upload):
     upload(b"x", extra={"meta_data": {"n" * 80: "v"}})
     before = len(s3.requests)
     with pytest.raises(
-        ValueError, match="has 81 characters, and radosgw keeps none of more than 80"
+        ValueError, match="has 81 characters, but radosgw keeps none of more than 80"
     ):
         upload(b"x", extra={"meta_data": {"n" * 81: "v"}})
     assert len(s3.requests) == before
@@ -471,7 +471,7 @@ def test_access_must_be_text(s3, driver, source, acl):
         (["a"], TypeError, "tags must be a dict, not list"),
         ({1: "a"}, TypeError, "tags must be text"),
         ({"a": b"b"}, TypeError, "tags must be text"),
-        ({str(number): "" for number in range(11)}, ValueError, "11 entries, where 10"),
+        ({str(number): "" for number in range(11)}, ValueError, "11 entries, but only 10"),
         ({"": "a"}, ValueError, "1 to 128 bytes"),
         ({"ż" * 65: "a"}, ValueError, "1 to 128 bytes"),
         ({"a": "v" * 257}, ValueError, "at most 256"),

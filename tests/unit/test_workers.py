@@ -408,13 +408,12 @@ def only(request, monkeypatch):
     """Let only so many more threads start: an operator's limit, or an interpreter that ends."""
 
     def limit(count):
-        left = [count]
+        left = iter(range(count))
 
         def refusing(start):
             def begin(*arguments):
-                if not left[0]:
+                if next(left, None) is None:
                     raise RuntimeError("can't start new thread")
-                left[0] -= 1
                 return start(*arguments)
 
             return begin
