@@ -140,7 +140,7 @@ class OpenObject:
         try:
             self.start, self.stop, self.size = _span_of(response, span or (0, None), size)
         except AuroraObjectsError:
-            self.release()
+            response.raw.close()
             raise
         self._left = self.stop - self.start
         self._has_no_length = "content-length" not in headers
@@ -172,10 +172,10 @@ class OpenObject:
         view[: len(data)] = data
         return len(data)
 
-    def release(self, *, finished: bool = False) -> None:
+    def release(self) -> None:
         """Release the connection, to be used again if all bytes have been read."""
         raw = self._response.raw
-        if finished and (self._original is None or self._original.isclosed()):
+        if not self._left and (self._original is None or self._original.isclosed()):
             raw.release_conn()
         else:
             raw.close()
@@ -330,7 +330,11 @@ class Client:
                 **_key_headers(path),
             }
             request = self._on_object(
-                "GET", path, query={"attributes": ""}, headers=headers, read=_attributes
+                "GET",
+                path,
+                query={"attributes": ""},
+                headers=headers,
+                read=lambda response: response.document(xml.attributes),
             )
             said, known = self._run(request.attempt), len(sizes)
             sizes.update(said.sizes)
@@ -729,10 +733,6 @@ def _head(response: AuroraResponse) -> ObjectHead:
     if size is None:
         raise response.malformed("an object without a length")
     return ObjectHead(response.headers, size, strip_etag(response.headers.get("etag")))
-
-
-def _attributes(response: AuroraResponse) -> xml.Attributes:
-    return response.document(xml.attributes)
 
 
 def _stored(response: AuroraResponse) -> Stored:

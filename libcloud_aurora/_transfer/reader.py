@@ -86,10 +86,10 @@ class Reader:
         """Whether the whole object is wanted."""
         return (self.start, self.stop) == (0, self.size)
 
-    def close(self, *, finished: bool = False) -> None:
+    def close(self) -> None:
         """Release the first response if no range has been read from it."""
         if self._opened is not None:
-            self._opened.release(finished=finished)
+            self._opened.release()
             self._opened = None
 
     def read(
@@ -125,7 +125,7 @@ class Reader:
                     position = start  # the next response may be of another version
                 raise
             finally:
-                body.release(finished=position == stop)
+                body.release()
 
         opened = None
         if (start, stop) == (self.start, self.first_stop):
@@ -155,7 +155,7 @@ class Reader:
             count = self._opened.readinto(buffer[: self.stop - position])
             position += count
             yield buffer[:count]
-        self.close(finished=True)
+        self.close()
 
     def _check(self, body: OpenObject, start: int, stop: int) -> None:
         if body.etag not in ("", self.etag):

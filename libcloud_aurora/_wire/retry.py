@@ -35,7 +35,7 @@ class Stop:
     A sign that is given once, made of one plain lock: Ctrl-C may leave a condition locked.
 
     :param until: Monotonic time from which it counts as given.
-    :ivar moved: Bytes that the whole transfer it belongs to has moved.
+    :ivar moved: Grows as the whole transfer it belongs to moves bytes; some count twice.
     """
 
     def __init__(self, until: float | None = None) -> None:

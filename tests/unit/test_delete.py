@@ -32,7 +32,7 @@ def test_a_request_deletes_up_to_1000(s3, driver, container, count, requests):
     assert len(s3.sent("POST")) == requests
 
 
-@pytest.mark.parametrize("letter", ["k", "&", "<", "ż", "📷", "\r"])
+@pytest.mark.parametrize("letter", ["k", "&", "ż", "\r"])
 def test_no_request_is_larger_than_the_server_takes(s3, driver, container, letter):
     """Keys that are long, or that XML makes longer, go in bodies below 1 MiB."""
     length = 1020 // len(letter.encode())

@@ -458,7 +458,7 @@ def test_other_systems_do_with_what_they_have(s3, save, container, tmp_path, mon
             monkeypatch.delattr(os, name)
     if lacking in ("locks", "all"):
         monkeypatch.setattr("libcloud_aurora._transfer.open_file.fcntl", None)
-    data = os.urandom(11 * MIB)
+    data = os.urandom(5 * MIB + 1)
     (tmp_path / "up").write_bytes(data)
     container.upload_object(str(tmp_path / "up"), "up")
     assert s3.buckets["photos"]["up"].data == data
