@@ -77,8 +77,8 @@ class RawReader(io.RawIOBase):
                 self._verified = reader.size
             elif not reader.etag:
                 raise AuroraObjectsError(
-                    f"object {self.name!r} has no ETag, so its ranges may be of several versions: "
-                    "download_object_as_stream() reads it with one request.",
+                    f"object {self.name!r} has no ETag that names a version, so its ranges "
+                    "may be of several: download_object_as_stream() reads it with one request.",
                     **reader.subject.fields,
                 )
             elif reader.first_stop <= FIRST_SIZE:

@@ -72,6 +72,16 @@ def test_it_is_read_whole(driver, joined, source, tmp_path):
     assert b"".join(driver.download_object_as_stream(obj)) == WHOLE
 
 
+@pytest.mark.parametrize("source", ["asked", "listed"])
+def test_it_is_not_opened_as_a_file(driver, joined, source):
+    """Nothing pins its ranges to one version, so the error says how it is read instead."""
+    with pytest.raises(
+        errors.AuroraObjectsError, match="has no ETag that names a version"
+    ) as caught:
+        driver.ex_open(getattr(joined, source))
+    assert "download_object_as_stream() reads it" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("start", "end"), [(0, 1), (5, None), (3 * MIB - 1, 6 * MIB + 1), (7 * MIB, 99 * MIB)]
 )
