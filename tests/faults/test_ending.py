@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -31,9 +32,10 @@ def upload(scene, driver, failing=False):
     return driver.upload_object_via_stream(pieces(), scene.container(driver), "key")
 
 
-def silent(operation, act=lambda request: None):
-    """Act at the first request of an operation, and never answer any of them."""
-    first = plan.once(replace(plan.STALL, stage="head", call=act), plan.is_any(operation))
+def silent(operation, act=lambda request: None, times=1):
+    """Act at the first requests of an operation, and never answer any of them."""
+    stall = replace(plan.STALL, stage="head", call=act)
+    first = plan.times(times, stall, plan.is_any(operation))
     return plan.in_turn(first, plan.always(plan.STALL, plan.is_any(operation)))
 
 
@@ -43,11 +45,13 @@ def operations(scene):
 
 @pytest.fixture
 def unfinished(scene):
-    """Check that the upload that is left is the one that the log names, and remove it."""
+    """Check that the log names an upload that is left, and remove it."""
 
     def check(caplog):
-        (upload_id,) = scene.backend.uploads(scene.bucket)
-        assert upload_id in caplog.text
+        uploads = scene.backend.uploads(scene.bucket)
+        (named,) = (upload_id for upload_id in uploads if upload_id in caplog.text)
+        del uploads[named]
+        assert not any(uploads.values())  # begun by an Initiate that took longer than the timeout
         scene.backend.abort_all(scene.bucket)
 
     return check
@@ -58,7 +62,10 @@ def unfinished(scene):
 def test_a_second_ctrl_c_ends_the_wait(scene, keyboard, unfinished, caplog, operation, workers):
     """With a second Ctrl-C nothing is waited for any more, and the log names the upload."""
     driver = scene.driver(ex_max_concurrency=workers, timeout=60)
-    scene.proxy.plan = silent(operation, lambda request: keyboard.press(2))
+    # Without threads the request is sent once more. A Ctrl-C between the two might leave a socket
+    # that connects to the garbage collector.
+    presses, times = (1, 2) if workers == 1 else (2, 1)
+    scene.proxy.plan = silent(operation, lambda request: keyboard.press(presses), times)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         upload(scene, driver, failing=operation == "abort")
@@ -117,10 +124,9 @@ def test_an_abort_that_is_not_answered(scene, keyboard, unfinished, caplog, work
     press = plan.once(plan.hook("body", lambda request: keyboard.press()), lambda r: r.part == 1)
     stop = press if way == "Ctrl-C" else plan.never()
     scene.proxy.plan = plan.in_turn(stop, silent("abort"))
-    began = time.monotonic()
     with pytest.raises((KeyboardInterrupt, ValueError)):
         upload(scene, driver, failing=way == "failure")
-    assert time.monotonic() - began < 8
+    assert operations(scene).count("abort") == 1
     unfinished(caplog)
 
 
@@ -182,6 +188,7 @@ def test_who_still_connects_is_not_waited_for(authority, keyboard):
 
     def serve(peer):
         if peer.number == 1:  # the abort has a connection of its own
+            peer.sock.recv(1, socket.MSG_PEEK)  # before its handshake it can be interrupted
             keyboard.press(2)
         assert go_on.wait(60)
         with context.wrap_socket(peer.sock, server_side=True) as peer.sock:
