@@ -865,7 +865,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         parts meanwhile, and is stored by ``close()``.
 
         :param target: Object to read, or container of the one to write.
-        :param mode: ``rb`` or ``wb``. For text, give the file to :class:`io.TextIOWrapper`.
+        :param mode: ``rb`` or ``wb``. For text, give the file to ``io.TextIOWrapper``.
         :param object_name: To write: name of the object, 1 to 1,024 bytes of UTF-8.
         :param extra: To write, as all that follow: as in :meth:`upload_object_via_stream`.
         :param headers: As there. Conditions need ``ex_check_condition``, whatever the size.
@@ -874,7 +874,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_progress: As there; called in the thread that writes.
         :param ex_customer_key: To read and to write: key of 32 bytes of an encrypted object.
         :param ex_check_condition: As in :meth:`upload_object`.
-        :return: An :class:`io.BufferedReader` with ``size``, or a :class:`.ObjectWriter`.
+        :return: An ``io.BufferedReader`` with ``size``, or a :class:`.ObjectWriter`.
         :raises ValueError: for another mode, or what does not go with it.
         :raises ObjectNotFoundError: if there is no object to read.
         """
