@@ -868,7 +868,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         parts as it comes, and stored by ``close()``.
 
         :param target: Object to read, or container in which to write one.
-        :param mode: ``rb`` or ``wb``. For text, wrap the file in :class:`io.TextIOWrapper`.
+        :param mode: ``rb`` or ``wb``. For text, wrap the file in ``io.TextIOWrapper``.
         :param object_name: For writing: name of the object, 1 to 1,024 bytes of UTF-8.
         :param extra: For writing: as in :meth:`upload_object_via_stream`.
         :param headers: For writing: likewise, but conditions always need ``ex_check_condition``.
@@ -877,7 +877,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_progress: For writing: likewise; called in the thread that writes.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :param ex_check_condition: As in :meth:`upload_object`.
-        :return: An :class:`io.BufferedReader` with ``size``, or a :class:`.ObjectWriter`.
+        :return: An ``io.BufferedReader`` with ``size``, or a :class:`.ObjectWriter`.
         :raises ValueError: for any other mode, or an argument that does not apply to the mode.
         :raises ObjectNotFoundError: if the object to read does not exist.
         """
