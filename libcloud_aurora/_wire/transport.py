@@ -40,8 +40,8 @@ from libcloud_aurora.config import BUFFER_SIZE
 IDLE_SECONDS = 30.0
 #: Bytes up to which a piece waits for the next one.
 JOINED_SIZE = 64 * 1024
-#: Bytes of a large piece that leave with what follows: radosgw 18.2.7 aborts as a whole where all
-#: data of a body has arrived and the connection breaks before the closing chunk of 90 bytes.
+#: Bytes at the end of a large piece that leave with what follows. radosgw 18.2.7 aborts as a whole
+#: where the data of a body has arrived and the connection breaks before its closing chunk has.
 TAIL_SIZE = 4096
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
@@ -326,8 +326,7 @@ class _Known:
         """
         Break the connections of threads that send or receive.
 
-        :param bodies: Whether to break even those that send a body. radosgw 18.2.7 may abort when
-            data has arrived and its closing chunk has not (seen in 31 of 700 Ctrl-C).
+        :param bodies: Whether to break even those that send a body; see :data:`TAIL_SIZE`.
         """
         for thread in threads:
             connection: Any = self._used.get(thread)
