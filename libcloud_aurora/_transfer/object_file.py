@@ -7,10 +7,9 @@ import io
 import os
 import warnings
 import weakref
-from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from libcloud.storage.base import Object
@@ -37,8 +36,6 @@ from libcloud_aurora.errors import AuroraObjectsError
 from libcloud_aurora.parts import plan_part_sizes
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Buffer
 
 #: Bytes that opening fetches, and of what a buffered reader asks for at once.
@@ -70,11 +67,9 @@ class RawReader(io.RawIOBase):
         self.size = reader.size
         self._verifier: Verifier | None = None
         self._head = memoryview(b"")
-        self._verified = 0
         with closing(reader):
             if reader.first_stop == reader.size <= FIRST_SIZE:
                 self._head = self._stream.at_once(reader)
-                self._verified = reader.size
             elif not reader.etag:
                 raise AuroraObjectsError(
                     f"object {self.name!r} has no ETag that names a version, so its ranges "
@@ -87,15 +82,13 @@ class RawReader(io.RawIOBase):
         self._current = 0, self._head
         self._blocks = {0: self._head}
         self._begun, self._end, self._block_size = 0, len(self._head), BLOCK_SIZE
+        self._verified = 0
 
     def readable(self) -> bool:
         return True
 
     def seekable(self) -> bool:
         return True
-
-    def tell(self) -> int:
-        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._checkClosed()
@@ -113,8 +106,7 @@ class RawReader(io.RawIOBase):
             return 0
         while (held := self._held(position)) is None:
             self._fetch(position, wanted)
-        start, piece = held
-        piece = piece[position - start :][:wanted]
+        piece = held[:wanted]
         self._verify(position, piece)
         view[: len(piece)] = piece
         self._position += len(piece)
@@ -133,13 +125,13 @@ class RawReader(io.RawIOBase):
             self._ahead.close()
             self._ahead = None
 
-    def _held(self, position: int) -> tuple[int, memoryview] | None:
-        """Return the bytes around a position, and where they begin, if they are in memory."""
+    def _held(self, position: int) -> memoryview | None:
+        """Return the bytes from a position on, if some are in memory."""
         for start, piece in chain([self._current], reversed(self._blocks.items())):
             if start <= position < start + len(piece):
                 if start in self._blocks:
                     self._blocks[start] = self._blocks.pop(start)  # used last, dropped last
-                return start, piece
+                return piece[position - start :]
         return None
 
     def _fetch(self, position: int, wanted: int) -> None:
@@ -148,16 +140,15 @@ class RawReader(io.RawIOBase):
             self._leave()
             self._begun = self._end = min(position, max(0, self.size - BLOCK_SIZE))
             self._block_size = BLOCK_SIZE
-        # A buffered reader asks for whole buffers first, and then for the rest.
-        stop = min(max(position + wanted + FIRST_SIZE, self._end + self._block_size), self.size)
         reads_on = self._end - self._begun >= NEXT_RANGE
+        # A buffered reader asks for whole buffers first, and then for the rest.
+        stop = max(position + wanted + FIRST_SIZE, self._end + self._block_size)
+        stop = self.size if reads_on else min(stop, self.size)
         if self._ahead is None and (reads_on or stop - self._end > KEPT_SIZE):
-            stop = self.size if reads_on else stop
             self._ahead = self._stream.ranges(self._reader, self._end, stop)
         if self._ahead is None:
-            piece = self._block(self._end, stop)
+            self._blocks[self._end] = piece = self._block(self._end, stop)
             self._block_size += BLOCK_STEP
-            self._blocks[self._end] = piece
             while sum(map(len, self._blocks.values())) > KEPT_SIZE:
                 del self._blocks[next(iter(self._blocks))]
         else:
@@ -227,8 +218,6 @@ class Written(Parts):
         self._sizes = plan_part_sizes(size, uploads.config.part_size)
         self._limit = next(self._sizes, 0)
         self._buffer = bytearray()
-        self._cut: deque[Part] = deque()
-        self._number = 0
         self.total = 0
         self._pid = os.getpid()
         self._upload: Upload | None = None
@@ -236,21 +225,22 @@ class Written(Parts):
         self._tasks: Iterator[Task] = iter(())
 
     def __iter__(self) -> Iterator[Part]:
-        while self._cut:
-            yield self._cut.popleft()
+        numbers = count(1)
+        while self._buffer:
+            yield self._part(next(numbers))
 
     def only_part(self) -> Part | None:
-        return self._part() if self._upload is None else None
+        return self._part(1) if self._upload is None else None
 
-    def _part(self) -> Part:
+    def _part(self, number: int) -> Part:
         content, self._buffer = self._buffer, bytearray()
-        self._number += 1
-        return Part(self._number, len(content), memoryview(content), len(content))
+        return Part(number, len(content), memoryview(content), len(content))
 
     def write(self, data: Any) -> None:
         """Take bytes; a full part is sent when more of them arrive."""
         self._check_process()
-        if self.size is not None and self.total + len(data) > self.size:
+        self.total += len(data)
+        if self.size is not None and self.total > self.size:
             raise too_long(self.size)
         view = memoryview(data)
         while view:
@@ -261,7 +251,6 @@ class Written(Parts):
                     raise too_long(MAX_OBJECT_SIZE)
             taken = view[: self._limit - len(self._buffer)]
             self._buffer += taken
-            self.total += len(taken)
             view = view[len(taken) :]
 
     def _send(self) -> Upload:
@@ -270,7 +259,6 @@ class Written(Parts):
             with self._uploads.aborting(path):  # Ctrl-C may come before it is known here
                 upload = self._upload = self._uploads.begin(path, self._wanted.asked)
             self._window, self._tasks = upload.tasks(self)
-        self._cut.append(self._part())
         self._window.start(next(self._tasks))
         return upload
 
@@ -384,12 +372,7 @@ class ObjectWriter(io.BufferedIOBase):
         if self.closed:
             raise ValueError(f"object {self.name!r}: the file is closed") from self._error
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         if error is None or self.closed:
             self.close()
         else:
