@@ -349,11 +349,11 @@ class ObjectWriter(io.BufferedIOBase):
             return
         try:
             self.obj = self._written.finish(self._driver)
-        except BaseException as error:
+            self._forgotten.detach()
+            super().close()
+        except BaseException as error:  # Ctrl-C also once it is stored: the next close does nothing
             self._give_up(error)
             raise
-        self._forgotten.detach()
-        super().close()
 
     def abort(self) -> None:
         """Discard what was written: no object is stored, and no part is left."""

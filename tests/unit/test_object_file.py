@@ -18,7 +18,7 @@ import requests_mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libcloud.storage.base import Object
-from unit.ctrl_c import calls_of, pressed_after
+from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_ceph20 import Ceph20
 from unit.memory_s3 import Answer, composite, error, md5
 
@@ -932,6 +932,26 @@ def test_ctrl_c_anywhere_stores_all_or_nothing(s3, container, new_driver, limit)
         assert left == [{}] * (limit == 1 and bool(left)), number
         s3.uploads.clear()
         assert [each.data for each in s3.buckets["photos"].values()] in ([], [bytes(30)]), number
+
+
+def test_ctrl_c_while_a_file_is_closed_leaves_nothing_to_store(s3, new_file):
+    """Wherever Ctrl-C comes while a file is closed, closing it again stores no other bytes."""
+
+    def written():
+        file = new_file()
+        file.write(b"content")
+        return file
+
+    gc.collect()  # what other tests have left comes to lines of its own
+    here = [line for line in lines_of(written().close) if line[0].endswith("object_file.py")]
+    assert len(here) > 10
+    for line in here:
+        s3.buckets["photos"].clear()
+        file = written()
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_at(line, file.close)
+        file.close()
+        assert [each.data for each in s3.buckets["photos"].values()] in ([], [b"content"]), line
 
 
 def test_memory_is_bounded(s3, new_driver, container):
