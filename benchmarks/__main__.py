@@ -195,7 +195,7 @@ def begin(options, chosen):
         head, rows = parse(options.output)
         now = {"divisor": options.divisor, "versions": versions()}
         if not now.items() <= head.items():
-            sys.exit(f"{options.output} was measured with {head['versions']}, not {now}")
+            sys.exit(f"{options.output} is of {head['versions']}, not {now}: name another --output")
         return rows
     links = [link for link in (NEAR, FAR) if any(one.link == link for one in chosen)]
     options.output.parent.mkdir(parents=True, exist_ok=True)

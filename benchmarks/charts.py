@@ -9,7 +9,7 @@ from benchmarks.scenarios import OURS
 
 #: Replaced by ``currentColor`` in the SVG.
 INK = "#010203"
-OUR_COLOUR, VARIANT_COLOUR, PEER_COLOUR = "#e8590c", "#f2a36b", "#6f87a0"
+OUR_COLOUR, VARIANT_COLOUR, PEER_COLOUR = "#e8590c", "#d9a400", "#6f87a0"
 #: How strong a bar is, by scheme.
 STRENGTH = {"https": 1.0, "http": 0.5}
 #: Title of each panel, and what one unit of it is.

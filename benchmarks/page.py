@@ -23,8 +23,7 @@ table.benchmark { font-size: 75%; }
 </style>"""
 LEGEND = (
     "Bars are medians, and shorter is better. Strong bars are https, pale bars plain http. This "
-    "driver is orange: dark orange is what others are compared with, light orange is the same with "
-    "other settings."
+    "driver is orange, and yellow with settings that are not compared with others."
 )
 OF_OURS = "\N{MULTIPLICATION SIGN} ours"
 COLUMNS = ("Client", "Runs", "Time s", "from, to", OF_OURS, "MiB/s", "CPU s", OF_OURS)
@@ -54,7 +53,7 @@ def measured(results):
     """Yield what was measured on, file by file."""
     for head in results.heads:
         groups = {one.scenario.group for one in results.tables.values() if one.head is head}
-        names = "; ".join(text.lower() for name, text in GROUPS.items() if name in groups)
+        names = "; ".join(text for name, text in GROUPS.items() if name in groups)
         text = f"* {date(head)} ({names}): version {head['versions']['libcloud-aurora']}, on "
         yield f"{text}{head['machine']}. {head.get('note', '')}"
         if head["divisor"] > 1:

@@ -34,7 +34,7 @@ class Scenario(NamedTuple):
     """One workload.
 
     :param text: What is done, with ``{size}`` and ``{count}``.
-    :param operation: Name of a method of :class:`benchmarks.worker.Work`.
+    :param operation: What :func:`benchmarks.worker.prepare` knows it by.
     :param size: Bytes of the object, or of each small object.
     :param threads: Threads that share one client.
     :param server: ``radosgw``, the same with words for its frontend, or ``sink``.

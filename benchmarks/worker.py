@@ -8,72 +8,54 @@ import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from benchmarks.data import Source, small_body
 from benchmarks.peers import Target
 from benchmarks.peers.programs import ProgramPeer, status_kib
 
+#: What the methods of a client are given, of a job; others need more.
+ARGUMENTS = {
+    "upload_file": ("path", "key"),
+    "upload_stream": ("source", "key"),
+    "download_file": ("key", "path"),
+    "download_stream": ("key",),
+    "put_directory": ("directory", "prefix", "threads"),
+    "get_directory": ("prefix", "directory", "threads"),
+    "list_keys": ("prefix",),
+    "delete_keys": ("prefix", "keys"),
+}
 
-class Work:
-    """Each method makes ready and returns what is timed, which may return how much it did."""
 
-    def __init__(self, client, job):
-        self._client, self._job = client, job
+def prepare(client, job):
+    """Make ready and return what is timed, which may return how much it did."""
+    operation, keys, size = job["operation"], job["keys"], job["size"]
+    if operation.endswith("_small") and isinstance(client, ProgramPeer):
+        operation = operation.replace("small", "directory")
+        if operation == "get_directory":
+            Path(job["directory"]).mkdir()  # whose files are counted afterwards
+    if operation in ARGUMENTS:
+        job["source"] = Source(size, job["chunk"])
+        return partial(getattr(client, operation), *(job[name] for name in ARGUMENTS[operation]))
+    if operation == "look_up":
+        look_up = client.look_up
+        return lambda: sum(look_up(key) == size for key in keys)
+    bodies = [small_body(key, size) for key in keys]
+    if operation == "put_small":
+        paths = [f"{job['directory']}/{key.rpartition('/')[2]}" for key in keys]
+        return lambda: len(over_threads(job["threads"], client.put, keys, bodies, paths))
+    found = client.references(keys)
+    get = lambda reference, body: client.get(reference) == body  # noqa: E731
+    return lambda: sum(over_threads(job["threads"], get, found, bodies))
 
-    def upload_file(self):
-        return lambda: self._client.upload_file(self._job["path"], self._job["key"])
 
-    def upload_stream(self):
-        source = Source(self._job["size"], self._job["chunk"])
-        return lambda: self._client.upload_stream(source, self._job["key"])
-
-    def download_file(self):
-        return lambda: self._client.download_file(self._job["key"], self._job["path"])
-
-    def download_stream(self):
-        return lambda: self._client.download_stream(self._job["key"])
-
-    def put_small(self):
-        """One after another, or over threads that share the client."""
-        prefix, directory, threads = self._each("prefix", "directory", "threads")
-        if isinstance(self._client, ProgramPeer):
-            return lambda: self._client.put_directory(directory, prefix, threads)
-        paths = [f"{directory}/{key.rpartition('/')[2]}" for key in self._job["keys"]]
-        bodies = [small_body(key, self._job["size"]) for key in self._job["keys"]]
-        return lambda: len(self._map(self._client.put, self._job["keys"], bodies, paths))
-
-    def get_small(self):
-        """Each object is compared."""
-        prefix, directory, threads = self._each("prefix", "directory", "threads")
-        if isinstance(self._client, ProgramPeer):
-            Path(directory).mkdir()
-            self._job["expected"] = None  # the files are counted afterwards
-            return lambda: self._client.get_directory(prefix, directory, threads)
-        bodies = [small_body(key, self._job["size"]) for key in self._job["keys"]]
-        found = self._client.references(self._job["keys"])
-        return lambda: sum(
-            self._map(lambda one, body: self._client.get(one) == body, found, bodies)
-        )
-
-    def look_up(self):
-        look_up, keys = self._client.look_up, self._job["keys"]
-        return lambda: sum(look_up(key) == self._job["size"] for key in keys)
-
-    def list_keys(self):
-        return lambda: self._client.list_keys(self._job["prefix"])
-
-    def delete_keys(self):
-        return lambda: self._client.delete_keys(self._job["prefix"], self._job["keys"])
-
-    def _each(self, *names):
-        return [self._job[name] for name in names]
-
-    def _map(self, function, *items):
-        if self._job["threads"] == 1:
-            return list(map(function, *items))
-        with ThreadPoolExecutor(self._job["threads"]) as pool:
-            return list(pool.map(function, *items))
+def over_threads(threads, function, *items):
+    """Return the results of a function, called one after another or by threads."""
+    if threads == 1:
+        return list(map(function, *items))
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, *items))
 
 
 def perform(job):
@@ -84,7 +66,7 @@ def perform(job):
     module = importlib.import_module(f"benchmarks.peers.{job['client']}")
     client = module.Client(Target(**job["target"]))
     program = isinstance(client, ProgramPeer)
-    run = getattr(Work(client, job), job["operation"])()
+    run = prepare(client, job)
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from here
     memory, cpu, start = status_kib("VmRSS"), cpu_seconds(program), time.perf_counter()

@@ -7,8 +7,6 @@ from libcloud_aurora import AuroraObjectsStorageDriver
 
 
 class Client(LibcloudPeer):
-    """libcloud-aurora."""
-
     def __init__(self, target):
         settings = {"ex_verify_ssl": os.environ["SSL_CERT_FILE"]} if target.secure else {}
         settings.update(target.options)

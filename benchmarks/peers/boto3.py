@@ -11,8 +11,6 @@ from benchmarks.peers import CHUNK, Peer
 
 
 class Client(Peer):
-    """boto3."""
-
     def __init__(self, target):
         super().__init__(target)
         checksums = {"request_checksum_calculation": "when_required"} if target.secure else {}

@@ -6,7 +6,5 @@ from benchmarks.peers.libcloud import LibcloudPeer
 
 
 class Client(LibcloudPeer):
-    """libcloud's auroraobjects."""
-
     def __init__(self, target):
         super().__init__(target, AuroraObjectsStorageDriver)

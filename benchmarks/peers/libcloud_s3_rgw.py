@@ -6,7 +6,5 @@ from benchmarks.peers.libcloud import LibcloudPeer
 
 
 class Client(LibcloudPeer):
-    """libcloud's s3_rgw."""
-
     def __init__(self, target):
         super().__init__(target, S3RGWStorageDriver, signature_version="4")

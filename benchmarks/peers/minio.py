@@ -12,8 +12,6 @@ PART_SIZE = 10 * 1024**2
 
 
 class Client(Peer):
-    """minio-py."""
-
     def __init__(self, target):
         super().__init__(target)
         self.client = Minio(

@@ -9,8 +9,6 @@ from benchmarks.peers import CHUNK, Peer
 
 
 class Client(Peer):
-    """obstore."""
-
     def __init__(self, target):
         super().__init__(target)
         self.store = S3Store(

@@ -4,8 +4,6 @@ from benchmarks.peers.programs import ProgramPeer
 
 
 class Client(ProgramPeer):
-    """rclone."""
-
     def __init__(self, target):
         environment = {
             "AWS_CA_BUNDLE": "",  # with it, this version refuses to start; SSL_CERT_FILE suffices

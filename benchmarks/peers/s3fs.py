@@ -9,8 +9,6 @@ from benchmarks.peers import CHUNK, Peer
 
 
 class Client(Peer):
-    """s3fs."""
-
     def __init__(self, target):
         super().__init__(target)
         checksums = {"request_checksum_calculation": "when_required"} if target.secure else {}

@@ -8,8 +8,6 @@ from benchmarks.peers.programs import ProgramPeer
 
 
 class Client(ProgramPeer):
-    """s5cmd."""
-
     def __init__(self, target):
         environment = {
             "AWS_ACCESS_KEY_ID": target.access_key,
