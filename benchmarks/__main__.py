@@ -41,6 +41,8 @@ class Recorder:
     :param rows: What it has already.
     """
 
+    stopped = False
+
     def __init__(self, path, rows):
         self._path, self._rows = path, rows
 
@@ -52,7 +54,7 @@ class Recorder:
             for client in scenario.clients:
                 known = {"scenario": scenario.name, "scheme": scheme, "client": client}
                 before = [row for row in self._rows if known.items() <= row.items()]
-                if len(before) > turn or has_enough(before, scenario.patience):
+                if self.stopped or len(before) > turn or has_enough(before, scenario.patience):
                     continue
                 label = re.sub(r"\W+", "-", f"{scenario.name}-{scheme}-{client}-{turn}")
                 row = known | {"size": scenario.size, "count": scenario.count}
@@ -105,6 +107,7 @@ def run(job, authority):
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT_SECONDS,
+                start_new_session=True,  # a Ctrl-C waits for the run that is under way
             )
         except subprocess.TimeoutExpired:
             return {"fails": f"not finished after {TIMEOUT_SECONDS} s"}
@@ -232,7 +235,11 @@ def measure_all(recorder, chosen, end):
                     for scheme in scenario.schemes
                     if turn < scenario.turns
                 ]
-                list(pool.map(one, work))
+                try:
+                    list(pool.map(one, work))
+                except BaseException:
+                    recorder.stopped = True
+                    raise
 
 
 def main():
