@@ -31,6 +31,11 @@ def label(client):
     return ", ".join([name, *(SETTINGS.get(one, one) for one in settings)])
 
 
+def short(value):
+    """Return a number with three digits, or all of them before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def bars(tables):
     """Return bars for one workload: a panel for each field, a bar for each client and scheme."""
     names = {client: None for table in tables for client in table.runs}
@@ -67,7 +72,7 @@ def fill(panel, field, names, tables):
             alpha=STRENGTH[table.scheme],
         )
         pairs = zip(names, values, strict=True)
-        texts = [mark(table, name) or f"{value:.3g}" for name, value in pairs]
+        texts = [mark(table, name) or short(value) for name, value in pairs]
         panel.bar_label(drawn, texts, padding=3, fontsize=7.5)
     panel.set_title(title, loc="left")
     panel.set_xlim(0, (highest or 1) * 1.3)

@@ -108,7 +108,7 @@ def row(table, client):
         f"{wall:.3f}",
         f"{min(walls):.2f}, {max(walls):.2f}" if len(runs) > 1 else "",
         f"{wall / ours:.2f}" if ours else "",
-        f"{runs[0]['size'] / 1024**2 / wall:.3g}" if table.scenario.is_transfer else "",
+        charts.short(runs[0]["size"] / 1024**2 / wall) if table.scenario.is_transfer else "",
         f"{cpu:.3f}",
         f"{cpu / our_cpu:.2f}" if our_cpu else "",
         f"{memory / 1024:.1f}",

@@ -7,11 +7,10 @@ from fnmatch import fnmatch
 
 #: The first pattern that fits counts.
 REASONS = {
-    "near-upload-stream": (
+    "far-upload-stream": (
         "obstore needs three rounds as well, but does not ask what is stored. The driver did when "
         "this was measured, which took one round trip more. It does not any more."
     ),
-    "far-upload-stream": "One more round trip, as over 20 ms.",
     "loopback-download-*": (
         "The MD5 that is compared with the ETag takes 0.36 s of CPU time for 256 MiB; no peer "
         "compares. A stream comes in many ranges besides, which makes it several times faster over "
