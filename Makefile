@@ -56,7 +56,7 @@ clean:
 
 # One stamp file per extra of pyproject.toml; -qq keeps pip's warnings about itself away.
 $(VENV)/.demo: EXTRAS := examples,server
-$(VENV)/.test: EXTRAS := test,dask,types
+$(VENV)/.test: EXTRAS := test,dask,tables,types
 $(VENV)/.lint: EXTRAS := lint
 $(VENV)/.types: EXTRAS := types
 $(VENV)/.docs: EXTRAS := docs

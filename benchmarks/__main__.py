@@ -60,22 +60,13 @@ class Recorder:
                 row = known | {"size": scenario.size, "count": scenario.count}
                 row["ms"] = round(scenario.link.delay * 1000)
                 job = stage.job(scenario, label)
-                job |= self._target(stage.server, scheme, proxy.port if shaped else port, client)
+                job |= target(stage.server, scheme, proxy.port if shaped else port, client)
                 figures = run(job, stage.server.authority)
                 wrong = stage.settle(job)
                 row |= {"fails": wrong} if wrong and "fails" not in figures else figures
                 if shaped:
                     row["connections"] = proxy.connections()
                 self._append(row)
-
-    def _target(self, server, scheme, port, client):
-        """Return the client's module, and what it is told; settings stand after a colon."""
-        name, _, settings = client.partition(":")
-        pairs = (pair.split("=") for pair in settings.split(",") if pair)
-        options = {key: json.loads(value.lower()) for key, value in pairs}
-        keys = {"access_key": server.access_key, "secret_key": server.secret_key}
-        target = {"scheme": scheme, "host": HOST, "port": port, "bucket": BUCKET, **keys}
-        return {"client": name, "target": {**target, "options": options}}
 
     def _append(self, row):
         self._rows.append(row)
@@ -88,6 +79,16 @@ class Recorder:
 def has_enough(rows, patience):
     """Tell whether a client has no further turn: it has failed, or has taken its time."""
     return sum(float("inf") if "fails" in row else row["wall"] for row in rows) >= patience
+
+
+def target(server, scheme, port, client):
+    """Return the client's module, and what it is told; settings stand after a colon."""
+    name, _, settings = client.partition(":")
+    pairs = (pair.split("=") for pair in settings.split(",") if pair)
+    options = {key: json.loads(value.lower()) for key, value in pairs}
+    keys = {"access_key": server.access_key, "secret_key": server.secret_key}
+    told = {"scheme": scheme, "host": HOST, "port": port, "bucket": BUCKET, **keys}
+    return {"client": name, "target": {**told, "options": options}}
 
 
 def run(job, authority):

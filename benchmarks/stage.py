@@ -31,7 +31,7 @@ class Stage:
         self.server = server
         self._made = set()
         endpoint = f"http://{HOST}:{server.ports['http']}"
-        self._client = boto3.client(
+        self.client = boto3.client(
             "s3",
             endpoint_url=endpoint,
             aws_access_key_id=server.access_key,
@@ -50,12 +50,12 @@ class Stage:
     def __enter__(self):
         memory = Path("/dev/shm")  # noqa: S108 (so that no disk is measured)
         place = memory if memory.is_dir() else None
-        self._directory = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
-        self._client.create_bucket(Bucket=BUCKET)
+        self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
+        self.client.create_bucket(Bucket=BUCKET)
         return self
 
     def __exit__(self, *exc_info):
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def warm_up(self):
         """Use every part of a new cluster once; the first upload takes seconds."""
@@ -71,8 +71,8 @@ class Stage:
         own = operation in ("put_small", "delete_keys")
         prefix = f"{label if own else kept}/"
         keys = [] if scenario.is_transfer else [f"{prefix}{number:05d}" for number in range(count)]
-        path = self._directory / (label if operation == "download_file" else kept)
-        directory = self._directory / (label if operation == "get_small" else kept)
+        path = self.directory / (label if operation == "download_file" else kept)
+        directory = self.directory / (label if operation == "get_small" else kept)
         if operation == "upload_file":
             self._once(path, write_file, path, size)
         elif operation.startswith("download"):
@@ -119,9 +119,9 @@ class Stage:
         """Remove what a scenario has used and no other can."""
         kept = f"{scenario.size}-{scenario.count}"
         if scenario.size >= HUGE:
-            (self._directory / kept).unlink(missing_ok=True)
+            (self.directory / kept).unlink(missing_ok=True)
             self._drop(kept, collect=True)
-            self._made -= {kept, self._directory / kept}
+            self._made -= {kept, self.directory / kept}
 
     def _once(self, name, function, *arguments):
         if name not in self._made:
@@ -129,9 +129,9 @@ class Stage:
             self._made.add(name)
 
     def _put_large(self, key, size):
-        path = self._directory / "large"
+        path = self.directory / "large"
         write_file(path, size)
-        self._client.upload_file(str(path), BUCKET, key)
+        self.client.upload_file(str(path), BUCKET, key)
         path.unlink()
 
     def _put_small(self, keys, size):
@@ -147,12 +147,12 @@ class Stage:
 
     def _size(self, key):
         try:
-            return self._client.head_object(Bucket=BUCKET, Key=key)["ContentLength"]
+            return self.client.head_object(Bucket=BUCKET, Key=key)["ContentLength"]
         except ClientError:
             return "no"
 
     def _drop(self, key, *, collect=False):
-        self._client.delete_object(Bucket=BUCKET, Key=key)
+        self.client.delete_object(Bucket=BUCKET, Key=key)
         if collect:
             self.server.collect_garbage()
 

@@ -44,7 +44,7 @@ copybutton_prompt_is_regexp = True
 
 nitpick_ignore_regex = [
     # The inventories of Python, Apache Libcloud and requests are on the network.
-    (r"py:.*", r"(collections\.abc|datetime|os|libcloud|requests)\..*"),
+    (r"py:.*", r"(collections\.abc|datetime|io|os|libcloud|requests)\..*"),
     # libcloud's inherited docstrings name its types without their modules.
     (r"py:class", r"(Object|Container|S3MultipartUpload)"),
     # Its connection is libcloud's kind, and has no page of its own.

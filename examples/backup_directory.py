@@ -1,32 +1,36 @@
 """Back up a directory as one compressed tar, packed *while* it is streamed up: no temporary file.
 
-    python examples/backup_directory.py DIRECTORY CONTAINER [NAME]
-    python examples/backup_directory.py --restore DIRECTORY CONTAINER NAME
+    python examples/backup_directory.py [--keep N] DIRECTORY CONTAINER [NAME]
+    python examples/backup_directory.py --restore [--file PATH] DIRECTORY CONTAINER NAME
 
 The first backs up, then streams the archive down and compares every file with the SHA-256 of what
 was packed. It replaces a backup of the same name; without one that is the directory's and .tar.gz.
+With --keep the time is added to the name, and all but the last N of such backups are deleted.
 
 The second sends nothing: it fetches a backup into a new directory, which must not exist. The
-directory appears when all of it is there and verified, or not at all.
+directory appears when all of it is there and verified, or not at all. With --file it has that file
+only; the whole archive is read for it, because what verifies it stands at the end.
 """
 
 import argparse
 import contextlib
 import gzip
 import hashlib
-import io
 import os
+import re
 import secrets
 import shutil
 import tarfile
+import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from connect import connect, run
 from tqdm import tqdm
 
 CHUNK_SIZE = 1024**2
+SUFFIX = ".tar.gz"
+DATE = "-0000-00-00T000000Z"  # what --keep adds to a name, any digits for the zeros
 
 
 class BackupError(Exception):
@@ -50,10 +54,9 @@ class Packer:
         self.checksums = {}
         self.bytes_read = 0
 
-    def write_to(self, pipe):
-        """Write the whole archive into a file or pipe, and close it."""
+    def write_to(self, sink):
+        """Write the whole archive into a file."""
         with (
-            open(pipe, "wb") as sink,
             gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=4, mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w|") as archive,
         ):
@@ -89,60 +92,29 @@ class HashingReader:
         return data
 
 
-def packed(packer):
-    """Yield the archive while a thread packs it; a pipe's buffer is all that lies between them."""
-    read_end, write_end = os.pipe()
-    with ThreadPoolExecutor(1, "packer") as thread, open(read_end, "rb") as pipe:
-        packing = thread.submit(packer.write_to, write_end)
-        yield from iter(lambda: pipe.read(CHUNK_SIZE), b"")
-        packing.result()  # a packer that failed fails the upload instead of ending it early
-    # Leaving early closes our end first: the packer's next write fails, and its thread is joined.
-
-
 def back_up(driver, packer, container, object_name):
-    """Stream the archive up under a progress bar and return the new object."""
-    with (
-        tqdm(
-            total=packer.size,
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
-            desc="packing and sending",
-        ) as bar,
-        contextlib.closing(packed(packer)) as archive,
-    ):
+    """Pack into an object, under a progress bar, and return it."""
+    with tqdm(
+        total=packer.size,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        desc="packing and sending",
+    ) as bar:
 
         def show(sent, _total):
             bar.set_postfix_str(f"{sent / 1024**2:.1f} MiB sent", refresh=False)
             bar.update(packer.bytes_read - bar.n)
 
-        return driver.upload_object_via_stream(
-            archive,
+        with driver.ex_open(
             container,
-            object_name,
+            "wb",
+            object_name=object_name,
             extra={"content_type": "application/gzip"},
             ex_progress=show,
-        )
-
-
-class ChunkReader(io.RawIOBase):
-    """Let gzip and tarfile read what an iterator of chunks yields."""
-
-    def __init__(self, chunks):
-        self._chunks, self._rest = iter(chunks), b""
-
-    def readable(self):
-        """Return True: this is a source."""
-        return True
-
-    def readinto(self, buffer):
-        """Copy the next bytes into a buffer and return their number; 0 is the end."""
-        if not self._rest:
-            self._rest = memoryview(next(self._chunks, b""))
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
+        ) as sink:
+            packer.write_to(sink)
+        return sink.obj
 
 
 def verify(driver, obj, checksums):
@@ -159,10 +131,11 @@ def verify(driver, obj, checksums):
         raise BackupError(f"{len(missing)} files are missing, the first is {min(missing)!r}")
 
 
-def restore(driver, obj, directory):
+def restore(driver, obj, directory, only=None):
     """
-    Stream an archive down into a new directory, which appears when all is there and verified.
+    Unpack an archive into a new directory, which appears when all is there and verified.
 
+    :param only: Name of the one file to restore; all if not given.
     :return: How many files there are.
     :raises BackupError: if it is not an archive or is damaged; no directory is left then.
     """
@@ -171,7 +144,9 @@ def restore(driver, obj, directory):
     unfinished = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
     unfinished.mkdir()
     try:
-        count = len(list(fetched(driver, obj, unfinished, "fetching and restoring")))
+        count = len(list(fetched(driver, obj, unfinished, "fetching and restoring", only)))
+        if only is not None and not count:
+            raise BackupError(f"{obj.name!r} has no file {only!r}")
         unfinished.rename(directory)
     except BaseException:
         shutil.rmtree(unfinished)
@@ -179,26 +154,26 @@ def restore(driver, obj, directory):
     return count
 
 
-def fetched(driver, obj, restore_to, title):
+def fetched(driver, obj, restore_to, title, only=None):
     """Yield name and SHA-256 of every file in an archive that is streamed down under a bar."""
-    with tqdm(total=obj.size, unit="B", unit_scale=True, unit_divisor=1024, desc=title) as bar:
-        chunks = driver.download_object_as_stream(
-            obj, ex_progress=lambda done, total: bar.update(done - bar.n)
-        )
+    bar = {"total": obj.size, "unit_divisor": 1024, "desc": title}
+    with driver.ex_open(obj) as file, tqdm.wrapattr(file, "read", **bar) as source:
         try:
-            yield from unpacked(chunks, restore_to)
+            yield from unpacked(source, restore_to, only)
         except (EOFError, gzip.BadGzipFile, tarfile.TarError, zlib.error) as error:
             raise BackupError(f"{obj.name!r} is not a complete archive: {error}") from error
 
 
-def unpacked(chunks, restore_to):
+def unpacked(source, restore_to, only=None):
     """Yield name and SHA-256 of every file in an archive, restoring it on the way if asked."""
     directories = []
     with (
-        gzip.GzipFile(fileobj=io.BufferedReader(ChunkReader(chunks), CHUNK_SIZE)) as zipped,
+        gzip.GzipFile(fileobj=source) as zipped,
         tarfile.open(fileobj=zipped, mode="r|") as archive,
     ):
         for member in archive:
+            if only not in (None, member.name):
+                continue
             target = None if restore_to is None else safe_path(restore_to, member.name)
             if member.isfile():
                 yield member.name, copy(archive.extractfile(member), target)
@@ -212,6 +187,16 @@ def unpacked(chunks, restore_to):
             pass  # to the end: the driver compares the ETag with the last byte, gzip its checksum
     for target, member in reversed(directories):  # last: each file in it has changed its time
         settle(target, member)
+
+
+def prune(container, stem, keep):
+    """Delete the backups of a name but for the last ones, and return how many."""
+    dated = re.compile(re.escape(stem) + DATE.replace("0", r"\d") + re.escape(SUFFIX))
+    backups = [obj for obj in container.iterate_objects(stem) if dated.fullmatch(obj.name)]
+    old = sorted(backups, key=lambda obj: obj.name)[:-keep]
+    for obj in old:
+        obj.delete()
+    return len(old)
 
 
 def make_directory(target):
@@ -257,8 +242,12 @@ def main():
     parser.add_argument("container")
     parser.add_argument("name", nargs="?", help="default: the directory's name and .tar.gz")
     parser.add_argument(
+        "--keep", type=int, metavar="N", help="add the time to the name, and keep the last N"
+    )
+    parser.add_argument(
         "--restore", action="store_true", help="fetch NAME into DIRECTORY, which must not exist"
     )
+    parser.add_argument("--file", help="restore only this file of the backup")
     given = parser.parse_args()
     directory = given.directory
     if given.restore and given.name is None:
@@ -267,29 +256,41 @@ def main():
         parser.error(f"{directory} is there already: restore into a new directory")
     if not given.restore and not directory.is_dir():
         parser.error(f"{directory} is not a directory")
-    work = restore_from if given.restore else save_to
+    if given.file is not None and not given.restore:
+        parser.error("--file is for --restore")
+    if given.keep is not None and (given.restore or given.keep < 1):
+        parser.error("--keep needs a number of backups of at least 1, and backs up")
     try:
         with connect() as driver:
-            work(driver, directory, given.container, given.name)
+            if given.restore:
+                restore_from(driver, directory, given.container, given.name, given.file)
+            else:
+                save_to(driver, directory, given.container, given.name, given.keep)
     except BackupError as error:
         raise SystemExit(f"BackupError: {error}") from error
 
 
-def save_to(driver, directory, container_name, name):
-    """Back up, verify and say what was done."""
+def save_to(driver, directory, container_name, name, keep):
+    """Back up, verify, delete old backups, and say what was done."""
     packer = Packer(directory)
     container = driver.get_container(container_name)
-    obj = back_up(driver, packer, container, name or f"{directory.resolve().name}.tar.gz")
+    name = name or directory.resolve().name + SUFFIX
+    stem = name.removesuffix(SUFFIX)
+    if keep is not None:
+        name = stem + time.strftime("-%Y-%m-%dT%H%M%SZ", time.gmtime()) + SUFFIX
+    obj = back_up(driver, packer, container, name)
     verify(driver, obj, packer.checksums)
     files = f"{len(packer.checksums):,} files of {packer.size:,} bytes"
     print(f"{obj.name}: {files} backed up and verified")
+    if keep is not None:
+        print(f"{prune(container, stem, keep)} older backups deleted")
     for path in packer.skipped:
         print(f"not packed: {path} is neither a file nor a directory")
 
 
-def restore_from(driver, directory, container_name, name):
+def restore_from(driver, directory, container_name, name, only):
     """Restore and say what was done."""
-    count = restore(driver, driver.get_object(container_name, name), directory)
+    count = restore(driver, driver.get_object(container_name, name), directory, only)
     print(f"{directory}: {count:,} files restored")
 
 

@@ -10,6 +10,7 @@ import logging
 from libcloud.storage.providers import DRIVERS
 from libcloud.storage.types import Provider
 
+from libcloud_aurora._transfer.object_file import ObjectReader, ObjectWriter
 from libcloud_aurora.driver import AuroraObjectsStorageDriver
 from libcloud_aurora.errors import (
     AccessDeniedError,
@@ -55,6 +56,8 @@ __all__ = [
     "NetworkTimeoutError",
     "ObjectChangedError",
     "ObjectNotFoundError",
+    "ObjectReader",
+    "ObjectWriter",
     "UploadNotFoundError",
     "__version__",
     "register",
@@ -65,10 +68,10 @@ logging.getLogger("libcloud_aurora").addHandler(logging.NullHandler())
 
 def register() -> None:
     """
-    Make libcloud's look-ups of ``auroraobjects`` return this driver; importing does it already.
+    Make libcloud's look-ups of ``auroraobjects`` return this driver; importing already does so.
 
-    libcloud's ``set_driver`` refuses a name that is taken, so the entry is replaced. Nothing else
-    of libcloud is changed.
+    libcloud's ``set_driver`` refuses a name that is taken, so this replaces the entry and changes
+    nothing else in libcloud.
     """
     DRIVERS[Provider.AURORAOBJECTS] = ("libcloud_aurora", AuroraObjectsStorageDriver.__name__)
 

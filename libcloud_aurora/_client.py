@@ -1,4 +1,4 @@
-"""S3's operations, one typed method each; what they send, and what they read of the response."""
+"""S3's operations, one typed method each: what they send, and how they read the response."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from libcloud_aurora._s3.checksums import (
     CRC32,
     CRC32_WANTED,
     Checksum,
+    Crc32,
     checksum_in,
     crc32_text,
 )
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
 from libcloud_aurora._s3.headers import Change
 from libcloud_aurora._s3.names import ObjectPath, bucket_path
-from libcloud_aurora._s3.objects import ObjectHead, Stored, strip_etag
+from libcloud_aurora._s3.objects import ObjectHead, Stored, is_joined, strip_etag
 from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
-from libcloud_aurora._wire.failures import NETWORK_FAILURES, network_error
+from libcloud_aurora._wire.failures import NETWORK_FAILURES, UNSENT, network_error
 from libcloud_aurora._wire.retry import Stop, is_transient, logger
 from libcloud_aurora.errors import (
     AccessDeniedError,
@@ -45,17 +46,17 @@ from libcloud_aurora.parts import composite_etag, part_count
 
 T = TypeVar("T")
 
-#: Rows asked for at once, the most that radosgw gives before Ceph 20.
+#: Rows asked for at once, the most that radosgw returns before Ceph 20.
 PAGE_SIZE = 1000
-#: Seconds for which radosgw may lock an upload that it completes (``rgw_mp_lock_max_time``).
+#: Seconds for which radosgw may lock an upload while completing it (``rgw_mp_lock_max_time``).
 COMPLETE_SECONDS = 600.0
-#: An upload of a part may still run when its upload is aborted; abort until it is gone.
+#: A part may still be uploading when its upload is aborted, so abort until it is gone.
 ABORTS = 3
-#: Success that cannot be read, and failures after which the server may have acted, or a gateway.
+#: An unreadable success, and failures after which the server may have acted all the same.
 UNSURE_STATUSES = (200, 500, 502, 504)
-#: What a listing of parts is called: by AWS and radosgw, by radosgw Jewel, and by moto.
+#: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
-#: What says that a multipart upload does not exist; radosgw's ListParts names the key.
+#: What means that a multipart upload does not exist; radosgw's ListParts names the key.
 _GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -73,7 +74,7 @@ class CopySource(NamedTuple):
         """
         Return the headers that say what to copy.
 
-        radosgw reads the source with the part's key: one without a key carries the source's.
+        radosgw reads the source with the part's key, so a part without one carries the source's.
         """
         named = {
             "x-amz-copy-source": self.path.source,
@@ -87,8 +88,8 @@ class Begun(NamedTuple):
     """
     A multipart upload.
 
-    :ivar has_crc32: Whether the server has said that its parts have a CRC32.
-    :ivar is_whole: Whether it has said that the object will have one of all its bytes.
+    :ivar has_crc32: Whether the server has confirmed that its parts have a CRC32.
+    :ivar is_whole: Whether it has confirmed that the object will have one of all its bytes.
     """
 
     id: str
@@ -123,8 +124,8 @@ class OpenObject:
     """
     The bytes of an object from ``start`` to before ``stop``, still on the wire.
 
-    :ivar checksum: That of the whole object; some servers give ranges one of their own.
-    :ivar has_parts: Whether the server says of how many parts the object is.
+    :ivar checksum: That of the whole object; some servers give a range a checksum of its own.
+    :ivar has_parts: Whether the server says how many parts the object has.
     """
 
     def __init__(
@@ -132,20 +133,26 @@ class OpenObject:
     ) -> None:
         self._response = response
         self.subject = response.subject
-        self.etag = strip_etag(response.headers.get("etag"))
-        self.checksum = checksum_in(response.headers) if response.status != 206 else None
-        self.has_parts = "x-amz-mp-parts-count" in response.headers
+        headers = response.headers
+        self.etag = "" if is_joined(headers) else strip_etag(headers.get("etag"))
+        self.checksum = checksum_in(headers) if response.status != 206 else None
+        self.has_parts = "x-amz-mp-parts-count" in headers
         try:
             self.start, self.stop, self.size = _span_of(response, span or (0, None), size)
         except AuroraObjectsError:
-            self.release()
+            response.raw.close()
             raise
         self._left = self.stop - self.start
-        self._has_no_length = "content-length" not in response.headers
+        self._has_no_length = "content-length" not in headers
         # http.client reads from the socket into the buffer, urllib3 would copy once more.
         original = getattr(response.raw, "_original_response", None)
         self._original = original if isinstance(original, http.client.HTTPResponse) else None
         self._fill = self._original.readinto if self._original else self._copy_into
+
+    def claim(self) -> None:
+        """Let it be read in this thread, and its connection be interrupted with this thread's."""
+        connection = getattr(self._response.raw, "connection", None)
+        getattr(connection, "claim", lambda: None)()  # another transport's knows nothing of that
 
     def readinto(self, view: memoryview) -> int:
         """Read the next bytes into a buffer, and return how many."""
@@ -165,22 +172,22 @@ class OpenObject:
         view[: len(data)] = data
         return len(data)
 
-    def release(self, *, finished: bool = False) -> None:
-        """Let the connection go, to be used again if all bytes have been read."""
+    def release(self) -> None:
+        """Release the connection, to be used again if all bytes have been read."""
         raw = self._response.raw
-        if finished and (self._original is None or self._original.isclosed()):
+        if not self._left and (self._original is None or self._original.isclosed()):
             raw.release_conn()
         else:
             raw.close()
 
 
 class Client:
-    """S3's operations, each attempted until done or given up; ``stop`` ends the pauses between."""
+    """S3's operations, attempted until they succeed or are given up; ``stop`` ends the pauses."""
 
     def __init__(self, connection: AuroraObjectsConnection) -> None:
         self._connection = connection
         self._run = connection.retrier.run
-        #: Times that a request is sent, and an object fetched that differs from its ETag.
+        #: How often to send a request, and to fetch an object that differs from its ETag.
         self.max_attempts = connection.retrier.policy.max_attempts
         #: Seconds of silence after which an attempt fails.
         self.timeout: float = connection.timeout or DEFAULT_REQUEST_TIMEOUT
@@ -190,7 +197,7 @@ class Client:
     # Containers
 
     def list_buckets(self) -> xml.Page:
-        """Return all containers of the account; radosgw pages no such list by default."""
+        """Return all containers of the account; radosgw does not page this list by default."""
         read = _page_of("ListAllMyBucketsResult", "Bucket", "Name")
         return self._run(Request(self._connection, "GET", "/", read=read).attempt)
 
@@ -246,7 +253,7 @@ class Client:
         return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
 
     def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[str, str]:
-        """Delete objects with one request; return those left, and what the server says of them."""
+        """Delete objects with one request; return those left, and the server's reasons."""
         body, read = xml.delete_objects(named), _page_of("DeleteResult", "Error")
         request = self._on_bucket("POST", bucket, query={"delete": ""}, body=body, read=read)
         left = {}
@@ -258,7 +265,7 @@ class Client:
     # Objects
 
     def head_object(self, path: ObjectPath, *, stop: Stop | None = None) -> ObjectHead:
-        """Return what the server says of an object."""
+        """Return what the server says about an object."""
         request = self._on_object("HEAD", path, keyed=True, headers=CHECKSUM_MODE, read=_head)
         return self._run(request.attempt, stop=stop)
 
@@ -275,19 +282,20 @@ class Client:
         stop: Stop | None = None,
     ) -> T:
         """
-        Read an object or a span of it, and again while that fails.
+        Read an object or a span of it, and try again while that fails.
 
-        :param read: Reads the bytes of one response, and lets its connection go.
-        :param span: Returns what is wanted, ``None`` for all; asked before each attempt.
+        :param read: Reads the bytes of one response, and releases its connection.
+        :param span: Returns what is wanted, ``None`` for all; called before each attempt.
         :param etag: ETag of the version wanted, empty for any.
-        :param size: Size of the object, which a response in chunks does not say.
-        :param opened: A response that is there already, for the first attempt.
+        :param size: Size of the object, which a chunked response does not tell.
+        :param opened: A response that is already open, for the first attempt.
         """
 
         def attempt() -> T:
             nonlocal opened
             if opened is not None:
                 body, opened = opened, None
+                body.claim()
                 return read(body)
             wanted = span()
             headers = {"If-Match": f'"{etag}"'} if etag else {}
@@ -309,9 +317,9 @@ class Client:
 
     def object_attributes(self, path: ObjectPath, size: int) -> Attributes:
         """
-        Return checksum and parts of an object; one of CRC32 needs no parts, so they may be left.
+        Return checksum and parts of an object; with a CRC32, not all parts may be asked for.
 
-        Only servers that know parts are to be asked: radosgw before Squid sends the object.
+        Only ask servers that know parts: radosgw before Ceph 19 would send the object.
         """
         sizes: dict[int, int] = {}
         while True:
@@ -322,7 +330,11 @@ class Client:
                 **_key_headers(path),
             }
             request = self._on_object(
-                "GET", path, query={"attributes": ""}, headers=headers, read=_attributes
+                "GET",
+                path,
+                query={"attributes": ""},
+                headers=headers,
+                read=lambda response: response.document(xml.attributes),
             )
             said, known = self._run(request.attempt), len(sizes)
             sizes.update(said.sizes)
@@ -336,8 +348,8 @@ class Client:
         """
         Store an object with one request.
 
-        A conditional PUT whose first response was lost may refuse the second because of the first:
-        what is stored decides.
+        If the first response to a conditional PUT was lost, the second attempt may be refused
+        because of the first: what is stored decides.
         """
         named = {"x-amz-sdk-checksum-algorithm": "CRC32", CRC32: crc32_text(crc32(body))}
         sent = {**named, **headers}
@@ -352,13 +364,11 @@ class Client:
                 raise
             return head.stored
 
-    def change_object(
-        self, path: ObjectPath, change: Change, *, version_id: str | None = None
-    ) -> None:
+    def change_object(self, path: ObjectPath, change: Change) -> None:
         """Change one property of an object, or of one version of it, and nothing else."""
-        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
+        query, headers, body = {change.query: ""}, change.headers, change.body
         request = self._on_object(
-            "PUT", path, query=query, headers=change.headers, body=change.body, read=_nothing
+            "PUT", path, query=query, headers=headers, body=body, read=_nothing
         )
         self._run(request.attempt)
 
@@ -383,8 +393,8 @@ class Client:
     def check_conditions(
         self, path: ObjectPath, conditions: Mapping[str, str], *, stop: Stop | None = None
     ) -> None:
-        """Raise what a server that heeds conditions would answer, for one that ignores them."""
-        # Not keyed: what is there may be encrypted or not.
+        """Raise what a server that honours conditions would answer, for one that ignores them."""
+        # Not keyed: the object that is there may be encrypted or not.
         request = self._on_object("HEAD", path, headers=_key_headers(path), read=_head)
         try:
             head = self._run(request.attempt, stop=stop)
@@ -410,8 +420,8 @@ class Client:
         """
         Begin a multipart upload and return its id.
 
-        An attempt whose response is lost may have begun one more, without parts: another client's
-        may look the same, so that none is aborted on suspicion.
+        An attempt whose response is lost may have begun another upload, without parts. Another
+        client's may look the same, so none is aborted on suspicion.
         """
         request = self._on_object(
             "POST",
@@ -425,9 +435,11 @@ class Client:
             try:
                 return request.attempt()
             except AuroraObjectsError as error:
-                if isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES:
+                unsent = error._is_final or isinstance(error.__cause__, UNSENT)
+                lost = isinstance(error, NetworkError) and not unsent
+                if lost or error.http_status in UNSURE_STATUSES:
                     logger.warning(
-                        "an upload of %r in container %r may have been begun without a response; "
+                        "an upload of %r in container %r may have begun, but its id was lost; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
                         path.key,
                         path.bucket,
@@ -449,15 +461,29 @@ class Client:
         number: int,
         body: ChunkedBody,
         *,
-        crc32: int | None = None,
+        crc: Crc32 | None = None,
         stop: Stop | None = None,
     ) -> PartSent:
-        """Send a part, signed chunk by chunk."""
+        """
+        Send the bytes of a part, signed chunk by chunk.
+
+        :param crc: Their CRC32 once they have left. A server that stores it says its own, and these
+            are compared: in a header it would come first, and a file be read twice.
+        """
+
+        def read(response: AuroraResponse) -> PartSent:
+            found = response.headers.get(CRC32)
+            if crc and found not in (None, crc32_text(crc.value)):
+                raise HashMismatchError(
+                    f"{response.subject} failed: the CRC32 of its bytes is "
+                    f"{crc32_text(crc.value)!r}, and {found!r} of those that arrived.",
+                    code="BadDigest",
+                    **response.subject.fields,
+                )
+            return _part_sent(response)
+
         query = {"partNumber": number, "uploadId": upload_id}
-        headers = {} if crc32 is None else {CRC32: crc32_text(crc32)}
-        request = self._on_object(
-            "PUT", path, query=query, keyed=True, headers=headers, body=body, read=_part_sent
-        )
+        request = self._on_object("PUT", path, query=query, keyed=True, body=body, read=read)
         return self._run(request.attempt, stop=stop)
 
     def upload_part_copy(
@@ -492,19 +518,19 @@ class Client:
         """
         Assemble the parts, and make sure that exactly these were assembled.
 
-        A success is a success, whoever replaces the object afterwards: radosgw may leave the ETag
-        empty, and the hash is then that of the parts. radosgw answers a second Complete, and one
-        that crossed another or a restart, with 500, and any response may be lost. Then an upload
-        that is gone and an object that is these parts are a success; an upload that is there is
-        completed again, for the object may be an older one of the same bytes. While radosgw says
-        that it is at it, it is asked for as long as its lock may last, or until the sign to stop.
+        A success is a success, even if somebody replaces the object afterwards. radosgw may leave
+        the ETag empty, and the hash is then that of the parts. It answers 500 to a second Complete,
+        and to one that crosses another or a restart, and any response may be lost. Then an upload
+        that is gone and an object made of these parts are a success; an upload that still exists is
+        completed again, because the object may be an older one with the same bytes. While radosgw
+        says that it is completing, ask for as long as its lock may last, or until the sign to stop.
         """
         expected = composite_etag([etag for _, etag in parts])
         request = self._on_object(
             "POST",
             path,
             query={"uploadId": upload_id},
-            # Ceph 20 wants the key, and no other minds.
+            # Ceph 20 needs the key, and others ignore it.
             headers={
                 "Content-Type": "application/xml",
                 **(conditions or {}),
@@ -543,7 +569,7 @@ class Client:
             if verify and stored.etag not in ("", expected):
                 raise HashMismatchError(
                     f"upload of object {path.key!r} ended with ETag {stored.etag!r}, but its "
-                    f"parts make {expected!r}: it is damaged. Upload it again.",
+                    f"parts give {expected!r}: it is damaged. Upload it again.",
                     **request.subject.fields,
                 )
             return Stored(stored.etag or expected, stored.version_id)
@@ -551,7 +577,7 @@ class Client:
         return self._run(attempt, attempts=sys.maxsize, stop=stop)
 
     def _found(self, path: ObjectPath, etag: str, stop: Stop | None) -> Stored | None:
-        """Return an object that is known to be there."""
+        """Return what is stored, if the object is known to be there."""
         try:
             head = self.head_object(path, stop=stop)
         except AuroraObjectsError:
@@ -602,7 +628,7 @@ class Client:
             try:
                 request.attempt()
             except ContainerExistsError as error:
-                error._is_final = False  # what Ceph 18 and 20 say while they complete the upload
+                error._is_final = False  # what Ceph 18 and 20 say while completing the upload
                 raise
 
         for _ in range(ABORTS):
@@ -633,7 +659,7 @@ class Client:
         Return a request about an object, or about the version that its path names.
 
         :param keyed: Whether it carries the object's key. radosgw reads an unencrypted object with
-            any key, and other servers ignore keys: only a response that names it is a success.
+            any key, and other servers ignore keys, so only a response that names it is a success.
         """
         key = path.customer_key if keyed else None
         query = {**(query or {}), **path.version}
@@ -663,7 +689,7 @@ def _key_headers(path: ObjectPath) -> dict[str, str]:
 def _is_encrypted(
     response: AuroraResponse, key: CustomerKey | None, asked: Mapping[str, str]
 ) -> bool:
-    """Tell whether a response says that an object is encrypted as it was asked for."""
+    """Tell whether a response says that an object is encrypted as asked."""
     name = "x-amz-server-side-encryption"
     wanted = asked.get(name, response.headers.get(name))
     return response.headers.get(name) == wanted and (not key or key.is_named_by(response.headers))
@@ -677,8 +703,8 @@ def _unconfirmed(response: AuroraResponse, *, is_part: bool) -> EncryptionKeyErr
         left = "No object was stored; ex_cleanup_all_multipart_uploads() removes its parts. "
     response.raw.close()
     return EncryptionKeyError(
-        f"{subject} failed: the server does not say that the object is encrypted as asked. "
-        f"{left}Either it was begun without that key, or the server does not know such keys.",
+        f"{subject} failed: the server does not confirm that the object is encrypted as asked. "
+        f"{left}Either it was begun without that key, or the server does not support such keys.",
         http_status=response.status,
         **subject.fields,
     )
@@ -688,13 +714,13 @@ def _unconfirmed(response: AuroraResponse, *, is_part: bool) -> EncryptionKeyErr
 
 
 def _nothing(response: AuroraResponse) -> None:
-    """Read nothing of a response whose status says it all."""
+    """Read nothing of a response whose status says everything."""
 
 
 def _page_of(
     root: str | tuple[str, ...], row: str | tuple[str, ...], *needs: str
 ) -> Callable[[AuroraResponse], xml.Page]:
-    """Return what reads a page of a listing: its root, its rows, and what each row must have."""
+    """Return a reader of one page of a listing, by its root, its rows and what each must have."""
 
     def read(response: AuroraResponse) -> xml.Page:
         return response.document(lambda body: xml.page(body, root=root, row=row, needs=needs))
@@ -707,10 +733,6 @@ def _head(response: AuroraResponse) -> ObjectHead:
     if size is None:
         raise response.malformed("an object without a length")
     return ObjectHead(response.headers, size, strip_etag(response.headers.get("etag")))
-
-
-def _attributes(response: AuroraResponse) -> xml.Attributes:
-    return response.document(xml.attributes)
 
 
 def _stored(response: AuroraResponse) -> Stored:
@@ -756,14 +778,16 @@ def _upload_id(response: AuroraResponse) -> str:
 def _span_of(response: AuroraResponse, asked: Span, size: int | None) -> tuple[int, int, int]:
     """Return the first byte of a body, the byte after its last one, and the size of the object."""
     start, stop = asked
+    length = xml.whole_number(response.headers.get("content-length", str(size)))
     if response.status != 206:
-        length = xml.whole_number(response.headers.get("content-length", str(size)))
         if length is None or start or length > (stop or length):
             raise response.malformed("no range, or no length, where they were asked for")
         return 0, length, length
     found = response.headers.get("content-range", "")
     match = _CONTENT_RANGE.fullmatch(found)
     first, last, total = (int(number) for number in match.groups()) if match else (-1, -1, -1)
+    if is_joined(response.headers) and length is not None:
+        first = last + 1 - length  # radosgw says 0, whatever it sends
     if not start == first <= last < min(total, total if stop is None else stop):
         raise response.malformed(f"Content-Range {found!r}")
     return first, last + 1, total

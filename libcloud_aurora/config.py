@@ -1,4 +1,4 @@
-"""Settings, checked when they are made. Sizes are bytes, times are seconds."""
+"""Settings, checked when they are made. Sizes are in bytes, times in seconds."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MAX_PARTS = 10_000
 FILE_CONCURRENCY = 16
 #: Parts or ranges of a stream at once: 11 parts of 5 MiB, one being read, stay below 64 MiB.
 STREAM_CONCURRENCY = 10
-#: Largest object the AuroraObjects documentation promises.
+#: Largest object that AuroraObjects' documentation promises.
 MAX_OBJECT_SIZE = 5 * 1024**4
 #: Bytes that are read, signed or written at once, and the size of a transfer's buffers.
-#: Measured: 256 KiB take a tenth more CPU.
+#: Measured: 256 KiB use a tenth more CPU.
 BUFFER_SIZE = MIB
 
 #: A name or an address of IPv4, or an address of IPv6.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
-#: What goes into headers, and what is only signed with. No message shows any of it.
+#: What goes into headers, and what only signs. No message shows either.
 _SENT = re.compile(r"(?! )[ -~]*(?<! )")
 _SIGNED_WITH = re.compile(r"(?! )[^\x00-\x1f\x7f]*(?<! )")
 
@@ -43,7 +43,7 @@ def check_number(
     :param low: Smallest value allowed.
     :param high: Largest value allowed.
     :param integer: Whether fractions are refused.
-    :raises ValueError: if the value is not a number in the range.
+    :raises ValueError: if the value is not a number in that range.
     """
     fits = isinstance(value, int if integer else (int, float)) and not isinstance(value, bool)
     if not fits or not low <= value <= high:
@@ -57,8 +57,7 @@ class TransferConfig(NamedTuple):
     How objects are cut and moved.
 
     :ivar part_size: Bytes per part while 10,000 parts suffice.
-    :ivar file_concurrency: Most requests of one transfer at once, where none needs more than 1 MiB
-        of memory; 1 starts no thread.
+    :ivar file_concurrency: Most requests of one transfer at once; 1 starts no thread.
     :ivar stream_concurrency: Most parts or ranges of one stream that are held in memory.
     :ivar verify: Whether downloads are compared with the checksum or the ETag.
     """
@@ -73,10 +72,10 @@ class RetryPolicy(NamedTuple):
     """
     How often and how patiently one request is repeated.
 
-    :ivar max_attempts: Attempts in all, the first included.
-    :ivar delay_seconds: Upper bound of the first pause; the pause is random ("full jitter").
-    :ivar backoff: Factor by which that bound grows from attempt to attempt.
-    :ivar max_delay_seconds: Cap on every pause, a server's ``Retry-After`` included.
+    :ivar max_attempts: Attempts in all, including the first.
+    :ivar delay_seconds: Upper limit of the first pause; the pause is random ("full jitter").
+    :ivar backoff: Factor by which that limit grows from attempt to attempt.
+    :ivar max_delay_seconds: Limit of every pause, even that of a server's ``Retry-After``.
     """
 
     max_attempts: int = 5
@@ -97,32 +96,40 @@ class RetryPolicy(NamedTuple):
         return min(max(min(grown, longest) * fraction, retry_after), longest)
 
 
-class Settings:
+class Settings(NamedTuple):
     """
-    What a driver is made with; another driver made with :attr:`arguments` is its copy.
+    What a driver is made with; a driver made with the same :attr:`arguments` is a copy.
 
-    :param arguments: The constructor's arguments by name, with libcloud's defaults filled in.
-    :raises ValueError: naming the argument that is wrong.
+    :ivar arguments: The constructor's arguments by name, with libcloud's defaults filled in.
     """
 
-    __slots__ = ("arguments", "retry", "transfer", "verify_ssl")
+    arguments: Mapping[str, Any]
+    transfer: TransferConfig
+    retry: RetryPolicy
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
-        given = self.arguments = dict(arguments)
+    def __repr__(self) -> str:
+        return f"Settings({self.transfer}, {self.retry})"  # the arguments have secrets
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Settings:
+        """
+        Return the settings that arguments make.
+
+        :raises ValueError: naming the argument that is wrong.
+        """
+        given = {**arguments, "host": _host(arguments["host"])}
         for name in ("ex_verify", "ex_allow_plain_keys", "ex_anonymous"):
             if not isinstance(given[name], bool):
                 raise ValueError(f"{name} must be True or False, not {given[name]!r}")
         _check_credentials(given)
-        _check_endpoint(given["host"], given["port"])
         _check_numbers(given)
-        ssl: bool | str = given["ex_verify_ssl"]
+        ssl = given["ex_verify_ssl"]
         if not isinstance(ssl, bool) and not (isinstance(ssl, str) and os.path.exists(ssl)):
             raise ValueError(
                 f"ex_verify_ssl must be True, False or the path of a CA bundle, not {ssl!r}"
             )
-        self.verify_ssl = ssl
         concurrency = given["ex_max_concurrency"]
-        self.transfer = TransferConfig(
+        transfer = TransferConfig(
             given["ex_part_size"],
             file_concurrency=concurrency or FILE_CONCURRENCY,
             stream_concurrency=concurrency or STREAM_CONCURRENCY,
@@ -130,7 +137,7 @@ class Settings:
         )
         pauses = {"delay_seconds": given["retry_delay"], "backoff": given["backoff"]}
         set_pauses = {name: value for name, value in pauses.items() if value is not None}
-        self.retry = RetryPolicy(given["ex_max_attempts"], **set_pauses)
+        return cls(given, transfer, RetryPolicy(given["ex_max_attempts"], **set_pauses))
 
     def libcloud_arguments(self) -> dict[str, Any]:
         """Return the arguments that libcloud's own drivers take."""
@@ -150,7 +157,7 @@ def _check_credentials(arguments: Mapping[str, Any]) -> None:
     for name in ("key", "secret"):
         value = arguments[name]
         if not isinstance(value, str) or not value:
-            raise ValueError(f"{name} must be a non-empty text, unless ex_anonymous=True")
+            raise ValueError(f"{name} must be non-empty text, unless ex_anonymous=True")
     for name, form in (("key", _SENT), ("token", _SENT), ("secret", _SIGNED_WITH)):
         if not form.fullmatch(arguments[name] or "-"):
             raise ValueError(
@@ -158,16 +165,25 @@ def _check_credentials(arguments: Mapping[str, Any]) -> None:
             )
 
 
-def _check_endpoint(host: Any, port: Any) -> None:
-    if not isinstance(host, str) or not _HOST.fullmatch(host):
-        raise ValueError(f"host must be a bare host name without scheme and port, not {host!r}")
-    if port is not None:
-        text = str(port)
-        number = int(text) if text.isascii() and text.isdigit() else port
-        check_number("port", number, low=1, high=65535, integer=True)
+def _host(given: Any) -> str:
+    """
+    Return a host as it is signed and sent.
+
+    radosgw takes a name with a dot at its end for that of a container, and whoever gets a URL sends
+    its host in lower case.
+    """
+    host = given if isinstance(given, str) else ""
+    host = host if ":" in host else host.lower().rstrip(".")
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"host must be a bare host name without scheme and port, not {given!r}")
+    return host
 
 
 def _check_numbers(arguments: Mapping[str, Any]) -> None:
+    if arguments["port"] is not None:
+        text = str(arguments["port"])
+        number = int(text) if text.isascii() and text.isdigit() else arguments["port"]
+        check_number("port", number, low=1, high=65535, integer=True)
     limits = {"timeout": (0.001, 86_400), "retry_delay": (0, 3600), "backoff": (1, 100)}
     whole = {
         "ex_part_size": (MIN_PART_SIZE, MAX_PART_SIZE),

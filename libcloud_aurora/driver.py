@@ -1,4 +1,4 @@
-"""The driver: a table of contents of what it can do, and who does it."""
+"""The driver: a table of contents of what it can do, and of what does the work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 from urllib.parse import unquote
 
 from libcloud.storage.base import Container, Object
@@ -28,6 +28,7 @@ from libcloud_aurora._transfer.copy import Copy
 from libcloud_aurora._transfer.download import Download
 from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.listing import Listing
+from libcloud_aurora._transfer.object_file import ObjectReader, ObjectWriter, Written
 from libcloud_aurora._transfer.reader import Reading
 from libcloud_aurora._transfer.sources import (
     FileParts,
@@ -60,9 +61,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     """
     Storage driver for AuroraObjects, an object store on Ceph (radosgw, the S3 protocol).
 
-    Nobody is contacted when it is made. One driver may be used by any number of threads; it can be
-    pickled (the secret travels along), and after a fork the child makes its own connections. Its
-    connections end with :meth:`close`, with a ``with`` block, or with the driver.
+    Making a driver sends nothing. Any number of threads may use it. It can be pickled, together
+    with the secret key, and after a fork the child opens its own connections. Its connections end
+    with :meth:`close`, with a ``with`` block, or with the driver.
     """
 
     type = Provider.AURORAOBJECTS
@@ -97,40 +98,40 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         **unknown: Any,
     ) -> None:
         """
-        Unknown keywords only warn, because programs pass whole profiles.
+        Unknown arguments only give a warning, because programs pass whole profiles.
 
         :param key: Access key.
         :param secret: Secret key.
         :param secure: Whether to use https.
-        :param host: Another endpoint than ``o.auroraobjects.eu``, without scheme.
-        :param port: Another port than 443 (https) or 80 (http).
-        :param region: Region to sign for, ``us-east-1`` if not given; radosgw accepts any.
+        :param host: Host name of the server, without a scheme; ``o.auroraobjects.eu`` by default.
+        :param port: Port of the server; 443 (https) or 80 (http) by default.
+        :param region: Region to sign for, ``us-east-1`` by default; radosgw accepts any.
         :param token: Session token of temporary credentials.
         :param timeout: Longest silence in seconds, when connecting or later; 60 by default.
-        :param retry_delay: Longest first pause before a request is repeated, in seconds.
-        :param backoff: Factor by which that pause grows from attempt to attempt.
-        :param proxy_url: Proxy for this driver; the environment's are used if not given.
+        :param retry_delay: Upper limit of the first pause before a request is repeated, in seconds.
+        :param backoff: Factor by which that limit grows from attempt to attempt.
+        :param proxy_url: Proxy for this driver; by default those of the environment are used.
         :param ex_part_size: Bytes of a part while 10,000 parts suffice, 5 MiB to 5 GiB.
-        :param ex_max_concurrency: Requests of one transfer at once; 1 starts no thread. Files
-            have 16 if it is not given and streams 10. Memory of a stream going up:
-            ``ex_max_concurrency * ex_part_size``, or one part that has grown beyond that, and the
-            part that is being read.
-        :param ex_max_attempts: Attempts for each request, the first one included.
+        :param ex_max_concurrency: Requests of one transfer at once; 1 starts no thread. The
+            default is 16 for files and 10 for streams. The upload of a stream takes
+            ``ex_max_concurrency * ex_part_size`` of memory, or one part that has grown beyond
+            that, and the part that is being read.
+        :param ex_max_attempts: Attempts for each request, including the first.
         :param ex_verify: Whether downloads are compared with the object's checksum or ETag.
         :param ex_verify_ssl: ``False`` to accept any certificate, or the path of a CA bundle.
-        :param ex_allow_plain_keys: Whether customers' keys (SSE-C) may travel over plain http to
-            another machine.
+        :param ex_allow_plain_keys: Whether customers' keys (SSE-C) may be sent to another machine
+            over plain http.
         :param ex_anonymous: Whether to send requests without a signature, for public containers;
-            ``key`` and ``secret`` are left out or empty then.
+            ``key`` and ``secret`` must then be empty or left out.
         :raises ValueError: if an argument is wrong; the message names it.
         """
         arguments = dict(locals())
         for name in ("self", "unknown", "__class__"):
             arguments.pop(name, None)
         for name in unknown:
-            warnings.warn(f"AuroraObjects does not know the argument {name!r}", stacklevel=2)
+            warnings.warn(f"AuroraObjects ignores the unknown argument {name!r}", stacklevel=2)
         arguments.update(secret=secret or "", host=host or self.connectionCls.host)
-        self._settings = Settings(arguments)
+        self._settings = Settings.of(arguments)
         self._transfer = self._settings.transfer
         self.token = token
         super().__init__(**self._settings.libcloud_arguments())  # type: ignore[no-untyped-call]
@@ -142,13 +143,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             "retry": settings.retry,
             "region": settings.arguments["region"],
             "token": self.token,
-            "verify_ssl": settings.verify_ssl,
+            "verify_ssl": settings.arguments["ex_verify_ssl"],
             "allow_plain_keys": settings.arguments["ex_allow_plain_keys"],
         }
 
     @property  # type: ignore[override]
     def connection(self) -> AuroraObjectsConnection:
-        """libcloud's connection; all requests go over another one that is assigned."""
+        """libcloud's connection; another one may be assigned, for all further requests."""
         return self._connection
 
     @connection.setter
@@ -158,7 +159,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self._uploads = Uploads(self._client, self._transfer)
 
     def close(self) -> None:
-        """Close this driver's connections; it may be used again."""
+        """Close this driver's connections; the driver may be used again."""
         self.connection.close()
 
     def __enter__(self) -> Self:
@@ -181,12 +182,12 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def get_container(self, container_name: str) -> Container:
         """
-        Return a container, which one request asks about.
+        Return a container, after one request that asks whether it exists.
 
-        Where a policy refuses this request, it may allow others, such as those about a prefix. So
-        the container is returned, as by libcloud's S3 driver.
+        A policy that denies this request may allow others, such as those about a prefix. So the
+        container is returned in this case too, as libcloud's S3 driver does.
 
-        :param container_name: Its name.
+        :param container_name: Name of the container.
         :raises ContainerNotFoundError: if it does not exist.
         :raises InvalidCredentialsError: if the access key or the secret is wrong.
         :raises AccessDeniedError: if the account is suspended.
@@ -200,14 +201,14 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def create_container(self, container_name: str) -> Container:
         """
-        Make a container.
+        Create a container.
 
-        :param container_name: Its name, which nobody else on the server may have: 3 to 63 lower
-            case letters, digits, dots and hyphens, as
-            https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html says.
+        :param container_name: Name of the container, which must be unique on the server: 3 to 63
+            lowercase letters, digits, dots and hyphens, see
+            https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.
         :return: The new container.
-        :raises ContainerExistsError: if there is one of that name, in this account or in another.
-        :raises InvalidContainerNameError: if the server accepts no such name.
+        :raises ContainerExistsError: if the name is taken, by this account or another.
+        :raises InvalidContainerNameError: if the server does not accept the name.
         """
         try:
             self._client.head_bucket(container_name)
@@ -244,9 +245,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
         :param container: Container to empty.
         :param prefix: Only objects whose names start with it.
-        :param ex_versions: Whether to delete for good: all versions and all delete markers. If
-            not, a container with versioning keeps them.
-        :raises DeleteFailedError: listing what is left and why, after all others are deleted.
+        :param ex_versions: Whether to delete permanently: all versions and all delete markers.
+            Otherwise a container with versioning keeps them.
+        :raises DeleteFailedError: saying what is left and why, after all others are deleted.
         """
         listed = self._listing().versions if ex_versions else self._listing().objects
         self.ex_delete_objects(container, listed(container, prefix=prefix))
@@ -264,16 +265,16 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_limit: int | None = None,
     ) -> Iterator[Object]:
         """
-        Return an iterator of the objects in a container, in UTF-8 order of their names.
+        Return an iterator over the objects in a container, in UTF-8 order of their names.
 
         :param container: Container instance.
         :param prefix: Only objects whose names start with it.
-        :param ex_prefix: The same, libcloud's deprecated name.
-        :param ex_delimiter: Leave out objects with this text after the prefix, as ``/`` does for
-            those in sub-directories; see :meth:`ex_iterate_common_prefixes`.
+        :param ex_prefix: libcloud's deprecated name for ``prefix``.
+        :param ex_delimiter: Leave out objects whose names have this text after the prefix; ``/``
+            leaves out those in subdirectories. See :meth:`ex_iterate_common_prefixes`.
         :param ex_start_after: Only objects whose names come after it.
-        :param ex_limit: Objects at most.
-        :return: Objects; the next page of 1,000 is fetched while this one is consumed.
+        :param ex_limit: Most objects to return.
+        :return: Objects; the next page of 1,000 is fetched while you consume this one.
         :raises ContainerNotFoundError: on the first step, if the container does not exist.
         """
         prefix = self._normalize_prefix_argument(prefix, ex_prefix)  # type: ignore[no-untyped-call]
@@ -297,7 +298,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_start_after: str | None = None,
         ex_limit: int | None = None,
     ) -> list[Object]:
-        """Return the objects :meth:`iterate_container_objects` gives, as a list."""
+        """Return the objects of :meth:`iterate_container_objects` as a list."""
         return list(
             self.iterate_container_objects(
                 container,
@@ -313,12 +314,12 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self, container: Container, prefix: str | None = None, ex_delimiter: str = "/"
     ) -> Iterator[str]:
         """
-        Return an iterator of what a file browser would show as directories.
+        Return an iterator over what a file browser would show as directories.
 
         :param container: Container instance.
         :param prefix: Only names that start with it.
         :param ex_delimiter: Text that ends each common prefix.
-        :return: The part of objects' names up to the first delimiter after the prefix, each once.
+        :return: The beginnings of names, up to the first delimiter after the prefix, each once.
         :raises ValueError: if the delimiter is empty.
         """
         if not ex_delimiter:
@@ -329,11 +330,11 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self, container: Container, prefix: str | None = None
     ) -> Iterator[Object]:
         """
-        Return an iterator of all versions of objects, and of delete markers, the newest first.
+        Return an iterator over all versions of objects and delete markers, newest first.
 
-        Each is an object that stands for this one version: it can be downloaded, copied, deleted,
-        and presigned. Its ``extra`` has ``ex_version_id``, which says so, ``ex_is_latest`` and
-        ``ex_is_delete_marker``.
+        Each is an object that stands for one version, and can be downloaded, copied, deleted and
+        presigned. Its ``extra`` has ``ex_version_id``, which names the version, ``ex_is_latest``
+        and ``ex_is_delete_marker``.
 
         :param container: Container instance.
         :param prefix: Only objects whose names start with it.
@@ -346,13 +347,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self, container_name: str, object_name: str, *, ex_customer_key: bytes | None = None
     ) -> Object:
         """
-        Return an object, which one request asks about.
+        Return an object, after one request that asks about it.
 
         :param container_name: Name of its container.
         :param object_name: Name of the object.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :raises ObjectNotFoundError: if the object does not exist.
-        :raises EncryptionKeyError: if it is encrypted with another key, or without one.
+        :raises EncryptionKeyError: if it is encrypted with another key or not at all.
         """
         key = customer_key("ex_customer_key", ex_customer_key)
         head = self._client.head_object(ObjectPath(container_name, object_name, key))
@@ -372,25 +373,25 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_customer_key: bytes | None = None,
     ) -> Object:
         """
-        Copy an object without moving its bytes through this machine.
+        Copy an object on the server, without moving its bytes through this machine.
 
         :param obj: Object to copy.
         :param container: Container of the copy.
-        :param object_name: Name of the copy, the same if not given.
-        :param extra: ``content_type``, ``acl``, ``meta_data`` and ``tags`` of the copy; what is not
-            given is the original's. Access is not: without ``acl`` only you may read the copy, as
-            S3 has it, also where it replaces the original.
+        :param object_name: Name of the copy; by default that of the original.
+        :param extra: ``content_type``, ``acl``, ``meta_data`` and ``tags`` of the copy. Those that
+            are not given are the original's, except for access: S3 does not copy it, so without
+            ``acl`` only you may read the copy, even if it replaces the original.
         :param headers: Further headers of the copy, such as ``Cache-Control``, instead of the
-            original's; the dict is not changed.
-        :param ex_storage_class: Storage class of the copy, the original's if not given.
+            original's. The dict is not changed.
+        :param ex_storage_class: Storage class of the copy; by default that of the original.
         :param ex_source_customer_key: Key of 32 bytes with which the object is encrypted.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the copy. radosgw
-            can copy to an object without a key, but not to one with another key.
+            before Ceph 20 can copy to an object without a key, but not to one with another key.
         :return: The copy.
-        :raises ObjectNotFoundError: if there is no such object.
+        :raises ObjectNotFoundError: if the object does not exist.
         :raises EncryptionKeyError: if a key is wrong, or the server cannot copy between these
-            keys; there is no copy then.
-        :raises ValueError: if it would be copied onto itself without a change.
+            keys. No copy is made then.
+        :raises ValueError: if the object would be copied onto itself without a change.
         """
         given, headers = objects.lift_content_type(extra, headers)
         headers, source_key = only_key(
@@ -426,9 +427,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def ex_get_object_tags(self, obj: Object) -> dict[str, str]:
         """
-        Return an object's tags, which one request asks for.
+        Return an object's tags, with one request.
 
-        :param obj: Object whose tags are wanted.
+        :param obj: Object whose tags to return.
         :raises ObjectNotFoundError: if the object does not exist.
         """
         return self._client.get_tags(names.path_of(obj))
@@ -440,7 +441,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
 
         :param obj: Object to change.
-        :param tags: Up to 10 names of up to 128 bytes, with values of up to 256; none removes all.
+        :param tags: Up to 10 names of up to 128 bytes, with values of up to 256 bytes. An empty
+            dict removes all tags.
         :raises ObjectNotFoundError: if the object does not exist.
         :raises ValueError: if an object cannot have these tags.
         """
@@ -457,13 +459,14 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         Delete an object; one that does not exist counts as deleted.
 
-        :param obj: Object to delete. One from :meth:`ex_iterate_object_versions` is that version,
-            which is gone for good then; another one leaves its versions, if the container has them.
-        :param ex_check_condition: Whether to delete it only while its ETag is ``obj.hash``. Ceph 20
-            compares as it deletes; before, one request compares and another one deletes.
-        :param ex_customer_key: Key of 32 bytes with which the object is encrypted, to compare it.
+        :param obj: Object to delete. One from :meth:`ex_iterate_object_versions` stands for that
+            version, which is deleted permanently. Any other leaves its versions in place, if the
+            container has versioning.
+        :param ex_check_condition: Whether to delete it only if its ETag is ``obj.hash``. Ceph 20
+            compares as it deletes; on older versions one request compares and another deletes.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted, for comparing.
         :return: ``True``.
-        :raises AuroraObjectsError: with code ``PreconditionFailed``, if it has another ETag.
+        :raises AuroraObjectsError: with code ``PreconditionFailed`` if it has another ETag.
         """
         path, conditions = names.path_of(obj, customer_key("ex_customer_key", ex_customer_key)), {}
         if ex_check_condition:
@@ -479,28 +482,28 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def ex_delete_objects(self, container: Container, objects: Iterable[Object | str]) -> None:
         """
-        Delete many objects of a container, 1,000 with a request.
+        Delete many objects of a container, up to 1,000 with each request.
 
         :param container: Container of the objects.
-        :param objects: Objects, their names, or versions from :meth:`ex_iterate_object_versions`;
-            consumed as it goes, so it may be endless in size.
+        :param objects: Objects, their names, or versions from :meth:`ex_iterate_object_versions`.
+            They are consumed as the deletion proceeds, so there may be any number of them.
         :return: Nothing. Objects that do not exist count as deleted.
-        :raises DeleteFailedError: listing what is left and why, after all others are deleted; or,
-            when a request fails for good, what was left before and the objects of that request.
-        :raises InvalidObjectNameError: at a name no object can have, before its 1,000 are sent;
-            those of earlier requests are deleted.
-        :raises ValueError: in the same way, at an object of another container.
+        :raises DeleteFailedError: saying what is left and why, after all others are deleted. If a
+            request fails for good, it names the objects of that request and those left before.
+        :raises InvalidObjectNameError: for a name that no object can have, before the request with
+            it is sent; the objects of earlier requests are deleted.
+        :raises ValueError: in the same way, for an object of another container.
         """
         bucket = names.bucket_of(container)
         delete.delete_named(self._client, bucket, delete.named_by(objects, bucket), self)
 
     def ex_get_object_public_url(self, obj: Object) -> str:
         """
-        Return an object's plain URL, which everybody can read if the object is public.
+        Return an object's plain URL, which works for everybody if the object is public.
 
         Nothing is sent. ``obj.extra["url"]`` is the same.
 
-        :param obj: Object the URL is for; see :meth:`ex_set_object_acl` for who may read it.
+        :param obj: Object the URL is for; :meth:`ex_set_object_acl` sets who may read it.
         :return: The URL, without credentials.
         """
         return self.connection.url(names.path_of(obj).quoted)
@@ -515,35 +518,35 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_content_type: str | None = None,
     ) -> str:
         """
-        Return a URL that works without credentials for a while; nothing is sent.
+        Return a URL that works without credentials for a limited time; nothing is sent.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 
         :param obj: Object the URL is for; for PUT it need not exist.
         :param ex_expiry: How long the URL works, in hours or as a timedelta, from one second to 7
             days.
-        :param ex_method: The one HTTP method it works for: GET, HEAD, PUT or DELETE.
-        :param ex_response_headers: For GET and HEAD: headers of the response instead of the
+        :param ex_method: The only HTTP method that it works for: GET, HEAD, PUT or DELETE.
+        :param ex_response_headers: For GET and HEAD: headers that the response has instead of the
             object's, such as ``{"Content-Disposition": 'attachment; filename="żółw.txt"'}``;
             ``Content-Type``, ``-Encoding`` and ``-Language``, ``Cache-Control`` and ``Expires``
-            work, too.
-        :param ex_content_type: For PUT: the ``Content-Type`` that the request has to bring.
-        :return: The URL. Whoever has it can use it: treat it as a secret.
-        :raises ValueError: naming the argument that is out of range.
+            also work.
+        :param ex_content_type: For PUT: the ``Content-Type`` that the request must have.
+        :return: The URL. Anyone who has it can use it: treat it as a secret.
+        :raises ValueError: if an argument is out of range; the message names it.
         """
         if ex_method not in PRESIGNED_METHODS:
             raise ValueError(f"ex_method must be one of {PRESIGNED_METHODS}, not {ex_method!r}")
         if ex_response_headers and ex_method not in ("GET", "HEAD"):
-            raise ValueError(f"ex_response_headers: {ex_method} has none, only GET and HEAD")
+            raise ValueError(f"ex_response_headers: only GET and HEAD take them, not {ex_method}")
         if ex_content_type and ex_method != "PUT":
             raise ValueError(
-                f"ex_content_type: {ex_method} brings none, only PUT does; the response of GET "
-                "has the one in ex_response_headers"
+                f"ex_content_type: only PUT sends one, not {ex_method}; for the type of a response "
+                "use ex_response_headers"
             )
         if self._settings.arguments["ex_anonymous"]:
             raise ValueError(
-                "ex_anonymous: without keys nothing signs a URL; that of a public object needs no "
-                "signature"
+                "ex_anonymous: a URL cannot be signed without keys; for a public object, use "
+                "ex_get_object_public_url()"
             )
         path, connection = names.path_of(obj), self.connection
         headers = {"host": connection.host_header}
@@ -579,38 +582,37 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         Upload a file, in parts if it is larger than one.
 
-        Every body is signed with its SHA-256, which the server verifies before it stores anything;
-        but for ``ex_anonymous``, which signs nothing.
+        Every body is signed with its SHA-256, which the server verifies before it stores anything,
+        except with ``ex_anonymous``, which signs nothing.
 
         :param file_path: Path of the file.
         :param container: Destination container.
         :param object_name: Name of the object, 1 to 1,024 bytes of UTF-8.
         :param extra: ``content_type``, ``acl`` and ``meta_data``, as in libcloud's S3 driver, and
-            ``tags``. Other keys than those of libcloud's objects give a warning.
-        :param verify_hash: Whether to compare the ETag of an object made of parts with its parts'.
+            ``tags``. Keys that libcloud's objects do not have give a warning.
+        :param verify_hash: Whether to compare the ETag of an object made of parts with its parts.
         :param headers: Further headers; the page "Headers" says what becomes of each. The dict is
             not changed.
-        :param ex_storage_class: Storage class the server knows; its default if not given.
+        :param ex_storage_class: Storage class that the server has; by default the server's.
         :param ex_progress: Called in this thread with the bytes done and the size.
-        :param ex_resume: Go on with an unfinished upload of the same key: parts the server holds
-            are kept where their MD5 is the file's. A failure leaves the parts for the next call.
+        :param ex_resume: Continue an unfinished upload of the same key: parts on the server are
+            kept if their MD5 matches the file. A failure leaves the parts for the next call.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
         :param ex_check_condition: Whether ``If-Match`` and ``If-None-Match: *`` in ``headers`` may
-            be checked by a request of their own where an object is made of parts. Ceph 20 checks
-            once more as it stores the object; before, a writer in between is overwritten.
+            be checked by a separate request if the object is made of parts. Ceph 20 checks again
+            as it stores the object; on older versions, what is written in between is overwritten.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises OSError: if the file cannot be read.
-        :raises FileChangedError: if it changes while it is sent; no object is stored.
-        :raises EncryptionKeyError: if the server does not take the key.
+        :raises FileChangedError: if it changes while it is being sent; no object is stored.
+        :raises EncryptionKeyError: if the server does not accept the key.
         """
         path = os.fsdecode(file_path)
         wanted = self._wanted(
             container, object_name, extra, headers, ex_storage_class, ex_customer_key, path
         )
         with FileParts(path, self._transfer.part_size, ex_progress) as parts:
-            if ex_resume and len(parts.sizes) > 1:
-                return self._resume(parts, wanted, checks_conditions=ex_check_condition)
-            return self._upload(
+            send = self._resume if ex_resume and len(parts.sizes) > 1 else self._upload
+            return send(
                 parts, wanted, verify_hash=verify_hash, checks_conditions=ex_check_condition
             )
 
@@ -634,21 +636,23 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         A stream that ends within its first part is sent as one request. Parts are 5 MiB for the
         first 1,000 and grow from there, unless ``ex_size`` says how much is to come.
 
-        :param iterator: File, iterable of bytes-like or text chunks, or bytes. Text goes as UTF-8.
+        :param iterator: File, iterable of bytes-like or text chunks, or bytes. Text is sent as
+            UTF-8.
         :param container: Destination container.
         :param object_name: Name of the object, 1 to 1,024 bytes of UTF-8.
         :param extra: ``content_type``, ``acl`` and ``meta_data``, as in libcloud's S3 driver, and
-            ``tags``. Other keys than those of libcloud's objects give a warning.
+            ``tags``. Keys that libcloud's objects do not have give a warning.
         :param headers: Further headers; the page "Headers" says what becomes of each. The dict is
             not changed.
-        :param ex_storage_class: Storage class the server knows; its default if not given.
-        :param ex_size: Bytes the stream holds; more or fewer are an error, and no object is stored.
+        :param ex_storage_class: Storage class that the server has; by default the server's.
+        :param ex_size: Size of the stream in bytes. If it has more or fewer, the call raises a
+            ``ValueError`` and no object is stored.
         :param ex_progress: Called in this thread with the bytes done, and ``ex_size`` or ``None``.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
         :param ex_check_condition: As in :meth:`upload_object`.
         :return: The object; its ``hash`` is the server's ETag without quotes.
-        :raises TypeError: if the stream gives something else than bytes or text.
-        :raises EncryptionKeyError: if the server does not take the key.
+        :raises TypeError: if the stream yields anything but bytes or text.
+        :raises EncryptionKeyError: if the server does not accept the key.
         """
         wanted = self._wanted(
             container, object_name, extra, headers, ex_storage_class, ex_customer_key
@@ -660,11 +664,11 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self, container: Container, prefix: str | None = None, delimiter: str | None = None
     ) -> Iterator[S3MultipartUpload]:
         """
-        Return an iterator of the multipart uploads that are neither finished nor aborted.
+        Return an iterator over the multipart uploads that are neither complete nor aborted.
 
         :param container: Container instance.
         :param prefix: Only uploads of objects whose names start with it.
-        :param delimiter: Leave out uploads of objects with this text after the prefix.
+        :param delimiter: Leave out uploads of objects whose names have this text after the prefix.
         :return: Uploads with ``key``, the object's name; ``id``; and ``created_at``, an ISO 8601
             date.
         :raises ContainerNotFoundError: on the first step, if the container does not exist.
@@ -675,7 +679,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self, container: Container, prefix: str | None = None, older_than: timedelta | None = None
     ) -> None:
         """
-        Abort the multipart uploads in progress, and free the space of their parts.
+        Abort the multipart uploads in progress and free the space of their parts.
 
         :param container: Container of the uploads.
         :param prefix: Only uploads of objects whose names start with it.
@@ -708,22 +712,22 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         Save an object as a file, which appears complete and verified or not at all.
 
         :param obj: Object to fetch.
-        :param destination_path: Path of the file, or of a directory that takes the object under
-            its own name.
+        :param destination_path: Path of the file, or of a directory in which to save it under the
+            object's own name.
         :param overwrite_existing: Whether an existing file may be replaced. If not, one that
             appears during the download is not replaced either.
         :param delete_on_failure: Accepted for libcloud's sake; a failure leaves nothing to delete.
         :param ex_progress: Called in this thread with the bytes done and the size.
-        :param ex_resume: Go on where an earlier call was cut off, if the object is still the same.
-            A failure leaves what has arrived in two hidden files beside the destination, until a
-            later call completes it, with ``ex_resume`` or without.
+        :param ex_resume: Continue where an earlier call was cut off, if the object is still the
+            same. A failure leaves what has arrived in two hidden files next to the destination,
+            until a later call completes the download, with or without ``ex_resume``.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
         :raises ObjectNotFoundError: if the object does not exist.
         :raises HashMismatchError: if what arrives keeps differing from its checksum or ETag.
-        :raises ObjectChangedError: if the object is replaced meanwhile.
-        :raises EncryptionKeyError: if it is encrypted with another key, or without one.
+        :raises ObjectChangedError: if the object is replaced in the meantime.
+        :raises EncryptionKeyError: if it is encrypted with another key or not at all.
         """
         download = Download(self._reading(obj, ex_customer_key, progress=ex_progress))
         target = Destination(
@@ -744,13 +748,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_customer_key: bytes | None = None,
     ) -> Iterator[bytes]:
         """
-        Return an iterator over an object's bytes; an empty object gives ``b""`` once.
+        Return an iterator over an object's bytes; an empty object yields ``b""`` once.
 
         :param obj: Object to fetch.
-        :param chunk_size: Bytes of each chunk but the last; 1 MiB if not given.
+        :param chunk_size: Size of each chunk in bytes, except for the last; 1 MiB by default.
         :param ex_progress: Called in this thread with the bytes handed out and the size.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
-        :return: Chunks. Nothing is fetched before the first is asked for.
+        :return: Chunks. Nothing is fetched until you ask for the first.
         :raises HashMismatchError: at the end, if the bytes differ from its checksum or ETag.
         """
         reading = self._reading(obj, ex_customer_key, progress=ex_progress)
@@ -772,17 +776,17 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         Save part of an object as a file, which appears complete or not at all.
 
         :param obj: Object to fetch.
-        :param destination_path: Path of the file, or of a directory that takes the object under
-            its own name.
+        :param destination_path: Path of the file, or of a directory in which to save it under the
+            object's own name.
         :param start_bytes: First byte, counted from 0.
-        :param end_bytes: Byte after the last one; to the end of the object if not given.
+        :param end_bytes: Byte after the last one; by default the end of the object.
         :param overwrite_existing: Whether an existing file may be replaced. If not, one that
             appears during the download is not replaced either.
         :param delete_on_failure: Accepted for libcloud's sake; a failure leaves nothing to delete.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
-        :raises ValueError: if the bytes are no range.
+        :raises ValueError: if the bytes are not a range.
         """
         self._validate_start_and_end_bytes(start_bytes, end_bytes)
         reading = self._reading(obj, ex_customer_key, span=(start_bytes, end_bytes))
@@ -806,17 +810,110 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
         :param obj: Object to fetch.
         :param start_bytes: First byte, counted from 0.
-        :param end_bytes: Byte after the last one; to the end of the object if not given.
-        :param chunk_size: Bytes of each chunk but the last; 1 MiB if not given.
+        :param end_bytes: Byte after the last one; by default the end of the object.
+        :param chunk_size: Size of each chunk in bytes, except for the last; 1 MiB by default.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
-        :return: Chunks. Nothing is fetched before the first is asked for.
-        :raises ValueError: if the bytes are no range.
+        :return: Chunks. Nothing is fetched until you ask for the first.
+        :raises ValueError: if the bytes are not a range.
         """
         self._validate_start_and_end_bytes(start_bytes, end_bytes)
         reading = self._reading(obj, ex_customer_key, span=(start_bytes, end_bytes))
         return Stream(reading).chunks(chunk_size_of(chunk_size))
 
-    # Calls that AuroraObjects has nothing for
+    # Objects as files
+
+    @overload
+    def ex_open(
+        self,
+        target: Object,
+        mode: Literal["rb"] = "rb",
+        *,
+        ex_customer_key: bytes | None = None,
+    ) -> ObjectReader: ...
+
+    @overload
+    def ex_open(
+        self,
+        target: Container,
+        mode: Literal["wb"],
+        *,
+        object_name: str,
+        extra: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        ex_storage_class: str | None = None,
+        ex_size: int | None = None,
+        ex_progress: Progress | None = None,
+        ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
+    ) -> ObjectWriter: ...
+
+    def ex_open(
+        self,
+        target: Object | Container,
+        mode: str = "rb",
+        *,
+        object_name: str = "",
+        extra: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        ex_storage_class: str | None = None,
+        ex_size: int | None = None,
+        ex_progress: Progress | None = None,
+        ex_customer_key: bytes | None = None,
+        ex_check_condition: bool = False,
+    ) -> ObjectReader | ObjectWriter:
+        """
+        Open an object as a file, for any code that reads or writes files: :doc:`/open`.
+
+        Ranges are read as they are needed, all from one version. What is written is uploaded in
+        parts as it comes, and stored by ``close()``.
+
+        :param target: Object to read, or container in which to write one.
+        :param mode: ``rb`` or ``wb``. For text, wrap the file in ``io.TextIOWrapper``.
+        :param object_name: For writing: name of the object, 1 to 1,024 bytes of UTF-8.
+        :param extra: For writing: as in :meth:`upload_object_via_stream`.
+        :param headers: For writing: likewise, but conditions always need ``ex_check_condition``.
+        :param ex_storage_class: For writing: likewise.
+        :param ex_size: For writing: likewise.
+        :param ex_progress: For writing: likewise; called in the thread that writes.
+        :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
+        :param ex_check_condition: As in :meth:`upload_object`.
+        :return: An ``io.BufferedReader`` with ``size``, or a :class:`.ObjectWriter`.
+        :raises ValueError: for any other mode, or an argument that does not apply to the mode.
+        :raises ObjectNotFoundError: if the object to read does not exist.
+        """
+        kinds = {"rb": Object, "wb": Container}
+        if mode not in kinds:
+            raise ValueError(
+                f"mode must be 'rb' or 'wb', not {mode!r}: for text, wrap the file in "
+                "io.TextIOWrapper"
+            )
+        if not isinstance(target, kinds[mode]):
+            raise TypeError(
+                f"target must be an Object to read ('rb') and a Container to write ('wb'), with "
+                f"object_name, not {type(target).__name__} for {mode!r}"
+            )
+        if isinstance(target, Object):
+            writing = {
+                "object_name": object_name or None,
+                "extra": extra,
+                "headers": headers,
+                "ex_storage_class": ex_storage_class,
+                "ex_size": ex_size,
+                "ex_progress": ex_progress,
+                "ex_check_condition": ex_check_condition or None,
+            }
+            for name, value in writing.items():
+                if value is not None:
+                    raise ValueError(f"{name} only applies to writing, with mode 'wb'")
+            return ObjectReader(self._reading(target, ex_customer_key))
+        wanted = self._wanted(
+            target, object_name, extra, headers, ex_storage_class, ex_customer_key
+        )
+        wanted.plan(Way.PARTS, checks_conditions=ex_check_condition)
+        written = Written(self._uploads, wanted, ex_size, ex_progress)
+        return ObjectWriter(written, object_name, self)
+
+    # Calls that AuroraObjects does not support
 
     def enable_container_cdn(self, container: Any, **_: Any) -> NoReturn:
         """Raise :exc:`.CDNNotSupportedError`: AuroraObjects has no CDN."""
@@ -836,9 +933,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def _refuse(self, call: str) -> NoReturn:
         raise CDNNotSupportedError(
-            f"{call}() is not supported, AuroraObjects has no CDN. A link that works without "
-            "credentials for a while comes from ex_get_object_presigned_url(); the plain URL of a "
-            "public object from ex_get_object_public_url().",
+            f"{call}() is not supported: AuroraObjects has no CDN. Use "
+            "ex_get_object_presigned_url() for a link that works without credentials for a limited "
+            "time, or ex_get_object_public_url() for the plain URL of a public object.",
             driver=self,
         )
 
@@ -994,11 +1091,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         return wanted.object(obj.size, call.stored or Stored(obj.hash), self)
 
     def _resume(
-        self, parts: FileParts, wanted: Wanted, *, checks_conditions: bool = False
+        self, parts: FileParts, wanted: Wanted, *, verify_hash: bool, checks_conditions: bool
     ) -> Object:
-        """Go on with an earlier upload, and give the object what this call asks for."""
+        """Continue an earlier upload, and give the object what this call asks for."""
         planned = wanted.plan(Way.RESUME, checks_conditions=checks_conditions)
-        stored, began_earlier = self._uploads.resume(parts, wanted.path, wanted.asked)
+        stored, began_earlier = self._uploads.resume(
+            parts, wanted.path, wanted.asked, verify=verify_hash
+        )
         for name in planned.conditions:  # kept; what follows is a copy of the object onto itself
             del wanted.asked[name]
         if began_earlier:

@@ -15,14 +15,14 @@ from libcloud.storage import types
 
 class AuroraObjectsError(LibcloudError):
     """
-    A request to AuroraObjects failed; the base of all errors of this driver but the CDN's.
+    A request to AuroraObjects failed; base class of all errors of this driver except the CDN's.
 
-    :ivar code: S3 error code such as ``SlowDown``, or ``None`` when no server spoke.
-    :ivar http_status: Status of the answer, or ``None``.
+    :ivar code: S3 error code such as ``SlowDown``, or ``None`` without a response.
+    :ivar http_status: HTTP status of the response, or ``None``.
     :ivar request_id: The server's ``x-amz-request-id``, to quote to its operator, or ``None``.
     :ivar bucket: Container of the request, or ``None``.
     :ivar key: Object of the request, or ``None``.
-    :ivar history: One text per failed attempt, the last one included.
+    :ivar history: One text for each failed attempt, including the last.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AuroraObjectsError(LibcloudError):
         self.bucket = self.container_name = bucket
         self.key = self.object_name = key
         self.history: tuple[str, ...] = ()
-        # How the attempt loop is to take it: see _wire.retry.
+        # How the loop of attempts treats it: see _wire.retry.
         self._retry_after = 0.0
         self._is_final: bool | None = None
         self._keeps_parts = False
@@ -78,9 +78,9 @@ class ContainerExistsError(
     AuroraObjectsError, types.ContainerAlreadyExistsError, types.InvalidContainerNameError
 ):
     """
-    A container of this name exists already, here or in another account.
+    A container of this name already exists, in this account or in another.
 
-    libcloud's S3 driver has two classes for that, and this error is of both.
+    libcloud's S3 driver has two classes for this, and this error derives from both.
     """
 
 
@@ -101,37 +101,37 @@ class InvalidCredentialsError(AuroraObjectsError, InvalidCredsError):
 
 
 class AccessDeniedError(AuroraObjectsError):
-    """The credentials are right, but this account may not do this."""
+    """The credentials are valid but do not permit this."""
 
 
 class EncryptionKeyError(AuroraObjectsError):
-    """The object needs a customer's key (SSE-C), or another one, or the server takes none."""
+    """A customer's key (SSE-C) is missing or wrong, or the server does not accept it."""
 
 
 class HashMismatchError(AuroraObjectsError, types.ObjectHashMismatchError):
-    """What arrived is not what was sent, again and again."""
+    """What arrived still differs from what was sent after all attempts."""
 
 
 class ObjectChangedError(AuroraObjectsError):
-    """The object was replaced while it was read."""
+    """The object was replaced while it was being read."""
 
 
 class FileChangedError(AuroraObjectsError):
-    """The local file changed while it was sent."""
+    """The local file changed while it was being sent."""
 
 
 class DeleteFailedError(AuroraObjectsError):
     """
-    Some of many objects could not be deleted; the others are, unless a whole request failed.
+    Some objects could not be deleted. All others are, unless a whole request failed.
 
-    :ivar failures: Name of each object that is left, and what the server said about it.
+    :ivar failures: Name of each object that is left, and the server's reason.
     """
 
     failures: dict[str, str]
 
 
 class MalformedAnswerError(AuroraObjectsError):
-    """The server, or a proxy before it, answered something that is not S3."""
+    """The response of the server, or of a proxy in front of it, is not S3."""
 
 
 class NetworkError(AuroraObjectsError, requests.ConnectionError):
@@ -142,7 +142,7 @@ class NetworkError(AuroraObjectsError, requests.ConnectionError):
 
 
 class NetworkTimeoutError(NetworkError, requests.Timeout):
-    """The server did not answer in time."""
+    """The server did not respond in time."""
 
 
 class CDNNotSupportedError(LibcloudError, NotImplementedError):
@@ -157,11 +157,11 @@ class CDNNotSupportedError(LibcloudError, NotImplementedError):
 
 class Meaning(NamedTuple):
     """
-    What one S3 error code stands for.
+    What an S3 error code means.
 
     :ivar error: The exception that is raised.
     :ivar advice: What the reader can do about it.
-    :ivar is_transient: Whether the same request may succeed when it is sent again.
+    :ivar is_transient: Whether the same request may succeed when sent again.
     """
 
     error: type[AuroraObjectsError] = AuroraObjectsError
@@ -169,11 +169,11 @@ class Meaning(NamedTuple):
     is_transient: bool = False
 
 
-#: S3's error codes; any other one is a plain :class:`AuroraObjectsError`.
+#: S3's error codes; any other code raises a plain :class:`AuroraObjectsError`.
 #: https://docs.ceph.com/en/latest/radosgw/s3/ and the list in radosgw's rgw_common.cc.
 MEANINGS: dict[str, Meaning] = {
     "NoSuchBucket": Meaning(
-        ContainerNotFoundError, "Check its name, or make it with create_container()."
+        ContainerNotFoundError, "Check its name, or create it with create_container()."
     ),
     "NoSuchKey": Meaning(ObjectNotFoundError),
     "NoSuchVersion": Meaning(ObjectNotFoundError),
@@ -187,7 +187,7 @@ MEANINGS: dict[str, Meaning] = {
         "which ex_cleanup_all_multipart_uploads(container) aborts.",
     ),
     "InvalidBucketName": Meaning(
-        InvalidContainerNameError, "Names are 3 to 63 lower case letters, digits, dots and hyphens."
+        InvalidContainerNameError, "Names are 3 to 63 lowercase letters, digits, dots and hyphens."
     ),
     "InvalidObjectName": Meaning(InvalidObjectNameError),
     "KeyTooLongError": Meaning(InvalidObjectNameError),
@@ -222,7 +222,7 @@ MEANINGS: dict[str, Meaning] = {
     "InternalError": Meaning(is_transient=True),
 }
 
-#: The code of an error response without one, by its status, where it is not the status's phrase.
+#: Codes of error responses without one, by status, where the status's phrase is not the code.
 CODES_BY_STATUS: dict[int, str] = {
     200: "InternalError",  # an error that came after the status
     403: "AccessDenied",
@@ -230,10 +230,10 @@ CODES_BY_STATUS: dict[int, str] = {
     416: "InvalidRange",
     500: "InternalError",
 }
-#: The same, where a container is made or deleted.
+#: The same for requests that create or delete a container.
 CODES_OF_CONTAINERS: dict[str, dict[int, str]] = {
     "PUT": {400: "InvalidBucketName", 409: "BucketAlreadyExists"},
     "DELETE": {409: "BucketNotEmpty"},
 }
-#: Statuses that are transient whatever the code.
+#: Statuses that are transient, whatever the code.
 TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504})

@@ -14,7 +14,7 @@ EVEN_PARTS = 1_000
 #: Parts after which a stream's parts have grown by one more step of whole MiB.
 GROWTH_STEP = 100
 
-#: Part sizes in MiB tried before any other: that of copies by this driver, other clients' defaults.
+#: Part sizes in MiB to try first: that of this driver's copies, and other clients' defaults.
 COMMON_PART_SIZES = (512, 5, 8, 16, 50, 10, 15, 64, 100, 20, 25, 32, 128, 200, 256)
 
 _COMPOSITE_ETAG = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})")
@@ -29,12 +29,12 @@ def plan_part_sizes(
 
     A known size is cut into equal parts of ``part_size``, or of as few whole MiB as 10,000 parts
     allow. An unknown size keeps ``part_size`` for the first 1,000 parts and then grows gently, so
-    that 10,000 parts hold 5 TiB. The limits are radosgw's: 10,000 parts, at least 5 MiB a part but
-    the last, at most 5 GiB a part.
+    that 10,000 parts hold 5 TiB. The limits are radosgw's: 10,000 parts of 5 MiB to 5 GiB each, of
+    which the last may be smaller.
 
-    :param object_size: Size of the object in bytes, or ``None`` when it is not known.
-    :param part_size: Wanted size of a part in bytes.
-    :return: Sizes in bytes. For a known size they add up to it.
+    :param object_size: Size of the object in bytes, or ``None`` if it is not known.
+    :param part_size: Desired size of a part in bytes.
+    :return: Sizes in bytes, which add up to a known size.
     :raises ValueError: if a size is out of range.
     """
     if not MIN_PART_SIZE <= part_size <= MAX_PART_SIZE:
@@ -52,7 +52,7 @@ def even_part_size(object_size: int, part_size: int = MIN_PART_SIZE) -> int:
     Return the size of the parts of an object whose size is known.
 
     :param object_size: Size of the object in bytes.
-    :param part_size: Wanted size of a part in bytes.
+    :param part_size: Desired size of a part in bytes.
     :return: ``part_size``, or the fewest whole MiB with which 10,000 parts suffice.
     """
     needed = -(-object_size // MAX_PARTS)
@@ -60,7 +60,7 @@ def even_part_size(object_size: int, part_size: int = MIN_PART_SIZE) -> int:
 
 
 def _growing_sizes(part_size: int) -> Iterator[int]:
-    """Grow by the fewest whole MiB a step with which 10,000 parts hold 5 TiB."""
+    """Grow at each step by the fewest whole MiB with which 10,000 parts hold 5 TiB."""
     groups = (MAX_PARTS - EVEN_PARTS) // GROWTH_STEP
     steps = GROWTH_STEP * groups * (groups + 1) // 2
     missing = max(0, MAX_OBJECT_SIZE - MAX_PARTS * part_size)
@@ -108,8 +108,8 @@ def own_layouts(object_size: int, etag: str, part_size: int) -> list[list[int]]:
     :param object_size: Size of the object in bytes.
     :param etag: The object's ETag without quotes.
     :param part_size: The driver's part size in bytes.
-    :return: Layouts, each the end of every part in bytes; none when the ETag's number of parts is
-        another one, or when it is no ETag of Ceph's.
+    :return: Layouts, each the end of every part in bytes; none if the ETag has another number of
+        parts, or is not one of Ceph's.
     """
     count = part_count(etag)
     if count is None or object_size > MAX_OBJECT_SIZE:
@@ -141,7 +141,7 @@ def other_layouts(object_size: int, etag: str) -> Iterator[list[int]]:
 
 def part_count(etag: str) -> int | None:
     """
-    Return how many parts an ETag speaks of.
+    Return the number of parts that an ETag indicates.
 
     :param etag: An ETag without quotes.
     :return: The number; 1 for the MD5 of a plain upload; ``None`` if it is neither.

@@ -1,5 +1,6 @@
 """What holds for every tier: its order, its sockets, its patience, and what coverage counts."""
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import coverage
 import hypothesis
 import pytest
+from keyboard import Keyboard
 
 TIERS = ("unit", "faults", "upstream", "docs", "live", "clients")
 COVERED = ("unit", "faults")
@@ -38,6 +40,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
 
 
+def pytest_collection_finish():
+    """Let collectors pass over what lives as long as the session: the modules and their tests."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item):
     """Stop measuring coverage after the tiers that must reach all of the package by themselves."""
     measuring = coverage.Coverage.current()
@@ -53,6 +61,14 @@ def pytest_configure():
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def keyboard():
+    """A keyboard whose Ctrl-C works for the whole test."""
+    keyboard = Keyboard()
+    with keyboard.at_hand():
+        yield keyboard
 
 
 @pytest.fixture

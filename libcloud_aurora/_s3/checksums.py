@@ -1,5 +1,5 @@
 """
-Pure: the checksums that servers store beside an object, and how those of its pieces combine.
+Pure: the checksums that servers store with an object, and how those of its pieces combine.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
@@ -42,11 +42,10 @@ class Crc32:
 
 class Checksum(NamedTuple):
     """
-    What the bytes of an object must give.
+    What the bytes of an object must match.
 
     :ivar algorithm: ``md5``, which is that of ETags, or one of :data:`ALGORITHMS`.
-    :ivar text: As the server writes it, with ``-N`` at the end if it is that of the digests of N
-        parts.
+    :ivar text: As the server writes it, ending with ``-N`` if it covers the digests of N parts.
     """
 
     algorithm: str
@@ -58,11 +57,11 @@ class Checksum(NamedTuple):
 
     @property
     def combines(self) -> bool:
-        """Whether any pieces of the object give it."""
+        """Whether it can be combined from any pieces of the object."""
         return self.algorithm == "crc32" and "-" not in self.text
 
     def fits(self, count: int) -> bool:
-        """Tell whether as many parts give it."""
+        """Tell whether it can be that of this many parts."""
         return self.text.endswith(f"-{count}") if "-" in self.text else count == 1
 
     def begin(self) -> Any:
@@ -82,7 +81,7 @@ class Checksum(NamedTuple):
         return written + count
 
     def is_of(self, digests: Sequence[bytes]) -> bool:
-        """Tell whether parts with these digests give it, or pieces that radosgw has appended."""
+        """Tell whether it is that of parts with these digests, or of pieces radosgw appended."""
         chained = reduce(lambda before, each: _md5(before + each), digests)
         return self.text in (self.of(digests), f"{chained.hex()}-{len(digests)}")
 
@@ -95,7 +94,7 @@ def checksum_in(headers: Mapping[str, str]) -> Checksum | None:
     """Return the checksum in the headers of a response, if Python can compute it."""
     for algorithm in ALGORITHMS:
         text = headers.get(f"x-amz-checksum-{algorithm}", "")
-        # Of one part radosgw 20.2.4 gives the CRC32 of all bytes as if it were that of a CRC32.
+        # For one part, radosgw 20.2.4 marks the CRC32 of all bytes as that of a part's CRC32.
         if text and (algorithm != "crc32" or not text.endswith("-1")):
             return Checksum(algorithm, text)
     return None
@@ -122,7 +121,7 @@ def combined(pieces: Iterable[tuple[int, int]]) -> int:
 
 
 def _power(size: int) -> int:
-    """Return the power of x that as many bytes multiply by."""
+    """Return the power of x by which this many bytes multiply."""
     power, square = _ONE, _BYTE
     while size:
         if size & 1:

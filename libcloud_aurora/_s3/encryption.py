@@ -15,21 +15,21 @@ from typing import Any, NamedTuple
 ALGORITHM = "AES256"
 #: Bytes of a key.
 KEY_SIZE = 32
-#: What the headers begin with that carry an object's key, and that of the source of a copy.
+#: Beginnings of the headers that carry an object's key, and the key of a copy's source.
 PREFIX = "x-amz-server-side-encryption-customer-"
 SOURCE_PREFIX = "x-amz-copy-source-server-side-encryption-customer-"
 
-#: How radosgw and AWS begin to say that a key is missing, wrong, or not wanted.
+#: How radosgw and AWS say that a key is missing, wrong or not wanted.
 _COMPLAINT = re.compile(
     r"server[ -]side encryption|hash of the key|encryption parameters", re.IGNORECASE
 )
-MISSING = "The object is encrypted with a key of its owner: give it (ex_customer_key)."
-WRONG = "The object, or the unfinished upload, was begun with another key, or without one."
-INSECURE = "Servers take a key over https only, unless told otherwise (rgw crypt require ssl)."
+MISSING = "The object is encrypted with its owner's key: pass the key as ex_customer_key."
+WRONG = "The object or the unfinished upload was begun with another key, or without one."
+INSECURE = "Servers accept a key only over https, unless configured not to (rgw crypt require ssl)."
 
 
 class Hidden(str):
-    """Text that is sent as any other, but that no ``repr`` shows, nor that of what holds it."""
+    """Text that is sent like any other, but that no ``repr`` shows, not even its container's."""
 
     __slots__ = ()
 
@@ -58,7 +58,7 @@ class CustomerKey(NamedTuple):
         }
 
     def is_named_by(self, answer: Mapping[str, str]) -> bool:
-        """Tell whether the headers of an answer say that the object has this key."""
+        """Tell whether the headers of a response say that the object has this key."""
         return answer.get(f"{PREFIX}key-md5") == self.md5
 
 
@@ -96,12 +96,12 @@ def only_key(
             "and ...-key-MD5 their MD5 in base64"
         )
     if key and key != carried:
-        raise ValueError(f"{argument} and the headers give different keys")
+        raise ValueError(f"{argument} and the headers contain different keys")
     return {name: headers[name] for name in headers if str(name).lower() not in given}, carried
 
 
 def trouble(code: str, said: str, *, keyed: bool) -> str:
-    """Return what to do about an answer with this code and message, empty if it is about no key."""
+    """Return what to do about an error response, or nothing if it is not about a key."""
     if keyed and code == "InvalidRequest" and (not said or "secure connection" in said):
         return INSECURE  # radosgw has no message there
     if not _COMPLAINT.search(said):

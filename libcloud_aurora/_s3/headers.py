@@ -19,9 +19,9 @@ CONDITIONS = ("if-match", "if-none-match")
 _MODE, _UNTIL = "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"
 _HOLD = "x-amz-object-lock-legal-hold"
 
-#: Most fields of metadata: http.client and others read no response of more than 100 headers.
+#: Most fields of metadata: http.client and others read no response with more than 100 headers.
 MAX_FIELDS = 80
-#: Most characters of a field's name: to a longer one radosgw 16 to 20 answers 500 UnknownError.
+#: Most characters of a field's name: radosgw 16 to 20 answers a longer one with 500 UnknownError.
 MAX_FIELD_NAME = 80
 #: Most tags of an object, and bytes of UTF-8 of a tag's name and of its value, for radosgw.
 MAX_TAGS, MAX_TAG_NAME, MAX_TAG_VALUE = 10, 128, 256
@@ -60,7 +60,7 @@ _LOCK = (SENT, AFTERWARDS, AFTERWARDS, NOT_COPIED, AFTERWARDS)
 _CONDITION = (SENT, REFUSED, REFUSED, NOTHING, REFUSED)
 _REFUSED = (REFUSED, REFUSED, REFUSED, NOTHING, REFUSED)
 
-#: What becomes of each header on each way; the first pattern that fits counts.
+#: What becomes of each header on each way; the first matching pattern counts.
 TABLE: dict[str, tuple[Fate, Fate, Fate, Fate, Fate]] = {
     "content-type": _DESCRIBING,
     "content-encoding": _DESCRIBING,
@@ -91,13 +91,13 @@ TABLE: dict[str, tuple[Fate, Fate, Fate, Fate, Fate]] = {
     "*": (SENT, SENT, REFUSED, NOTHING, SENT),
 }
 
-#: Why a header is refused, or what to do instead; the first pattern that fits counts.
+#: Why a header is refused, or what to do instead; the first matching pattern counts.
 _REFUSALS = {
     "if-*match": "radosgw before Ceph 20 honours it only for uploads of one part (ex_part_size); "
     "ex_check_condition=True checks it when an object in parts is complete",
     "content-md5": "what the server copies is compared with the original's ETag",
-    "x-amz-server-side-encryption*": "not every server heeds it here; upload without ex_resume",
-    "x-amz-*checksum*": "the driver sends a CRC32, which is stored where the server can",
+    "x-amz-server-side-encryption*": "not every server honours it here; upload without ex_resume",
+    "x-amz-*checksum*": "the driver itself sends a CRC32, for servers that store checksums",
     "x-delete-*": "S3 has no such header; rules of the container's lifecycle let objects expire",
     "*": "radosgw, or some version of it, ignores it; driver.connection.request() can send it",
 }
@@ -130,21 +130,21 @@ def fate(name: str, way: Way) -> Fate:
 
 
 def check(asked: Mapping[str, str]) -> None:
-    """Refuse what cannot be right on any way, as far as that can be told without a server."""
+    """Refuse what no way can accept, as far as that is known without asking a server."""
     for name in filter(_OWNED.fullmatch, asked):
         raise ValueError(f"headers: {name} is refused: the driver sets it itself")
     names = [name.removeprefix(META_PREFIX) for name in asked if name.startswith(META_PREFIX)]
     for name in names:
         if len(name) > MAX_FIELD_NAME:
             raise ValueError(
-                f"meta_data name {name!r} has {len(name)} characters, and radosgw keeps none of "
+                f"meta_data name {name!r} has {len(name)} characters, but radosgw keeps none of "
                 f"more than {MAX_FIELD_NAME}"
             )
     fields = len(names)
     if fields > MAX_FIELDS:
         raise ValueError(
-            f"meta_data has {fields} fields, where {MAX_FIELDS} are allowed: many clients read no "
-            "response with more than 100 headers, and could not read the object"
+            f"meta_data has {fields} fields, but only {MAX_FIELDS} are allowed: many clients cannot"
+            " read a response with more than 100 headers, and so could not read the object"
         )
     if (_MODE in asked) != (_UNTIL in asked):
         raise ValueError(f"headers: {_MODE} and {_UNTIL} must be given together")
@@ -156,7 +156,7 @@ def check(asked: Mapping[str, str]) -> None:
 
 
 def refuse(asked: Mapping[str, str], way: Way, *, checks_conditions: bool = False) -> None:
-    """Refuse headers that would be dropped in silence, before anything is sent."""
+    """Refuse headers that would silently be dropped, before anything is sent."""
     for name, value in asked.items():
         if checks_conditions and name in CONDITIONS:
             if name == "if-none-match" and value != "*":
@@ -168,7 +168,7 @@ def refuse(asked: Mapping[str, str], way: Way, *, checks_conditions: bool = Fals
 
 class Change(NamedTuple):
     """
-    A property of an object that a request of its own sets.
+    A property of an object that a separate request sets.
 
     :ivar what: What messages call it.
     :ivar query: The parameter that names it.
@@ -184,8 +184,8 @@ class Plan(NamedTuple):
     """
     What becomes of the headers that are asked for.
 
-    :ivar sent: Those of the request that stores the object, or begins to.
-    :ivar afterwards: What is done when the object is stored, the most important first.
+    :ivar sent: Headers of the request that stores the object, or begins the upload.
+    :ivar afterwards: Changes to make once the object is stored, the most important first.
     :ivar md5: What the MD5 of its bytes must be, in hexadecimal; empty if that is not known.
     :ivar conditions: What the key must hold when an object in parts is stored.
     """
@@ -238,7 +238,7 @@ def check_tags(tags: Any) -> dict[str, str]:
     if not isinstance(tags, Mapping):
         raise TypeError(f"tags must be a dict, not {type(tags).__name__}")
     if len(tags) > MAX_TAGS:
-        raise ValueError(f"tags has {len(tags)} entries, where {MAX_TAGS} are allowed")
+        raise ValueError(f"tags has {len(tags)} entries, but only {MAX_TAGS} are allowed")
     for name, value in tags.items():
         if not isinstance(name, str) or not isinstance(value, (str, int, float)):
             raise TypeError(f"tags must be text: {name!r}: {value!r}")
@@ -249,7 +249,7 @@ def check_tags(tags: Any) -> dict[str, str]:
                 f"most {MAX_TAG_VALUE}"
             )
         if not xml.can_carry(f"{name}{value}"):
-            raise ValueError(f"tags: {name!r} or its value holds a character that XML cannot carry")
+            raise ValueError(f"tags: {name!r} or its value has a character that XML cannot carry")
     return {name: str(value) for name, value in tags.items()}
 
 

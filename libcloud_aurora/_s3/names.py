@@ -1,4 +1,4 @@
-"""Pure: what may name a container or an object, and the path that names it on the wire."""
+"""Pure: valid names of containers and objects, and their paths on the wire."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from libcloud_aurora.errors import InvalidContainerNameError, InvalidObjectNameE
 #: Longest key in bytes of UTF-8; radosgw answers a longer one with 400 InvalidObjectName.
 MAX_KEY_SIZE = 1024
 
-#: Wider than what can be created: containers made under older rules must stay within reach.
+#: More than can be created: containers made under older rules must remain accessible.
 _BUCKET = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 
 
@@ -57,7 +57,7 @@ def path_of(obj: Any, customer_key: CustomerKey | None = None) -> ObjectPath:
 
 
 def version_of(obj: Any) -> str | None:
-    """Return the id of the one version that a libcloud object stands for, if it does."""
+    """Return the id of the version that a libcloud object stands for, if there is one."""
     version_id: str | None = (getattr(obj, "extra", None) or {}).get("ex_version_id")
     return version_id
 
@@ -74,7 +74,7 @@ def bucket_path(name: Any) -> str:
     """Return the path of a container."""
     if not isinstance(name, str) or not _BUCKET.fullmatch(name) or name in (".", ".."):
         raise InvalidContainerNameError(
-            f"container name {name!r} is not valid: letters, digits, '-._:' only. "
+            f"container name {name!r} is not valid: only letters, digits and '-._:' are. "
             "Nothing was sent.",
             bucket=str(name),
         )
@@ -82,7 +82,7 @@ def bucket_path(name: Any) -> str:
 
 
 def quote_key(name: Any, bucket: str | None = None) -> str:
-    """Return a key percent-encoded, and nothing else: dots and slashes stay where they are."""
+    """Return a key percent-encoded and otherwise unchanged: dots and slashes stay."""
     problem = _key_problem(name)
     if problem:
         shown = ascii(name)
@@ -110,5 +110,5 @@ def _key_problem(name: Any) -> str:
     except UnicodeEncodeError:
         return "it is not valid Unicode, so it has no UTF-8 form"
     if not 1 <= size <= MAX_KEY_SIZE:
-        return f"it has {size} bytes of UTF-8, where 1 to {MAX_KEY_SIZE} are allowed"
-    return "it holds a NUL character" if "\0" in name else ""
+        return f"it has {size} bytes of UTF-8, but only 1 to {MAX_KEY_SIZE} are allowed"
+    return "it contains a NUL character" if "\0" in name else ""

@@ -27,19 +27,19 @@ from libcloud_aurora._s3.headers import (
 from libcloud_aurora._s3.names import ObjectPath, bucket_of
 from libcloud_aurora._s3.signing import http_time, moment, quote_path
 
-#: What every object's ``extra`` says, from wherever it comes; ``None`` where that is not known.
+#: What every object's ``extra`` has, wherever it comes from; ``None`` for what is not known.
 UNKNOWN: dict[str, Any] = dict.fromkeys(
     (
         *("last_modified", "ex_last_modified", "etag", "content_type", "storage_class"),
         *("version_id", "url"),
     )
 )
-#: What ``extra`` may hold: what uploads heed, and what the objects of any libcloud driver carry.
+#: What ``extra`` may have: what uploads use, and what objects of any libcloud driver carry.
 _EXTRA = frozenset(UNKNOWN) | {
-    *("acl", "content_type", "meta_data", "tags"),
+    *("acl", "meta_data", "tags"),
     *("access_time", "blob_type", "content_encoding", "content_language", "creation_time"),
     *("fileId", "hash", "lease", "md5_hash", "modify_time", "object_id", "owner"),
-    *("uploadTimestamp", "url", "ex_version_id", "ex_is_latest", "ex_is_delete_marker"),
+    *("uploadTimestamp", "ex_version_id", "ex_is_latest", "ex_is_delete_marker"),
 }
 #: Headers of a response that a presigned URL may set.
 _DESCRIBING = re.compile(r"content-(type|encoding|disposition|language)|cache-control|expires")
@@ -59,7 +59,7 @@ _STORAGE_CLASS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class ObjectHead(NamedTuple):
-    """What the server says of an object without sending it, its ETag without quotes."""
+    """What the server says about an object without sending it; the ETag has no quotes."""
 
     headers: Mapping[str, str]
     size: int
@@ -72,7 +72,7 @@ class ObjectHead(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What the server says of an object it has just stored, its ETag without quotes."""
+    """What the server says about an object it has just stored; the ETag has no quotes."""
 
     etag: str
     version_id: str | None = None
@@ -85,7 +85,7 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     for name, value in meta_data.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
             raise ValueError(
-                f"meta_data name {name!r} cannot be a header's: ASCII letters, digits and '-' only"
+                f"meta_data name {name!r} cannot be a header's: use ASCII letters, digits and '-'"
             )
         if not isinstance(value, (str, int, float)):
             kind = type(value).__name__
@@ -103,7 +103,7 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
 def lift_content_type(
     extra: Mapping[str, Any] | None, headers: Mapping[str, str] | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return copies of both, where a ``Content-Type`` counts as what ``extra`` does not say."""
+    """Return copies of both, with a ``Content-Type`` moved to ``extra`` if that has none."""
     given, rest = _dict("extra", extra), {}
     for name, value in (headers or {}).items():
         if str(name).lower() != "content-type":
@@ -120,7 +120,7 @@ def _dict(name: str, value: Any) -> dict[Any, Any]:
 
 
 def storage_class_headers(storage_class: Any) -> dict[str, str]:
-    """Return the header that asks for a storage class; none when none is asked for."""
+    """Return the header that asks for a storage class, if one is asked for."""
     if storage_class is None:
         return {}
     if not isinstance(storage_class, str) or not _STORAGE_CLASS.fullmatch(storage_class):
@@ -131,11 +131,11 @@ def storage_class_headers(storage_class: Any) -> dict[str, str]:
 
 class Wanted:
     """
-    The object an upload or a copy is to make, checked before anything is read or sent.
+    The object that an upload or a copy is to make, checked before anything is read or sent.
 
     :ivar extra: What libcloud's uploads take, with metadata as text.
-    :ivar headers: What is asked for beside it, without a customer's key.
-    :ivar asked: All that is asked for, as headers with names in lower case.
+    :ivar headers: Headers asked for besides, without a customer's key.
+    :ivar asked: Everything asked for, as headers with names in lower case.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class Wanted:
         return plan(self.asked, way)
 
     def describes(self, head: ObjectHead) -> bool:
-        """Tell whether an object is known to be what was asked for, as far as HEAD shows it."""
+        """Tell whether an object is what was asked for, as far as HEAD shows it."""
         wanted, shown = (
             {
                 _comparable(name): value
@@ -199,7 +199,7 @@ class Wanted:
         return wanted == shown
 
     def kept_headers(self, source: Mapping[str, str], extra: Mapping[str, Any]) -> dict[str, str]:
-        """Return the headers of an object that its copy repeats, as ``extra`` has nothing else."""
+        """Return the headers that a copy takes from the original, for want of others."""
         asked = set(self.asked)
         if not extra.get("content_type"):
             asked.remove("content-type")  # it is guessed
@@ -211,7 +211,7 @@ class Wanted:
         return {name: source[name] for name in kept}
 
     def object(self, size: int, stored: Stored, driver: Any) -> Object:
-        """Return the object once it is stored, with what is known of it without a request."""
+        """Return the object once it is stored, with what is known without another request."""
         asked = storage_class_headers(self.storage_class)
         extra = {
             **UNKNOWN,
@@ -227,7 +227,7 @@ class Wanted:
 
 
 def _add(headers: dict[str, str], name: Any, value: Any) -> None:
-    """Add a header in lower case, unless that contradicts what is there."""
+    """Add a header in lower case, unless it contradicts one that is there."""
     wire_value(str(name), value)
     text, name = str(value).strip(" "), str(name).lower()
     if headers.setdefault(name, text) != text:
@@ -235,21 +235,21 @@ def _add(headers: dict[str, str], name: Any, value: Any) -> None:
 
 
 def _comparable(name: str) -> str:
-    """Return a header's name as any server may repeat it: Ceph 16 makes ``_`` a ``-``."""
+    """Return a header's name as any server may repeat it: Ceph 16 turns ``_`` into ``-``."""
     return name.lower().replace("_", "-")
 
 
 def wire_value(name: str, value: Any) -> str:
     """Return a header value as http.client sends it: UTF-8 bytes dressed as latin-1."""
     if not _TOKEN.fullmatch(name):
-        raise ValueError(f"header name {name!r} is not valid: ASCII letters, digits and '-' only")
+        raise ValueError(f"header name {name!r} is not valid: use ASCII letters, digits and '-'")
     if isinstance(value, Hidden):
         return value
     if not isinstance(value, (str, int, float)):
         raise TypeError(f"header {name!r} must be text or a number, not {type(value).__name__}")
     text = str(value)
     if _CONTROL.search(text):
-        raise ValueError(f"header {name!r} must not hold control characters: {text!r}")
+        raise ValueError(f"header {name!r} must not contain control characters, such as newlines")
     return text.strip(" ").encode().decode("latin-1")
 
 
@@ -261,13 +261,13 @@ def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:
         text = _disposition(str(value).strip(" "))
         if not _DESCRIBING.fullmatch(name.lower()):
             raise ValueError(
-                f"ex_response_headers: no server sets {name!r}, but Content-Type, "
-                "-Disposition, -Encoding and -Language, Cache-Control and Expires"
+                f"ex_response_headers: no server sets {name!r}, only Content-Type, -Disposition, "
+                "-Encoding and -Language, Cache-Control and Expires"
             )
         if not text.isascii():
             raise ValueError(
-                f"ex_response_headers: {name} must be ASCII, but for a filename in double quotes, "
-                f"not {value!r}"
+                f"ex_response_headers: {name} must be ASCII except for a filename in double quotes,"
+                f" not {value!r}"
             )
         params[f"response-{name.lower()}"] = text
     return params
@@ -275,7 +275,7 @@ def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 def _disposition(value: str) -> str:
     """
-    Return a header with a file name beyond ASCII in the two forms that clients know.
+    Return a header with a non-ASCII file name in the two forms that clients know.
 
     https://www.rfc-editor.org/rfc/rfc6266#section-5
     """
@@ -286,6 +286,15 @@ def _disposition(value: str) -> str:
         return f"filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
     return value if value.isascii() else _FILENAME.sub(forms, value)
+
+
+def is_joined(headers: Mapping[str, str]) -> bool:
+    """
+    Tell whether a server joins an object from others, which Swift calls its segments.
+
+    Its ETag then names no version, and is no MD5: radosgw refuses it in conditions.
+    """
+    return "x-object-manifest" in headers or "x-object-meta-static-large-object" in headers
 
 
 def strip_etag(value: str | None) -> str:

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 
 A part is signed chunk by chunk: its first byte need not wait for the hash of its last. The server
 checks each chunk, and stores nothing if one is not what was signed. A whole object has one hash,
-since a refused signature of chunks would not say whether the secret key or a byte is wrong.
+because a refused chunk signature would not show whether the secret key or a byte is wrong.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 STREAMING_SHA256 = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 
 _SPACES = re.compile(" +")
-#: Most keys are like this, and quoting each takes as long as the rest of its URL.
+#: Most keys look like this, and quoting one takes as long as the rest of its URL.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
-#: Headers that are signed: radosgw refuses less since 19.2.6 and 20.2.4 (CVE-2026-54330).
+#: Headers that are signed: radosgw 19.2.6 and 20.2.4 refuse anything less (CVE-2026-54330).
 _SIGNED = re.compile(r"x-amz-|(host|content-type|content-md5)$", re.IGNORECASE)
-#: Bytes around each chunk, beside its length: its signature and the ends of two lines.
+#: Bytes around each chunk besides its length: its signature and the ends of two lines.
 _FRAME_SIZE = len(";chunk-signature=\r\n\r\n") + 64
 #: Longest life of a presigned URL in seconds: 7 days.
 MAX_EXPIRY_SECONDS = 604_800
-#: Corrections beyond this are no clock's error but a broken header.
+#: A correction beyond this comes from a broken header, not from a clock.
 MAX_OFFSET = timedelta(days=36_500)
 
 
@@ -64,9 +64,9 @@ def escape_dots(path: str) -> str:
 
 def hide_dots(path: str) -> str:
     """
-    Return a path whose dot segments are none to any client, as their slash is encoded.
+    Return a path in which no client sees dot segments, because their slash is encoded.
 
-    curl resolves ``%2E%2E`` as well, from 8.14 on; radosgw reads the same key from this.
+    curl from 8.14 on also resolves ``%2E%2E``; radosgw reads the same key from this path.
     """
     return re.sub(r"/(?=\.{1,2}(?:/|$))", "%2F", path) if "/." in path else path
 
@@ -140,7 +140,7 @@ class Signer:
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 
-        :param headers: What a request must bring as it is, ``host`` among it; names in lower case.
+        :param headers: Headers that a request must have, with ``host``; names in lower case.
         :param params: Further parameters.
         """
         stamp = now.strftime(_STAMP)
@@ -212,7 +212,7 @@ class Signer:
 
 
 class Anonymous(Signer):
-    """Signs nothing. The server checks the MD5 of a whole object, and nothing of a part."""
+    """Signs nothing; the server can check a whole object by its MD5."""
 
     def __init__(self) -> None:
         super().__init__("", "")
@@ -240,15 +240,15 @@ class ChunkedBody(NamedTuple):
     """
     A body that is signed chunk by chunk, and read again for each attempt.
 
-    :ivar chunks: Returns it in chunks of :data:`.BUFFER_SIZE` bytes, the last one excepted, each in
-        pieces; they are valid until the next is asked for.
+    :ivar chunks: Returns it in chunks of :data:`.BUFFER_SIZE` bytes, except for the last, each in
+        pieces that are valid until the next chunk is asked for.
     """
 
     size: int
     chunks: Callable[[], Iterator[Sequence[memoryview]]]
 
     def wire_size(self) -> int:
-        """Return its bytes on the wire, where each chunk has a signature and an empty one ends."""
+        """Return its size on the wire, where each chunk is signed and an empty one comes last."""
         count, rest = divmod(self.size, BUFFER_SIZE)
         sizes = [BUFFER_SIZE] * count + [rest] * (rest > 0) + [0]
         return sum(len(f"{size:x}") + _FRAME_SIZE + size for size in sizes)
@@ -273,7 +273,7 @@ def views_of(body: Any) -> Iterable[Any]:
 
 
 def in_chunks(body: Body, size: int) -> ChunkedBody:
-    """Return a body of some bytes as one that is signed chunk by chunk."""
+    """Return a body of this size as one that is signed chunk by chunk."""
     if isinstance(body, ChunkedBody):
         return body
     return ChunkedBody(size, lambda: _regrouped(views_of(body)))
@@ -313,9 +313,15 @@ def md5(body: Body) -> str:
 def crc32(body: Body) -> int:
     """Return the CRC32 of a body."""
     digest = Crc32()
-    for view in views_of(body):
-        digest.update(view)
+    read_into(body, digest)
     return digest.value
+
+
+def read_into(body: Body, *digests: Any) -> None:
+    """Read a body once, for any number of digests."""
+    for view in views_of(body):
+        for digest in digests:
+            digest.update(view)
 
 
 def _hexdigest(digest: Any, views: Iterable[Any]) -> str:
@@ -328,7 +334,7 @@ def _hexdigest(digest: Any, views: Iterable[Any]) -> str:
 
 
 def expiry_seconds(expiry: Any) -> int:
-    """Return how long a presigned URL is to work, which is given in hours or as a timedelta."""
+    """Return the seconds for which a presigned URL works, given in hours or as a timedelta."""
     hours = expiry / timedelta(hours=1) if isinstance(expiry, timedelta) else expiry
     is_number = isinstance(hours, (int, float)) and not isinstance(hours, bool)
     seconds = round(hours * 3600) if is_number and abs(hours) < 1e6 else 0
@@ -340,7 +346,7 @@ def expiry_seconds(expiry: Any) -> int:
 
 
 def http_time(text: str | None) -> datetime | None:
-    """Return a time in a header, if there is one that can be read."""
+    """Return the time in a header, if it can be read."""
     try:
         return parsedate_to_datetime(text or "").astimezone(timezone.utc)
     except (ValueError, TypeError, OverflowError):
@@ -348,7 +354,7 @@ def http_time(text: str | None) -> datetime | None:
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return a time in a listing, if there is one that can be read."""
+    """Return the time in a listing, if it can be read."""
     try:
         time = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
     except ValueError:
@@ -376,20 +382,19 @@ class Clock:
         """Return the time to sign with."""
         return datetime.now(timezone.utc) + self._offset
 
-    def correct(self, server_date: str | None, signed: datetime | None = None) -> bool:
+    def correct(self, server_date: str | None, signed: datetime) -> bool:
         """
         Follow a ``Date`` header, and tell whether a request is worth signing again.
 
-        :param signed: Time that the refused request was signed with; now, if not given.
+        :param signed: Time that the refused request was signed with.
         """
         server_time = http_time(server_date)
         offset = server_time - datetime.now(timezone.utc) if server_time else timedelta.max
         if server_time is None or abs(offset) > MAX_OFFSET:
             return False
-        refused = self.now() if signed is None else signed
         self._before, self._offset = self._offset, offset
-        return abs(server_time - refused) > timedelta(seconds=60)
+        return abs(server_time - signed) > timedelta(seconds=60)
 
     def restore(self) -> None:
-        """Take the last correction back: the server has refused what was signed by it."""
+        """Undo the last correction, with which the server has refused a signature."""
         self._offset = self._before

@@ -1,8 +1,8 @@
 """Pure: S3 documents in and out.
 
-radosgw escapes nothing that XML 1.0 forbids: a key with a control character makes an ill-formed
-document. Such characters are replaced, never fatal. Documents with a DTD are refused, because S3
-has none and entity bombs need one.
+radosgw does not escape what XML 1.0 forbids: a key with a control character makes a document
+ill-formed. Such characters are replaced and never fatal. Documents with a DTD are refused, because
+S3 has none and entity bombs need one.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Named(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One page of a listing: texts by name of element, and ``fields`` of all that is no row."""
+    """One page of a listing: texts by element name, with ``fields`` for what is not a row."""
 
     rows: list[dict[str, str]]
     prefixes: list[str]
@@ -71,7 +71,7 @@ class Page(NamedTuple):
 
 
 def whole_number(text: str) -> int | None:
-    """Return a number that a server wrote; ``None`` if it is none of a sensible length."""
+    """Return a number that a server wrote, or ``None`` if it is not one of sensible length."""
     return int(text) if _WHOLE_NUMBER.fullmatch(text) else None
 
 
@@ -101,7 +101,7 @@ def _element(text: str, *, namespaces: bool = False) -> ElementTree.Element:
 
 
 def _legal(match: re.Match[str]) -> str:
-    """Return a reference, or U+FFFD for one to what XML 1.0 forbids."""
+    """Return a reference, or U+FFFD for a reference to what XML 1.0 forbids."""
     code = int(match[1], 16) if match[1] else int(match[2])
     return match[0] if code < 0x110000 and not _FORBIDDEN.match(chr(code)) else "\ufffd"
 
@@ -166,10 +166,10 @@ def _rows(
 
 def _cut_rows(text: str) -> tuple[list[dict[str, str]], str]:
     """
-    Cut the rows off a listing of objects, all at once where they have radosgw's own form.
+    Cut the rows off a listing of objects, all at once if they have radosgw's own form.
 
-    Building an element for each field took most of the time of a listing. What has another form, by
-    so much as a blank, is left to the parser.
+    Building an element for each field took most of the time of a listing. Anything of another form,
+    even by a single blank, is left to the parser.
 
     :return: Texts by name of element, and the document without these rows. If it is not certain
         that they are all its rows, none and the whole document.
@@ -213,18 +213,17 @@ def attributes(body: bytes) -> Attributes:
     return Attributes(headers, {int(row["PartNumber"]): int(row["Size"]) for row in rows})
 
 
-def text_of(body: bytes, *names: str) -> str:
-    """Return the text of the first of the named elements that the document has."""
+def text_of(body: bytes, name: str) -> str:
+    """Return the text of an element that the document must have."""
     document = parse(body)
-    for name in names:
-        text = document.findtext(name)
-        if text is not None:
-            return text.strip()
-    raise MalformedXMLError(f"<{document.tag}> without <{'> or <'.join(names)}>")
+    text = document.findtext(name)
+    if text is None:
+        raise MalformedXMLError(f"<{document.tag}> without <{name}>")
+    return text.strip()
 
 
 def delete_objects(named: Iterable[Named]) -> bytes:
-    """Return the body of DeleteObjects; the answer to it lists failures only."""
+    """Return the body of DeleteObjects; the response lists only failures."""
     rows = "".join(map(_delete_row, named))
     return f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode()
 

@@ -1,4 +1,4 @@
-"""Copies that the server makes: whole up to 5 GiB, by parts in parallel above, or with a key."""
+"""Copies that the server makes: whole up to 5 GiB; above that, or with a key, in parts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import accumulate, pairwise
 from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3.checksums import checksum_in
 from libcloud_aurora._s3.headers import TAGS, Way, plan, tag_header
-from libcloud_aurora._s3.objects import Wanted
+from libcloud_aurora._s3.objects import Wanted, is_joined
 from libcloud_aurora._transfer.upload import Uploads, finish
 from libcloud_aurora._transfer.workers import Task, Window
 from libcloud_aurora.config import MAX_PART_SIZE, MIB, TransferConfig
-from libcloud_aurora.errors import EncryptionKeyError, ObjectChangedError
+from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
 
 #: Bytes of one part of a large copy: the server moves them, so few and large ones are best.
@@ -41,13 +41,21 @@ class Copy:
         """
         Copy an object of any size.
 
-        radosgw encrypts and decrypts parts of a copy only: CopyObject refuses an encrypted source,
-        and forgets the key of the copy. A part has one key, for reading and for writing.
+        radosgw only encrypts and decrypts copies in parts: CopyObject refuses an encrypted source,
+        and ignores the key of the copy. A part has one key, for reading and for writing.
 
         :param kept: Headers of the original that the copy repeats.
-        :param replace: Whether metadata is what is wanted instead of the source's.
+        :param replace: Whether to replace the source's metadata by what is wanted.
         """
         source, wanted = self._source, self._wanted
+        if is_joined(source.head.headers):
+            raise AuroraObjectsError(
+                f"object {source.path.key!r} was not copied: it was stored through Swift, in "
+                "segments, of which servers copy the list or nothing. Download and upload it "
+                "instead.",
+                bucket=source.path.bucket,
+                key=source.path.key,
+            )
         key, source_key = wanted.path.customer_key, source.path.customer_key
         by_parts = bool(key or source_key) or source.head.size > MAX_PART_SIZE
         # Ceph 16 would lock the copy as the original is, and so nobody could delete it.

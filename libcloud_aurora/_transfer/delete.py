@@ -12,14 +12,19 @@ from libcloud_aurora._s3.names import ObjectPath, version_of
 from libcloud_aurora._s3.xml import Named
 from libcloud_aurora.errors import AccessDeniedError, AuroraObjectsError, DeleteFailedError
 
-#: Keys of one request; radosgw Jewel silently forgets any more, later ones refuse them.
+#: Keys of one request; Ceph 10 silently ignores any more, later versions refuse them.
 BATCH_SIZE = 1000
 #: Bytes of one request's rows; radosgw refuses a body over 1 MiB (``rgw_max_put_param_size``).
 MAX_BODY_SIZE = 1_000_000
+#: What lets a request through, which Ceph before 20 judges once more than its objects.
+PERMISSION = (
+    ". Under a policy, Ceph before 20 deletes many objects at once only if s3:DeleteObject is also "
+    "allowed on the container itself, arn:aws:s3:::{}; delete_object() works without that"
+)
 
 
 def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: Any) -> None:
-    """Delete objects, up to 1,000 with a request; keys that XML cannot carry go singly."""
+    """Delete objects, up to 1,000 per request; keys that XML cannot carry go one by one."""
     failures: dict[str, str] = {}
     cause: AuroraObjectsError | None = None
     for batch in batches(named):
@@ -40,19 +45,20 @@ def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: An
                     client.delete_object(path)
                 except AuroraObjectsError as error:
                     failures[path.key] = error.value
+    advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
     denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
     if denied and cause is None:  # Ceph 20 says it of each object, and those before of the request
         fields = {"driver": driver, "code": "AccessDenied", "bucket": bucket}
         cause = AccessDeniedError(f"deleting from container {bucket!r}: {denied}.", **fields)
     if failures:
-        raise _failed(failures, bucket, driver) from cause
+        raise _failed(failures, bucket, driver, advice) from cause
 
 
 def batches(named: Iterable[Named]) -> Iterator[list[Named]]:
     """
     Yield as many objects at once as one request may carry, by number and by size.
 
-    Each is in a batch once: radosgw Pacific crashes when a request names one key many times.
+    Each is in a batch once: Ceph 16 crashes when a request names one key many times.
     """
     batch: dict[Named, None] = {}
     size = 0
@@ -69,13 +75,14 @@ def batches(named: Iterable[Named]) -> Iterator[list[Named]]:
         yield list(batch)
 
 
-def _failed(failures: dict[str, str], bucket: str, driver: Any) -> DeleteFailedError:
+def _failed(failures: dict[str, str], bucket: str, driver: Any, advice: str) -> DeleteFailedError:
     """Return the one exception for all objects that could not be deleted."""
     shown = [f"{key!r}: {said}" for key, said in islice(failures.items(), 10)]
     if len(failures) > 10:
         shown.append(f"and {len(failures) - 10} more")
     error = DeleteFailedError(
-        f"{len(failures)} objects in container {bucket!r} could not be deleted: {'; '.join(shown)}",
+        f"{len(failures)} objects in container {bucket!r} could not be deleted: {'; '.join(shown)}"
+        f"{advice}",
         driver=driver,
         bucket=bucket,
     )
@@ -90,7 +97,7 @@ def named_by(objects: Iterable[Any], bucket: str) -> Iterator[Named]:
     for each in objects:
         name = getattr(each, "name", each)
         if not isinstance(name, str):
-            raise TypeError(f"objects must hold objects or names, not {type(each).__name__}")
+            raise TypeError(f"objects must contain objects or names, not {type(each).__name__}")
         home = getattr(getattr(each, "container", None), "name", bucket)
         if home != bucket:
             raise ValueError(f"objects: {name!r} is in container {home!r}, not in {bucket!r}")

@@ -13,7 +13,7 @@ from libcloud_aurora._transfer.partial import Partial, remove_partial
 from libcloud_aurora._transfer.reader import Reader, Reading
 from libcloud_aurora._transfer.verify import PartHashes, Verifier
 from libcloud_aurora._transfer.workers import Task, Window
-from libcloud_aurora._wire.retry import logger
+from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import BUFFER_SIZE, MIB
 from libcloud_aurora.errors import HashMismatchError
 from libcloud_aurora.parts import other_layouts, plan_ranges
@@ -24,7 +24,7 @@ SMALLEST_RANGE = 4 * MIB
 LARGEST_RANGE = 16 * MIB
 
 Ranges = list[tuple[int, int]]
-#: Told of bytes that have arrived.
+#: Takes note of bytes that have arrived.
 Recorder = Callable[[int, int], None]
 
 
@@ -45,7 +45,7 @@ class Download:
         remove_partial(target)
 
     def to_file_resuming(self, target: Destination) -> None:
-        """Save to a file, but go on where an earlier call was cut off; a failure keeps bytes."""
+        """Save to a file, continuing where an earlier call was cut off; a failure keeps bytes."""
         with closing(Reader(self._reading, 1)) as reader:
             if not reader.etag:  # nothing says whether it is the same object next time
                 reader.close()
@@ -53,6 +53,7 @@ class Download:
                 return
             with Partial(target, self._reading.path.quoted) as kept:
                 kept.begin(reader.etag, reader.size)
+                reader.read(0, reader.first_stop, stop_sign=Stop())  # frees its connection
                 gaps = kept.missing(reader.size)
                 ranges = [each for gap in gaps for each in self._ranges(*gap)]
                 try:
@@ -63,7 +64,7 @@ class Download:
                 kept.finish()
 
     def _first_size(self) -> int:
-        """Return the bytes to ask for first: everything, if one request is best."""
+        """Return how many bytes to ask for first: all of them, if one request is best."""
         start, end = self._reading.span or (0, None)
         size = self._reading.size_hint
         stop = size if end is None else min(end, size or end)
@@ -100,8 +101,8 @@ class Download:
         """
         Fetch until the bytes are what the server says they are.
 
-        Each attempt cuts other ranges, so that damage at one place of each response hits other
-        bytes. Where the parts behind an ETag are unknown, two downloads that agree are right.
+        Each attempt cuts different ranges, so that damage at one place of each response hits other
+        bytes. If the parts behind an ETag are unknown, two downloads that agree count as right.
         """
         seen: list[list[bytes]] = []
         key, begun_with = self._reading.path.key, len(ranges)
@@ -110,14 +111,18 @@ class Download:
             self._fetch(reader, file, verifier, ranges, record)
             if verifier is None:
                 if self._reading.config.verify and reader.is_whole:
-                    logger.info("GET of %s: nothing to verify it by, ETag %r", key, reader.etag)
+                    logger.info("GET of %s: not verified, its ETag is %r", key, reader.etag)
                 return
-            if self._matches(reader, file, verifier):
+            if verifier.matches():
                 return
-            if verifier.is_guess and verifier.digests() in seen:
-                logger.info("GET of %s: two downloads agree, its parts are unknown", key)
-                return
-            seen.append(verifier.digests())
+            digests = verifier.digests()
+            if isinstance(verifier, PartHashes) and verifier.is_guess:
+                if digests in seen:
+                    logger.info("GET of %s: its parts are unknown, but two downloads agree", key)
+                    return
+                if _is_cut_otherwise(reader, file, verifier):
+                    return
+            seen.append(digests)
             logger.info("GET of %s: attempt %d does not match %s", key, attempt, verifier.expected)
             count = begun_with + attempt
             edges = [reader.size * index // count for index in range(count + 1)]
@@ -138,7 +143,7 @@ class Download:
         def report(count: int) -> None:
             nonlocal done
             done += count
-            if done > self._reported:  # an earlier attempt may have come further
+            if done > self._reported:  # an earlier attempt may have got further
                 self._reported = done
                 self._reading.report(done, total)
 
@@ -166,20 +171,20 @@ class Download:
         if verifier is not None:
             _catch_up(verifier, file)
 
-    def _matches(self, reader: Reader, file: OpenFile, verifier: Verifier) -> bool:
-        """Compare; where the parts are a guess, try other ones by reading the file again."""
-        if verifier.matches():
-            return True
-        for layout in other_layouts(reader.size, reader.etag) if verifier.is_guess else ():
-            other = PartHashes(verifier.expected, layout)
+
+def _is_cut_otherwise(reader: Reader, file: OpenFile, tried: PartHashes) -> bool:
+    """Compare once more, reading the file for each other way in which it may have been cut."""
+    for layout in other_layouts(reader.size, reader.etag):
+        if layout != tried.ends:
+            other = PartHashes(tried.expected, layout)
             _catch_up(other, file)
             if other.matches():
                 return True
-        return False
+    return False
 
 
 def _catch_up(verifier: Verifier, file: OpenFile) -> None:
-    """Take from the file what came before its turn, or in an earlier call."""
+    """Read from the file what arrived out of turn or in an earlier call."""
     buffer = memoryview(bytearray(BUFFER_SIZE))
     for start, stop in list(verifier.gaps()):
         for offset, piece in file.pieces(start, stop, buffer):

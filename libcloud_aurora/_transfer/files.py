@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,16 @@ from pathlib import Path
 from libcloud_aurora._transfer.open_file import OWN, OpenFile, sync_directory
 from libcloud_aurora.errors import AuroraObjectsError, InvalidObjectNameError
 
+#: Where Linux tells what is mounted; ``\040`` is a space there.
+MOUNTS = Path("/proc/self/mountinfo")
+
 
 class Destination:
     """
-    The file an object is saved as; a directory takes it under its own name.
+    The file that an object is saved as; in a directory, it is saved under the object's name.
 
-    :param overwrite: Whether an existing file may be replaced, or one that appears meanwhile.
-    :param durable: Whether the file is to survive a power cut once it has appeared.
+    :param overwrite: Whether to replace an existing file, or one that appears in the meantime.
+    :param durable: Whether the file must survive a power cut once it has appeared.
     """
 
     def __init__(
@@ -30,7 +34,7 @@ class Destination:
         if not text:
             raise ValueError("destination_path must not be empty")
         if "\0" in text:
-            raise ValueError(f"destination_path must not hold a NUL character: {text!r}")
+            raise ValueError(f"destination_path must not contain a NUL character: {text!r}")
         if not os.path.basename(text) or os.path.isdir(text):
             self.path = self._inside(Path(text))
             text = str(self.path)
@@ -46,6 +50,12 @@ class Destination:
                 )
             if not overwrite:
                 raise self._exists()
+            if _is_mounted(self.path):
+                raise self._error(
+                    f"file {str(self.path)!r} is mounted, as a container's may be, so no other can "
+                    "take its place: mount its directory instead, or write the chunks of "
+                    "download_object_as_stream() to it."
+                )
 
     def _inside(self, directory: Path) -> Path:
         if not directory.is_dir():
@@ -56,7 +66,7 @@ class Destination:
         if root not in target.parents or ".." in key.split("/") or key.endswith("/"):
             raise InvalidObjectNameError(
                 f"object {key!r} cannot be saved under its own name in {str(directory)!r}; "
-                "give the path of a file.",
+                "pass the path of a file.",
                 key=key,
             )
         return target
@@ -70,7 +80,7 @@ class Destination:
         )
 
     def hidden(self, suffix: str) -> Path:
-        """Return the path of a hidden file beside it, whose name may be as long as can be."""
+        """Return the path of a hidden file next to it, whose own name may be of any length."""
         stem = os.fsencode(self.path.name)[:100].decode("utf-8", "ignore")
         return self.path.with_name(f".{stem}.{suffix}")
 
@@ -90,7 +100,7 @@ class Destination:
 
     @contextlib.contextmanager
     def appearing(self, size: int) -> Iterator[OpenFile]:
-        """Give a temporary file that becomes the target; a block that fails leaves nothing."""
+        """Provide a temporary file that becomes the target; a block that fails leaves nothing."""
         made = self.make_parents()
         temporary = self.hidden(f"{os.urandom(8).hex()}.part")
         try:
@@ -98,7 +108,7 @@ class Destination:
                 mode = stat.S_IMODE(file.status().st_mode)
                 if self.permissions(mode) != mode:
                     file.set_mode(self.permissions(mode))
-                self.check_links(temporary)
+                self.check_links(temporary, temporary.with_suffix(".link"))
                 file.reserve(size)
                 yield file
                 self.sync(file)
@@ -118,22 +128,22 @@ class Destination:
         finally:
             os.unlink(probe)
 
-    def check_links(self, temporary: Path) -> None:
-        """Find out, before the first byte, whether a file can appear here without replacing one."""
+    def check_links(self, temporary: Path, probe: Path) -> None:
+        """Check, before the first byte, that a file can appear here without replacing another."""
         if self._overwrite:
             return
-        probe = temporary.with_suffix(".link")
         try:
             os.link(temporary, probe)
         except OSError as exc:
             raise self._error(
-                f"file {str(self.path)!r} cannot be made without the risk of replacing another: "
+                f"file {str(self.path)!r} cannot be created without the risk of replacing another: "
                 f"its file system has no hard links ({exc.strerror}). Use overwrite_existing=True."
             ) from exc
-        os.unlink(probe)
+        finally:
+            probe.unlink(missing_ok=True)
 
     def sync(self, file: OpenFile) -> None:
-        """Let a file's bytes reach the disk, if that is wanted."""
+        """Sync a file's bytes to the disk, if that is wanted."""
         if self._durable:
             file.sync()
 
@@ -152,8 +162,17 @@ class Destination:
                 sync_directory(directory)
 
 
+def _is_mounted(path: Path) -> bool:
+    """Tell whether something is known to be mounted at a path, even a single file."""
+    with contextlib.suppress(OSError):
+        name = re.sub(rb"[\t\n \\]", lambda match: b"\\%03o" % ord(match[0]), os.fsencode(path))
+        lines = MOUNTS.read_bytes().split(b"\n")
+        return any(line.split(b" ")[4:5] == [name] for line in lines)
+    return False
+
+
 def remove_empty(directories: list[Path]) -> None:
-    """Remove directories that were made for a file which does not appear."""
+    """Remove directories that were made for a file that will not appear."""
     for directory in directories:
         with contextlib.suppress(OSError):
             directory.rmdir()

@@ -1,4 +1,4 @@
-"""A download that survives a crash: the bytes so far, and a journal that says which are good."""
+"""A download that survives a crash: the bytes so far, and a journal of those that are good."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ NOTED_SIZE = 8 * MIB
 
 class Partial:
     """
-    The unfinished file beside a destination, and its journal.
+    The unfinished file next to a destination, and its journal.
 
     The journal's first line names the object's version; each further one is a span whose bytes
-    have reached the disk. Both files are kept until :meth:`finish` or :meth:`discard`.
+    are on the disk. Both files are kept until :meth:`finish` or :meth:`discard`.
     """
 
     def __init__(self, destination: Destination, path: str) -> None:
         self._destination = destination
         self._path = path
-        self._data_path, self._journal_path = _paths(destination)
+        self._data_path, probe, self._journal_path = _paths(destination)
         self._lock = threading.Lock()
         self._arrived: dict[int, int] = {}  # spans not yet noted: the start of each by its stop
         try:
             with contextlib.ExitStack() as files:
                 self._made = destination.make_parents()
                 self._journal = files.enter_context(_locked(self._journal_path))
+                probe.unlink(missing_ok=True)  # of a killed call: a second name of the data
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samefile(self._data_path, destination.path):
                         os.unlink(self._data_path)  # complete: a crash has kept its second name
                 self.file = files.enter_context(_own(self._data_path))
-                destination.check_links(self._data_path)
+                destination.check_links(self._data_path, probe)
                 self.identity, self._spans = self._load()
                 self._open = files.pop_all()
         except OSError as exc:
             raise AuroraObjectsError(
                 f"download to {str(destination.path)!r} cannot be resumed: {exc.strerror}; "
-                "another process may be at it."
+                "another process may be using it."
             ) from exc
 
     def __enter__(self) -> Partial:
@@ -71,7 +72,7 @@ class Partial:
         return notes[0], sorted((start, stop) for start, stop in pairs if 0 <= start < stop <= end)
 
     def begin(self, etag: str, size: int) -> None:
-        """Start afresh, unless the journal is about this version already."""
+        """Start afresh, unless the journal is already about this version."""
         identity = [self._path, etag, size]
         if self.identity == identity:
             return
@@ -91,7 +92,7 @@ class Partial:
         return gaps
 
     def record(self, start: int, stop: int) -> None:
-        """Take note of bytes that have arrived: not of each buffer, but of some at once."""
+        """Take note of bytes that have arrived, many buffers at a time."""
         with self._lock:
             self._arrived[stop] = self._arrived.pop(start, start)
             size = sum(stop - start for stop, start in self._arrived.items())
@@ -101,7 +102,7 @@ class Partial:
         self._note(arrived)
 
     def _note(self, arrived: dict[int, int]) -> None:
-        """Let bytes reach the disk, and say so in the journal."""
+        """Sync bytes to the disk, and note them in the journal."""
         if arrived:
             self.file.sync()
             lines = [f"[{start}, {stop}]\n" for stop, start in arrived.items()]
@@ -119,35 +120,35 @@ class Partial:
     def discard(self) -> None:
         """Remove both files, and the directories that were made for them."""
         self._arrived.clear()
-        for path in (self._data_path, self._journal_path):
+        for path in _paths(self._destination):
             path.unlink(missing_ok=True)
         remove_empty(self._made)
 
 
 def remove_partial(destination: Destination) -> None:
-    """Remove partial file and journal beside a file that is complete, if nobody is at them."""
-    data_path, journal_path = _paths(destination)
-    if journal_path.exists():
-        with contextlib.suppress(OSError, AuroraObjectsError), _locked(journal_path):
-            for path in (data_path, journal_path):
+    """Remove partial file and journal next to a complete file, unless somebody uses them."""
+    paths = _paths(destination)
+    if paths[-1].exists():
+        with contextlib.suppress(OSError, AuroraObjectsError), _locked(paths[-1]):
+            for path in paths:
                 path.unlink(missing_ok=True)
 
 
-def _paths(destination: Destination) -> tuple[Path, Path]:
-    """Return the paths of a destination's partial file and journal."""
+def _paths(destination: Destination) -> list[Path]:
+    """Return the paths of a destination's partial file, of its probe for links, and its journal."""
     mark = hashlib.sha256(os.fsencode(destination.path.name)).hexdigest()[:8]
-    return destination.hidden(f"{mark}.resume.part"), destination.hidden(f"{mark}.resume.journal")
+    return [destination.hidden(f"{mark}.resume.{kind}") for kind in ("part", "link", "journal")]
 
 
 def _own(path: Path, flags: int = 0) -> OpenFile:
-    """Open a file that only this user writes to, or make one."""
+    """Open a file that only this user can write to, or create one."""
     file = OpenFile(path, OWN | os.O_CREAT | flags, 0o600)
     found = file.status()
     if not stat.S_ISREG(found.st_mode) or not is_ours(found) or found.st_nlink > 1:
         file.close()
         raise AuroraObjectsError(
-            f"{str(path)!r} is not a file of this user alone, so its bytes are not trusted. "
-            "Remove it, and download again."
+            f"{str(path)!r} does not belong to this user alone, so it is not trusted. "
+            "Remove it and download again."
         )
     return file
 

@@ -23,9 +23,9 @@ Deliver = Callable[[int, memoryview], None]
 
 class Reading(NamedTuple):
     """
-    What of an object is to be read, and how.
+    What to read of an object, and how.
 
-    :ivar size_hint: Size of the object as far as the caller knows.
+    :ivar size_hint: Size of the object as far as the caller knows it.
     :ivar span: First byte and the byte after the last one; ``None`` for a whole object.
     """
 
@@ -45,7 +45,8 @@ class Reader:
     """
     One version of an object, or of a span of it, from ``start`` to before ``stop``.
 
-    The first response says which version it is; every later one is pinned to it by ``If-Match``.
+    The first response shows which version it is; every later one is pinned to it by ``If-Match``.
+    Without an ETag, one response must do.
 
     :ivar first_stop: Byte after the last one of the response that is open already.
     """
@@ -85,10 +86,10 @@ class Reader:
         """Whether the whole object is wanted."""
         return (self.start, self.stop) == (0, self.size)
 
-    def close(self, *, finished: bool = False) -> None:
-        """Let go of the first response if no range has been read from it."""
+    def close(self) -> None:
+        """Release the first response if no range has been read from it."""
         if self._opened is not None:
-            self._opened.release(finished=finished)
+            self._opened.release()
             self._opened = None
 
     def read(
@@ -103,8 +104,8 @@ class Reader:
         """
         Read a range, resuming where the connection broke.
 
-        :param deliver: Takes its bytes, in a buffer that is used again.
-        :param space: Takes them instead, all of them.
+        :param deliver: Takes its bytes, in a buffer that is reused.
+        :param space: Takes all of them instead.
         """
         buffer = space or memoryview(bytearray(min(BUFFER_SIZE, max(1, stop - start))))
         position = start
@@ -124,7 +125,7 @@ class Reader:
                     position = start  # the next response may be of another version
                 raise
             finally:
-                body.release(finished=position == stop)
+                body.release()
 
         opened = None
         if (start, stop) == (self.start, self.first_stop):
@@ -154,7 +155,7 @@ class Reader:
             count = self._opened.readinto(buffer[: self.stop - position])
             position += count
             yield buffer[:count]
-        self.close(finished=True)
+        self.close()
 
     def _check(self, body: OpenObject, start: int, stop: int) -> None:
         if body.etag not in ("", self.etag):
@@ -177,7 +178,7 @@ class Reader:
     # What verifies it
 
     def verifier(self) -> Verifier | None:
-        """Return what verifies the object on its way; nothing where that cannot be done."""
+        """Return what verifies the object as it arrives, or nothing where that cannot be done."""
         config = self._reading.config
         if not config.verify or not self.is_whole or not self.etag:
             return None
@@ -192,17 +193,17 @@ class Reader:
 
     def _known(self) -> tuple[Checksum, Sequence[int]]:
         """
-        The best that the server has said of the bytes, and where their parts end.
+        Return the best that the server has said of the bytes, and where their parts end.
 
-        A response of a range has no checksum. radosgw from Tentacle on says there that an object
-        has parts, and one request then tells checksum and parts.
+        The response to a range has no checksum. From Ceph 20 on, radosgw says in it that an object
+        has parts, and one more request then returns checksum and parts.
         """
         checksum, ends = self._checksum, [self.size] * (part_count(self.etag) == 1)
         if self._has_parts and not ends and not (checksum and checksum.combines):
             try:
                 said = self._reading.client.object_attributes(self._reading.path, self.size)
             except AuroraObjectsError as error:
-                logger.info("GET of %s: its parts stay unknown: %s", self._reading.path.key, error)
+                logger.info("GET of %s: its parts are unknown: %s", self._reading.path.key, error)
                 self._has_parts = False
             else:
                 if said.etag == self.etag:  # else the next range is refused
@@ -216,7 +217,7 @@ class Reader:
         """Return the exception for bytes that keep differing from what the server says."""
         said, found = (verifier.expected, verifier.found()) if verifier else ("nothing", "")
         return HashMismatchError(
-            f"object {self._reading.path.key!r} has {said}, but what arrived makes {found!r}: "
-            "it is damaged on the way or on the server.",
+            f"object {self._reading.path.key!r} has {said}, but what arrived gives {found!r}: "
+            "it was damaged in transit or on the server.",
             **self.subject.fields,
         )

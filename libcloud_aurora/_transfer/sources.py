@@ -20,12 +20,12 @@ from libcloud_aurora.config import BUFFER_SIZE, MAX_OBJECT_SIZE, check_number
 from libcloud_aurora.errors import FileChangedError, HashMismatchError
 from libcloud_aurora.parts import plan_part_sizes
 
-#: Told the bytes moved and the size in all, which is ``None`` for a stream of unknown size.
+#: Gets the bytes moved and the total, which is ``None`` for a stream of unknown size.
 Progress = Callable[[int, Any], object]
 
 #: Bytes up to which a stream is sent without a buffer of the size of a part.
 SMALL_SIZE = 64 * 1024
-#: Bytes from which on a chunk is sent as it is; a copy of a smaller one costs less than a send.
+#: Bytes from which a chunk is sent as it is; copying a smaller one costs less than a send.
 KEPT_SIZE = 256 * 1024
 
 _END = object()
@@ -36,8 +36,8 @@ class Part(NamedTuple):
     One part of an upload.
 
     :ivar body: Its bytes, or how to read them.
-    :ivar memory: Bytes of memory it holds meanwhile.
-    :ivar buffer: What holds them, if it is to be used again.
+    :ivar memory: Bytes of memory that it holds until it is sent.
+    :ivar buffer: The buffer that holds them, if it is to be reused.
     """
 
     number: int
@@ -48,7 +48,7 @@ class Part(NamedTuple):
 
 
 class Parts(Iterable[Part]):
-    """What an upload sends, and who is told how far it has come."""
+    """What an upload sends, and a count of what has been sent."""
 
     def __init__(self, size: int | None, progress: Progress | None) -> None:
         self.size = size
@@ -64,7 +64,7 @@ class Parts(Iterable[Part]):
 
     @abstractmethod
     def only_part(self) -> Part | None:
-        """Return the first part if there is no other, and keep it for later if there is."""
+        """Return the first part if it is the only one; otherwise keep it for later."""
 
     def release(self, part: Part) -> None:
         """Take back the memory of a part that is sent."""
@@ -72,7 +72,7 @@ class Parts(Iterable[Part]):
             self._buffers.give(part.buffer)
 
     def check_unchanged(self) -> None:
-        """Compare a file with what it was when it was opened."""
+        """Check that a file is as it was when it was opened."""
 
 
 def as_bytes(chunk: Any) -> Any:
@@ -84,11 +84,11 @@ def as_bytes(chunk: Any) -> Any:
         return view.cast("B") if view.c_contiguous else view.tobytes()
     except TypeError:
         kind = type(chunk).__name__
-        raise TypeError(f"iterator must give bytes or text, not {kind}") from None
+        raise TypeError(f"iterator must yield bytes or text, not {kind}") from None
 
 
 def chunks_of(stream: Any) -> Iterator[Any]:
-    """Yield what a stream holds, piece by piece: a file, an iterable of chunks, or bytes."""
+    """Yield the contents of a stream piece by piece: a file, an iterable of chunks, or bytes."""
     if isinstance(stream, (bytes, bytearray, memoryview, str)):
         yield stream
     elif hasattr(stream, "read"):
@@ -112,7 +112,7 @@ class _Cutter:
     """
     Cuts parts out of chunks of any size, in linear time; an empty chunk is not the end.
 
-    Large chunks that can never change are kept as they are, others are copied.
+    Large immutable chunks are kept as they are, others are copied.
     """
 
     def __init__(self, stream: Any, buffers: Buffers) -> None:
@@ -126,20 +126,20 @@ class _Cutter:
         for number in count(1):  # pragma: no branch - it does not end
             planned = next(sizes, 0)
             if number > 1 and not planned:
-                raise _too_long(MAX_OBJECT_SIZE)
+                raise too_long(MAX_OBJECT_SIZE)
             part = self._cut(number, planned)
             total += part.size
             ended = self.ended()
             if ended and promised not in (None, total):
-                raise ValueError(f"the stream holds {total} bytes, not {promised} (ex_size)")
+                raise ValueError(f"the stream has {total} bytes, not {promised} (ex_size)")
             if not ended and total == promised:
-                raise _too_long(total)
+                raise too_long(total)
             yield part
             if ended:
                 return
 
     def _cut(self, number: int, size: int) -> Part:
-        """Cut a part; for a stream that is small, a whole buffer would be a waste."""
+        """Cut a part; a small stream would waste a whole buffer."""
         head = self._head(min(SMALL_SIZE, size)) if number == 1 else None
         if head is not None:
             return Part(number, len(head), memoryview(head), len(head))
@@ -169,7 +169,7 @@ class _Cutter:
                 return space
             space[position:end] = chunk
             position = end
-            chunk = b""  # a view must not outlive its turn: the stream may use the memory again
+            chunk = b""  # a view must not outlive its turn: the stream may reuse the memory
             chunk = next(self._chunks, _END)
             if chunk is _END:
                 return space[:position]
@@ -191,7 +191,7 @@ class _Cutter:
         return b"".join(pieces)
 
     def ended(self) -> bool:
-        """Tell whether the stream holds nothing more; looks at the next chunk if it must."""
+        """Tell whether the stream has ended, looking at the next chunk if necessary."""
         while not self._rest:
             self._rest = b""
             chunk = next(self._chunks, _END)
@@ -202,13 +202,12 @@ class _Cutter:
 
 
 class StreamParts(Parts):
-    """The parts of a stream that may have to hold a size, cut in the thread that asks for them."""
+    """The parts of a stream, maybe of a given size, cut in the thread that asks for them."""
 
     def __init__(
         self, stream: Any, part_size: int, size: int | None = None, progress: Progress | None = None
     ) -> None:
-        if size is not None:
-            check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
+        check_stream_size(size)
         super().__init__(size, progress)
         self._cutter = _Cutter(stream, self._buffers)
         self._parts = self._cutter.parts(plan_part_sizes(size, part_size), size)
@@ -224,7 +223,12 @@ class StreamParts(Parts):
         return self._parts
 
 
-def _too_long(size: int) -> ValueError:
+def check_stream_size(size: int | None) -> None:
+    if size is not None:
+        check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
+
+
+def too_long(size: int) -> ValueError:
     return ValueError(f"the stream is longer than {size} bytes (ex_size)")
 
 
@@ -238,7 +242,7 @@ def checked(parts: Iterable[Part], md5: str, path: ObjectPath) -> Iterator[Part]
         yield part
     if md5 and digest.hexdigest() != md5:
         raise HashMismatchError(
-            f"object {path.key!r} was not stored: its bytes have the MD5 {digest.hexdigest()}, and "
+            f"object {path.key!r} was not stored: its bytes have the MD5 {digest.hexdigest()}, but "
             f"Content-MD5 says {md5}.",
             bucket=path.bucket,
             key=path.key,
@@ -246,7 +250,7 @@ def checked(parts: Iterable[Part], md5: str, path: ObjectPath) -> Iterator[Part]
 
 
 class UnreadableError(Exception):
-    """A file could not be read while it was sent; not to be taken for a failure to send."""
+    """A file could not be read while being sent, which is not a failure to send it."""
 
     def __init__(self, reason: OSError) -> None:
         self.reason = reason
@@ -294,7 +298,7 @@ class FileParts(Parts):
             start += size
 
     def _chunks(self, start: int, stop: int) -> Iterator[tuple[memoryview]]:
-        """Read a span of the file into one buffer, again and again."""
+        """Read a span of the file into one buffer, chunk after chunk."""
         buffer = self._buffers.take(BUFFER_SIZE)
         try:
             for offset in range(start, stop, BUFFER_SIZE):
@@ -305,7 +309,7 @@ class FileParts(Parts):
             self._buffers.give(buffer)
 
     def _read_into(self, view: memoryview, offset: int) -> memoryview:
-        """Fill a buffer from the file, which may have become too short."""
+        """Fill a buffer from the file, which may have become shorter."""
         done = 0
         while done < len(view):
             count = self._file.read_into(view[done:], offset + done)
@@ -320,7 +324,7 @@ class FileParts(Parts):
 
     def _irregular(self) -> ValueError:
         return ValueError(
-            f"file_path must name a regular file that knows its size, not {self._path!r}: "
+            f"file_path must be a regular file of known size, not {self._path!r}: "
             "open it and use upload_object_via_stream()."
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -33,7 +33,7 @@ class Stream:
         self._buffers = Buffers()
 
     def chunks(self, chunk_size: int) -> Iterator[bytes]:
-        """Yield the bytes in chunks of one size, the last one excepted, but at least ``b""``."""
+        """Yield the bytes in chunks of one size, except for the last, and at least ``b""``."""
         hint = self._reading.size_hint
         first_size = FIRST_RANGE if hint is None else max(1, min(FIRST_RANGE, hint))
         with closing(Reader(self._reading, first_size)) as reader:
@@ -47,9 +47,9 @@ class Stream:
                 yield b""
 
     def _pieces(self, reader: Reader) -> Iterator[memoryview]:
-        """Yield the bytes as they come, after checking them as far as that is possible."""
+        """Yield the bytes as they come, checked as far as possible."""
         if reader.first_stop == reader.stop and reader.stop - reader.start <= FIRST_RANGE:
-            yield self._at_once(reader)
+            yield self.at_once(reader)
             return
         verifier = reader.verifier()
         offset = reader.start
@@ -58,11 +58,11 @@ class Stream:
                 verifier.update(offset, piece)
             offset += len(piece)
             if offset == reader.stop and verifier is not None:
-                self._check(reader, verifier)
+                self.check(reader, verifier)
             yield piece
 
-    def _at_once(self, reader: Reader) -> memoryview:
-        """Return a small object, read again while it differs from its ETag."""
+    def at_once(self, reader: Reader) -> memoryview:
+        """Return a small object, reading it again while it differs from its ETag."""
         for _ in range(self._reading.client.max_attempts):
             content = self._collect(reader, reader.start, reader.stop, Stop())
             verifier = reader.verifier()
@@ -73,8 +73,8 @@ class Stream:
                 return content
         raise reader.mismatch(verifier)
 
-    def _check(self, reader: Reader, verifier: Verifier) -> None:
-        """Compare with what the server says; if that is a guess, with a second download."""
+    def check(self, reader: Reader, verifier: Verifier) -> None:
+        """Compare with what the server says, or, after a mere guess, with a second download."""
         if verifier.matches():
             return
         if isinstance(verifier, PartHashes) and verifier.is_guess:
@@ -95,8 +95,12 @@ class Stream:
         if reader.first_stop - start <= FIRST_RANGE:
             yield self._collect(reader, start, reader.first_stop, Stop())
             start = reader.first_stop
-        starts = range(start, reader.stop, NEXT_RANGE)
-        spans = ((each, min(each + NEXT_RANGE, reader.stop)) for each in starts)
+        yield from self.ranges(reader, start, reader.stop)
+
+    def ranges(self, reader: Reader, start: int, stop: int) -> Generator[memoryview, None, None]:
+        """Yield the bytes of a span, in pieces whose memory is used again."""
+        starts = range(start, stop, NEXT_RANGE)
+        spans = ((each, min(each + NEXT_RANGE, stop)) for each in starts)
         if self._concurrency > 1:
             yield from self._read_ahead(reader, spans)
             return
@@ -132,7 +136,7 @@ class Stream:
 
 
 def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:
-    """Yield the same bytes in chunks of exactly one size, the last one excepted."""
+    """Yield the same bytes in chunks of exactly one size, except for the last."""
     pending: list[memoryview] = []
     have = 0
     for piece in pieces:

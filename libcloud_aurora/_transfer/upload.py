@@ -1,19 +1,19 @@
-"""One multipart upload: begun, sent, completed or aborted, and gone on with."""
+"""One multipart upload: begun, sent, completed or aborted, and resumed."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from libcloud_aurora._client import Begun, Client, CopySource, PartHeld, PartSent
-from libcloud_aurora._s3.checksums import combined, crc32_text
+from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
-from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, crc32, in_chunks
-from libcloud_aurora._s3.signing import md5 as md5_of
+from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
 from libcloud_aurora._transfer.workers import Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
@@ -25,8 +25,8 @@ class Upload:
     """
     One multipart upload.
 
-    :param begun: Its id, and which checksums the server wants.
-    :ivar verify: Whether the object's ETag is compared with the parts'.
+    :param begun: Its id, and the checksums that the server expects.
+    :ivar verify: Whether the object's ETag is compared with its parts.
     :ivar has_crc32: Whether its parts have a CRC32.
     :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
     :ivar conditions: Headers that say what the key must hold when the upload is completed.
@@ -49,6 +49,7 @@ class Upload:
         self.has_crc32 = begun.has_crc32
         self._is_whole = begun.is_whole
         self._crcs: dict[int, tuple[int, int]] = {}
+        self._etags: dict[int, str] = {}
         self.is_complete = False
 
     def send(
@@ -59,13 +60,29 @@ class Upload:
 
         :param held: Parts the server has; those that match are not sent again.
         """
+        window, tasks = self.tasks(parts, held)
+        try:
+            window.run(tasks)
+        except UnreadableError as error:
+            raise error.reason from None
+        except HashMismatchError:
+            parts.check_unchanged()
+            raise
+        parts.check_unchanged()
+        return self.sent()
+
+    def tasks(
+        self, parts: Parts, held: Mapping[int, PartHeld] | None = None
+    ) -> tuple[Window, Iterator[Task]]:
+        """Return what sends parts, each as it is cut, and the window to do it in."""
         window = Window(
             limit=self._config.file_concurrency,
             budget=self._config.stream_concurrency * self._config.part_size,
             on_bytes=parts.moved,
             interrupt=self._client.interrupt,
         )
-        etags: dict[int, str] = {}
+
+        etags = self._etags = {}
 
         def send(part: Part) -> None:
             try:
@@ -74,36 +91,43 @@ class Upload:
                 parts.release(part)
             window.report(part.size)
 
-        try:
-            whole = checked(parts, self.md5, self.path)
-            window.run(Task(partial(send, part), part.memory) for part in whole)
-        except UnreadableError as error:
-            raise error.reason from None
-        except HashMismatchError:
-            parts.check_unchanged()
-            raise
-        parts.check_unchanged()
-        return sorted(etags.items())
+        whole = checked(parts, self.md5, self.path)
+        return window, (Task(partial(send, part), part.memory) for part in whole)
+
+    def sent(self) -> list[tuple[int, str]]:
+        """Return number and ETag of each part that has been sent, in order."""
+        return sorted(self._etags.items())
 
     def _send_part(self, part: Part, held: PartHeld | None, window: Window) -> str:
-        body = in_chunks(part.body, part.size)
-        crc = None
-        if self.has_crc32:
-            crc = crc32(body)
-            self._crcs[part.number] = crc, part.size
-        if held and held[:2] == (part.size, md5_of(body)):
-            return held.etag
+        body, crc = in_chunks(part.body, part.size), Crc32()
+        if held:
+            md5 = hashlib.md5(usedforsecurity=False)
+            read_into(body, crc, md5)
+            if held[:2] == (part.size, md5.hexdigest()):
+                if self.has_crc32:
+                    self._crcs[part.number] = crc.value, part.size
+                return held.etag
 
         def chunks() -> Iterator[Sequence[memoryview]]:
+            crc.value = 0
             for chunk in body.chunks():
                 if window.is_set():
                     return  # at the end of a chunk, which the server refuses in order
+                for view in chunk if self.has_crc32 else ():
+                    crc.update(view)
                 yield chunk
                 window.count(sum(map(len, chunk)))  # asked for the next: it has left
 
         sent = self._client.upload_part(
-            self.path, self.id, part.number, ChunkedBody(part.size, chunks), crc32=crc, stop=window
+            self.path,
+            self.id,
+            part.number,
+            ChunkedBody(part.size, chunks),
+            crc=crc if self.has_crc32 else None,
+            stop=window,
         )
+        if self.has_crc32:
+            self._crcs[part.number] = crc.value, part.size
         return self._etag_of(sent)
 
     def copy_part(
@@ -122,9 +146,9 @@ class Upload:
 
     def complete(self, parts: list[tuple[int, str]], *, copied: str | None = None) -> Stored:
         """
-        Assemble the parts, and do what is to be done afterwards.
+        Assemble the parts, and do what has to be done afterwards.
 
-        :param copied: CRC32 of the object that parts are copies of.
+        :param copied: CRC32 of the object that the parts were copied from.
         """
         whole = copied
         if self._crcs.keys() == dict(parts).keys():
@@ -133,7 +157,7 @@ class Upload:
         def complete(stop: Stop) -> Stored:
             if self.conditions:
                 self._client.check_conditions(self.path, self.conditions, stop=stop)
-            self._keeps_parts = True  # while the server may be at it
+            self._keeps_parts = True  # while the server may be completing it
             try:
                 stored = self._client.complete_upload(
                     self.path,
@@ -156,7 +180,7 @@ class Upload:
         return stored
 
     def abort(self, cause: BaseException | None = None) -> None:
-        """Abort after a failure or Ctrl-C; what prevents that is logged."""
+        """Abort after a failure or Ctrl-C; log what prevents it."""
         self._running.pop(self.id, None)
         if self.is_complete:
             return
@@ -175,7 +199,7 @@ class Upload:
             self._ending.run(abort)
         except BaseException as error:
             if not aborted:
-                said = "upload %s of object %r could not be aborted, its parts remain: %s"
+                said = "upload %s of object %r could not be aborted, so its parts remain: %s"
                 logger.warning(said, self.id, self.path.key, str(error) or type(error).__name__)
             if not isinstance(error, AuroraObjectsError):
                 raise
@@ -190,7 +214,7 @@ class Call:
 
 
 class Uploads:
-    """The multipart uploads of one driver; ``running`` has those it has begun, by their ids."""
+    """The multipart uploads of one driver; ``running`` has those it has begun, by id."""
 
     def __init__(self, client: Client, config: TransferConfig) -> None:
         self.client = client
@@ -216,7 +240,7 @@ class Uploads:
         return begin(Stop()) if self.config.file_concurrency == 1 else ending.run(begin)
 
     def find(self, path: ObjectPath, upload_id: str) -> Upload:
-        """Return an upload, also one that this driver has not begun."""
+        """Return an upload, even one that this driver has not begun."""
         begun = Begun(upload_id, False, False)
         return self.running.get(upload_id) or Upload(self, path, begun, self._ending())
 
@@ -233,7 +257,7 @@ class Uploads:
 
     @contextmanager
     def aborting(self, path: ObjectPath) -> Iterator[Call]:
-        """Abort what this thread begins of an object in a block and does not end there."""
+        """Abort the uploads of an object that this thread begins but does not end in a block."""
         outer, call = getattr(self._of_thread, "call", None), Call()
         self._of_thread.call = call
         try:
@@ -247,23 +271,25 @@ class Uploads:
             self._of_thread.call = outer
 
     def resume(
-        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str]
+        self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str], *, verify: bool
     ) -> tuple[Stored, bool]:
         """
-        Go on with the newest unfinished upload of an object, or begin one; a failure keeps parts.
+        Continue the newest unfinished upload of an object, or begin one; a failure keeps parts.
 
         :return: What is stored, and whether an earlier call had begun it.
         """
         found = self._unfinished(path, parts.sizes)
         held: dict[int, PartHeld] = {}
         if found is None:
-            upload = self.begin(path, asked)
+            with self.aborting(path):
+                upload = self.begin(path, asked)
         else:
             upload, held = found
             planned = plan(asked, Way.RESUME)
             upload.md5, upload.conditions = planned.md5, planned.conditions
             if held and (path.customer_key or len(held) == len(parts.sizes)):
-                held.pop(max(held))  # sent again: its response says whose key the parts have
+                held.pop(max(held))  # sent again: its response shows which key the parts have
+        upload.verify = verify
         try:
             return upload.complete(upload.send(parts, held)), found is not None
         except BaseException:
@@ -280,7 +306,7 @@ class Uploads:
         Find the newest unfinished upload of an object, and the parts the server holds of it.
 
         radosgw completes an upload only with all its parts: one with a part that is not in the plan
-        can never become this object, and is aborted.
+        can never become this object, so it is aborted.
         """
         upload_id = self.client.newest_upload(path)
         if upload_id is None:
@@ -298,12 +324,13 @@ class Uploads:
 def finish(
     client: Client, path: ObjectPath, changes: Sequence[Change], version_id: str | None
 ) -> None:
-    """Do what the request could not carry that stored an object; where that fails, it stays."""
+    """Make the changes that could not be part of storing an object; it stays if one fails."""
+    stored = ObjectPath(path.bucket, path.key, version_id=version_id)
     for number, change in enumerate(changes):
         try:
-            client.change_object(path, change, version_id=version_id)
+            client.change_object(stored, change)
         except BaseException as error:
-            said = _lacking(path, changes[number:], version_id)
+            said = _lacking(stored, changes[number:])
             if not isinstance(error, AuroraObjectsError):
                 logger.warning(said)
                 raise
@@ -311,13 +338,12 @@ def finish(
             raise
 
 
-def _lacking(path: ObjectPath, changes: Sequence[Change], version_id: str | None) -> str:
+def _lacking(path: ObjectPath, changes: Sequence[Change]) -> str:
     """Say what an object lacks, and which calls set it."""
-    version = f", version {version_id}," if version_id else ""
+    version = f", version {path.version['versionId']}," if path.version else ""
     calls = []
     for change in changes:
-        query = {change.query: "", **({"versionId": version_id} if version_id else {})}
-        target = f"{path.quoted}?{canonical_query(query)}"
+        target = f"{path.quoted}?{canonical_query({change.query: '', **path.version})}"
         more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
         calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (

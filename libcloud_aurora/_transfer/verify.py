@@ -1,4 +1,4 @@
-"""What an object is verified by: its checksum or its ETag, computed while its bytes pass."""
+"""What verifies an object: its checksum or its ETag, computed as its bytes pass."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ from libcloud_aurora._s3.checksums import Checksum, combined
 
 
 class Verifier(ABC):
-    """
-    Computes what the bytes of an object give, in whatever order they come.
+    """Computes the digests of an object's bytes, in whatever order they come."""
 
-    :ivar is_guess: Whether nobody has said how the object was cut: another text than expected is
-        then no proof of damage.
-    """
-
-    def __init__(self, expected: Checksum, *, is_guess: bool = False) -> None:
+    def __init__(self, expected: Checksum) -> None:
         self.expected = expected
-        self.is_guess = is_guess
 
     @abstractmethod
     def update(self, offset: int, view: memoryview) -> None:
@@ -28,14 +22,14 @@ class Verifier(ABC):
 
     @abstractmethod
     def gaps(self) -> Iterator[tuple[int, int]]:
-        """Yield ``(start, stop)`` of what is still to come, once more from the file if need be."""
+        """Yield ``(start, stop)`` of what is missing, to be read from the file if need be."""
 
     @abstractmethod
     def digests(self) -> list[bytes]:
         """Return the digests of the parts."""
 
     def found(self) -> str:
-        """Return what the bytes give, written as what is expected."""
+        """Return what the bytes give, in the form of what is expected."""
         return self.expected.of(self.digests())
 
     def matches(self) -> bool:
@@ -44,14 +38,18 @@ class Verifier(ABC):
 
 class PartHashes(Verifier):
     """
-    Hashes of an object under one assumption of how it was cut.
+    Hashes of an object under one assumption about how it was cut.
 
     Each part is hashed from its start; bytes that come before their turn are left out. One part is
     only ever fed by one thread at a time, because the bytes at its frontier are handed over once.
+
+    :ivar is_guess: Whether nobody has said how the object was cut: another text than expected is
+        then no proof of damage.
     """
 
     def __init__(self, expected: Checksum, ends: Sequence[int], *, is_guess: bool = False) -> None:
-        super().__init__(expected, is_guess=is_guess)
+        super().__init__(expected)
+        self.is_guess = is_guess
         self.ends = ends
         self._hashes = [expected.begin() for _ in ends]
         self._frontiers = [0, *ends[:-1]]

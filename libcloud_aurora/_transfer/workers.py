@@ -3,8 +3,8 @@ The threads of one transfer, a bounded window of work on them, and the one order
 
 Threads begin and end with their transfer. Ctrl-C at any moment leaves no lock held: a
 :class:`threading.Condition` may stay locked when Ctrl-C arrives just as it is entered, and so may
-whatever is made of one: events, semaphores, futures, executors. Locks and simple queues are entered
-and left in one step, so the caller's thread uses nothing else here.
+whatever is built on one: events, semaphores, futures, executors. Locks and simple queues are
+entered and left in one step, so the caller's thread uses nothing else here.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.errors import AuroraObjectsError, NetworkTimeoutError
 
 T = TypeVar("T")
-#: Seconds after which a request that ignores its interruption, because it still connects, is left.
+#: Seconds after which a request that cannot be interrupted, because it still connects, is left.
 LEAVING_SECONDS = 1.0
-#: Seconds in which a body that goes up may come to the end of a chunk before it is cut off.
+#: Seconds that a body being sent may take to reach the end of a chunk before it is cut off.
 BODY_SECONDS = 10.0
 
 
 class Interrupt(Protocol):
-    """Breaks the requests that some threads make, or those that send no body."""
+    """Breaks the requests of some threads, or only those that send no body."""
 
     def __call__(self, threads: Iterable[int], *, bodies: bool) -> None: ...
 
 
 class CancelledError(Exception):
-    """A call was not made, because what it was for has ended."""
+    """A call was not made, because the transfer it belongs to has ended."""
 
 
 class Outcome(Generic[T]):
-    """The result of a call that another thread makes; ``then`` is told there, once it is made."""
+    """The result of a call in another thread, which passes it to ``then`` when the call ends."""
 
     def __init__(self, then: Callable[[Outcome[T]], object]) -> None:
         self._then = then
@@ -85,8 +85,8 @@ def may_wait() -> bool:
     """
     Tell whether a crew may be waited for here.
 
-    A worker in which the garbage collector closes a stream might wait for itself; and once Python
-    ends, workers stand still.
+    A worker in which the garbage collector closes a stream might wait for itself, and while Python
+    shuts down, workers do not run.
     """
     return not (sys.is_finalizing() or isinstance(threading.current_thread(), _Worker))
 
@@ -95,14 +95,14 @@ class Crew:
     """
     The threads of one transfer: started as calls come, ended by :meth:`close`.
 
-    A thread is started by another one that lives only for that, because starting one waits on a
-    condition. Where no thread can be started, calls are made in the thread that submits them.
+    Each thread is started by another one that lives only for this, because starting a thread waits
+    on a condition. If no thread can be started, calls are made in the thread that submits them.
 
-    It is entered twice, ``with crew, crew:``, because Ctrl-C may come just as one exit begins.
+    It is entered twice, ``with crew, crew:``, because Ctrl-C may arrive just as one exit begins.
 
     :param size: Most threads.
-    :param stop: Sign that is given when this is closed.
-    :param leaving_seconds: After this time, calls that do not end then are left alone.
+    :param stop: Sign that is given when the crew is closed.
+    :param leaving_seconds: Seconds after which calls that have not ended are left alone.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Crew:
         self._left: SimpleQueue[None] = SimpleQueue()
         self._pid = os.getpid()
         self._hired = 0
-        self._free = 0  # idle workers less waiting calls
+        self._free = 0  # idle workers minus waiting calls
         self._active: set[int] = set()
         self._closed = False
         self._size = size
@@ -150,17 +150,17 @@ class Crew:
         return outcome
 
     def _hire(self) -> None:  # pragma: no cover - coverage does not see a thread as bare as this
-        """Start a worker; where that fails and there is no other, be one."""
+        """Start a worker; if that fails and there is no other, be one."""
         try:
-            # The callback wakes the worker of a crew that was not closed, as no __del__ can: Ctrl-C
-            # might come in that.
+            # The callback wakes the worker of a crew that was not closed; Ctrl-C might arrive in a
+            # __del__.
             work = partial(_work, weakref.ref(self, self._calls.put), self._calls)
             _Worker(target=work, name="libcloud-aurora", daemon=True).start()
         except RuntimeError:
             self._dismiss()
 
     def _dismiss(self) -> None:
-        """Do with one worker less; without any, make the calls here."""
+        """Make do with one worker fewer; without any, make the calls here."""
         with self._lock:
             self._hired -= 1
             self._free -= 1
@@ -170,7 +170,7 @@ class Crew:
             _work(weakref.ref(self), self._calls)
 
     def begin(self) -> bool:
-        """Count a call that is about to be made in this thread; none is once this is closed."""
+        """Count a call that is about to be made in this thread; refuse it if this is closed."""
         with self._lock:
             if not self._closed:
                 self._active.add(threading.get_ident())
@@ -188,8 +188,8 @@ class Crew:
         """Return what a submitted call has returned."""
         if self._pid != os.getpid():
             raise AuroraObjectsError(
-                "an iterator of AuroraObjects that was begun before a fork cannot go on in the "
-                "child; begin it again."
+                "an iterator that was started before a fork cannot continue in the child; start a "
+                "new one."
             )
         try:
             return outcome.result()
@@ -197,7 +197,7 @@ class Crew:
             del outcome  # holds the error, whose traceback holds this frame
 
     def close(self) -> None:
-        """Let no further call begin, wait until none is made, and raise what came meanwhile."""
+        """Let no further call begin, wait for those under way, and raise what came meanwhile."""
         self._stop.set()
         self._closed = True
         first: BaseException | None = None
@@ -218,18 +218,17 @@ class Crew:
             raise first
 
     def _wait(self, active: list[int], *, bodies: bool) -> None:
-        """Wait for a call to end, and see to it that it does."""
+        """Wait for a call to end, and make sure that it does."""
         if self._interrupt is None:
             self._left.get()
             return
-        # This thread's own connection is one that a worker reads from: it has begun that request.
-        self._interrupt([*active, threading.get_ident()], bodies=bodies)
-        with contextlib.suppress(Empty):  # who connects just now is interrupted next time
+        self._interrupt(active, bodies=bodies)
+        with contextlib.suppress(Empty):  # a thread that is connecting is interrupted next time
             self._left.get(timeout=0.1)
 
 
 def _work(crew_of: Callable[[], Crew | None], calls: SimpleQueue[Any]) -> None:
-    """Make calls; between them a crew that nobody holds any more may go."""
+    """Make calls; between two of them, a crew that is no longer referenced may go."""
     while (each := calls.get()) is not None and (crew := crew_of()) is not None:
         outcome, call = each
         try:
@@ -255,7 +254,7 @@ class Window(Stop):
 
     The caller's thread pulls tasks and reports progress; with a limit of 1 it does them as well.
 
-    :param limit: Most tasks at once; fewer from when some have timed out while others got on.
+    :param limit: Most tasks at once; fewer once some have timed out while others made progress.
     :param budget: Most bytes that running tasks may hold; a larger task runs alone.
     :param on_bytes: Called in the caller's thread with each count given to :meth:`report`.
     """
@@ -277,6 +276,7 @@ class Window(Stop):
         self._events: SimpleQueue[int | Outcome[object]] = SimpleQueue()
         self._waiting = 0
         self._lock = threading.Lock()
+        self._crew: Crew | None = None
 
     def count(self, moved: int) -> None:
         """Count bytes moved, from any thread."""
@@ -302,25 +302,39 @@ class Window(Stop):
         while not self.wait(0.2):
             with self._lock:
                 if len(self._running) - self._waiting < self._limit:
-                    break
-        with self._lock:
-            self._waiting -= 1
-        return not self.is_set()
+                    self._waiting -= 1
+                    return True
+        return False
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Run all tasks; whatever ends that, Ctrl-C included, none runs when this returns."""
+        with self, self:
+            for task in tasks:
+                self.start(task)
+            self.finish()
+
+    def start(self, task: Task) -> None:
+        """Begin a task as soon as there is room for it; whoever calls this enters it as a crew."""
         if self._threads == 1:
-            for task in tasks:
-                task.call()
+            task.call()
             return
-        crew = Crew(self._threads, self._interrupt, stop=self)
-        with crew, crew:
-            for task in tasks:
-                while self._is_full(task):
-                    self._collect()
-                self._running[crew.submit(task.call, self._events.put)] = task.size
-            while self._running or not self._events.empty():
-                self._collect()
+        self._crew = self._crew or Crew(self._threads, self._interrupt, stop=self)
+        while self._is_full(task):
+            self._collect()
+        self._running[self._crew.submit(task.call, self._events.put)] = task.size
+
+    def finish(self) -> None:
+        """Wait until all tasks have been done."""
+        while self._running or not self._events.empty():
+            self._collect()
+
+    def __enter__(self) -> Window:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
 
     def _is_full(self, task: Task) -> bool:
         held = sum(self._running.values())
@@ -343,8 +357,8 @@ class Ending:
     """
     How long an upload that has to end waits for the responses that decide what is left of it.
 
-    Its requests are made in another thread, where Ctrl-C does not break them, or else again. Once
-    the upload has to end, they are waited for some seconds in all, or until Ctrl-C comes again.
+    Its requests are made in another thread, where Ctrl-C does not break them, or are repeated. Once
+    the upload has to end, it waits for them for some seconds in all, or until the next Ctrl-C.
     """
 
     def __init__(self, seconds: float, interrupt: Interrupt, *, threads: bool) -> None:
@@ -356,7 +370,7 @@ class Ending:
         self._presses: set[int] = set()
 
     def begin(self, cause: BaseException | None = None) -> None:
-        """End pauses, and let the time run, without a cause anew; each cause counts once."""
+        """End pauses and start the time, again if there is no cause; each cause counts once."""
         if not isinstance(cause, (Exception, type(None))):
             self._presses.add(id(cause))
         now = time.monotonic()
@@ -367,11 +381,11 @@ class Ending:
         self._stop.set()
 
     def left(self) -> float | None:
-        """Return the seconds for which it may wait; ``None`` before it has begun."""
+        """Return the seconds for which it may still wait; ``None`` before it has begun."""
         return None if self._until is None else max(0.0, self._until - time.monotonic())
 
     def run(self, call: Callable[[Stop], T]) -> T:
-        """Make a call, and wait for it; it gets a sign that ends its pauses."""
+        """Make a call and wait for it; it gets a sign that ends its pauses."""
         stop = self._stop = Stop(self._until)
         crew = Crew(1, self._interrupt, stop=stop, leaving_seconds=LEAVING_SECONDS)
         with crew, crew:
@@ -399,7 +413,7 @@ class Buffers:
         self._free: deque[bytearray] = deque()
 
     def take(self, size: int) -> bytearray:
-        """Return a buffer of at least a size; where sizes grow, no smaller one is kept."""
+        """Return a buffer of at least this size; as sizes grow, smaller ones are dropped."""
         with contextlib.suppress(IndexError):
             buffer = self._free.pop()
             if len(buffer) >= size:

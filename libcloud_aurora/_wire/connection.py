@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property, partial
 from io import BytesIO
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from xml.etree import ElementTree
 
 import requests
+from libcloud.common.base import Connection as LibcloudsConnection
 from libcloud.storage.drivers.s3 import BaseS3Connection, S3Response
 from libcloud.utils.py3 import b
 from requests.utils import select_proxy
@@ -49,6 +51,8 @@ ERROR_BODY_SIZE = 64 * 1024
 #: What the query of a PUT begins with whose body is data.
 _DATA = ("", "partNumber")
 
+#: Matches headers that S3 servers send, one at least in each response, and web servers do not.
+_OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 T = TypeVar("T")
@@ -109,7 +113,7 @@ class AuroraResponse(S3Response):
 
 class AuroraObjectsConnection(BaseS3Connection):
     """
-    libcloud's connection of one driver, for all its threads. It keeps nothing of a request.
+    libcloud's connection of one driver, for all its threads. It keeps no state of a request.
 
     :param token: Session token of temporary credentials.
     """
@@ -157,13 +161,13 @@ class AuroraObjectsConnection(BaseS3Connection):
         retry_failed: bool | None = None,
     ) -> AuroraResponse:
         """
-        Send one request, and again while it fails for transient reasons.
+        Send one request, and try again while it fails for transient reasons.
 
         :param action: Percent-encoded path, optionally with a query.
         :param params: Query parameters, not encoded.
         :param data: Body: bytes-like, text, an object with ``read``, or in chunks.
         :param stream: Leave the body on the wire, to be read from ``raw`` of the response.
-        :param retry_failed: ``False`` to send once only.
+        :param retry_failed: ``False`` to send it only once.
         :return: The response, always a success.
         """
         path, _, query = (self.request_path + action).partition("?")
@@ -183,7 +187,7 @@ class AuroraObjectsConnection(BaseS3Connection):
 
     @property
     def host_header(self) -> str:
-        """Name and, if it is not the scheme's default, port of the endpoint."""
+        """Host name of the endpoint, with the port if it is not the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if int(self.port) == (443 if self.secure else 80) else f"{host}:{self.port}"
 
@@ -194,13 +198,13 @@ class AuroraObjectsConnection(BaseS3Connection):
 
     @property
     def exchange(self) -> Exchange:
-        """What sends a signed request once, over a transport of ours or of libcloud's mocks."""
+        """What sends a signed request once, over our transport or one of libcloud's mocks."""
         if isinstance(self.connection, AuroraTransport):
             return self.connection.exchange
         return partial(_ask, self.connection)
 
     def refuses_keys(self) -> bool:
-        """Tell whether customers' keys would travel in the open to another machine."""
+        """Tell whether customers' keys would be sent unencrypted to another machine."""
         if self.secure or self._allow_plain_keys:
             return False
         proxies = getattr(self.connection, "proxies", {})
@@ -209,9 +213,9 @@ class AuroraObjectsConnection(BaseS3Connection):
 
     def secrets(self, keys: Iterable[str]) -> list[str]:
         """
-        Return what no text may show, however the server or a library quotes it.
+        Return what no text may show, in every form in which a server or library may quote it.
 
-        These are credentials, what URLs of proxies hold, and a request's keys.
+        These are credentials, those in the URLs of proxies, and a request's keys.
         """
         proxies = [str(url) for url in getattr(self.connection, "proxies", {}).values()]
         logins = [url.rpartition("@")[0].rpartition("//")[2] for url in proxies]
@@ -221,7 +225,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         return [shape for value in values for shape in (value, quote(value, safe=""), quote(value))]
 
     def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
-        """Break the requests that these threads make, or those without a body."""
+        """Break the requests of these threads, or only those without a body."""
         if isinstance(self.connection, AuroraTransport):
             self.connection.interrupt(threads, bodies=bodies)
 
@@ -235,9 +239,9 @@ def _ask(
     transport: Any, method: str, url: str, body: Any, headers: dict[str, str]
 ) -> requests.Response:
     """
-    Send over a transport of libcloud's kind, which keeps its response until it is asked.
+    Send over a transport of libcloud's kind, which keeps its response until asked for it.
 
-    One that has read the body has used its ``raw`` up, and may have nothing of the kind.
+    A response whose body has been read has used up its ``raw``, or never had one.
     """
     transport.request(method=method, url=url, body=body, headers=headers)
     response: requests.Response = transport.getresponse()
@@ -253,7 +257,7 @@ class Request(Generic[T]):
 
     :param body: Bytes-like, in pieces, or in chunks.
     :param stream: Leave the body of the response on the wire.
-    :param read: Reads the response; what it raises counts as a failed attempt.
+    :param read: Reads the response; an exception from it counts as a failed attempt.
     """
 
     def __init__(
@@ -279,7 +283,7 @@ class Request(Generic[T]):
             self._headers[str(name)] = wire_value(str(name), value)
         if self._customer_keys() and connection.refuses_keys():
             raise EncryptionKeyError(
-                f"{self.subject} failed: its key would travel over plain http to another machine. "
+                f"{self.subject} failed: its key would be sent over plain http to another machine. "
                 "Nothing was sent. Use https, or ex_allow_plain_keys=True.",
                 **self.subject.fields,
             )
@@ -291,15 +295,15 @@ class Request(Generic[T]):
         self._read = read
 
     def attempt(self) -> T:
-        """Sign and send once, after a correction of the clock once more, and read the response."""
-        exchange, clock = self._connection.exchange, self._connection.clock
+        """Sign and send once, or twice if the clock is corrected, and read the response."""
+        clock = self._connection.clock
         corrected = False
         while True:
             now = clock.now()
             try:
                 url, wire, headers = self._signed(self.method, self._query, self._headers, now)
                 try:
-                    response = exchange(self.method, url, wire, headers)
+                    response = self._exchange(self.method, url, wire, headers)
                 finally:
                     if isinstance(self._body, ChunkedBody):
                         wire.close()  # its buffer goes back: a traceback would keep it
@@ -322,8 +326,24 @@ class Request(Generic[T]):
                 corrected = True
             except NETWORK_FAILURES as exc:
                 raise network_error(exc, self.subject) from exc
-            else:  # a full disk is no failure of the network
+            else:  # a full disk is not a network failure
                 return self._read(answer)
+
+    def _exchange(
+        self, method: str, url: str, body: Any, headers: dict[str, str]
+    ) -> requests.Response:
+        self._trace(f"{method} {url}", headers)
+        response = self._connection.exchange(method, url, body, headers)
+        self._trace(f"HTTP {response.status_code} {response.reason}", response.headers)
+        return response
+
+    def _trace(self, line: str, headers: Mapping[str, str]) -> None:
+        """Write to the file of ``LIBCLOUD_DEBUG``, if there is one, and show no secret there."""
+        log = getattr(LibcloudsConnection.conn_class, "log", None)
+        if log is not None:
+            lines = [f"# {id(self):x} {line}", *(f"{name}: {headers[name]}" for name in headers)]
+            log.write("".join(f"{self.subject.clean(each, 4096)}\n" for each in lines))
+            log.flush()
 
     def _signed(
         self, method: str, query: str, headers: dict[str, str], now: datetime
@@ -346,27 +366,27 @@ class Request(Generic[T]):
         return f"{self._path}?{query}" if query else self._path, wire, {**headers, **added}
 
     def _success(self, response: requests.Response) -> AuroraResponse:
+        page = response.headers.get("content-type", "").lower().startswith("text/html")
+        if page and not any(map(_OF_S3, response.headers)):
+            raise self.subject.malformed("a web page, as of a login or a wrong host", 200)
         try:
             content = b"" if self._stream else _read_body(response, xml.MAX_DOCUMENT_SIZE)
             if len(content) > xml.MAX_DOCUMENT_SIZE:
                 raise ValueError("a document without end")
         except ValueError as exc:  # or a chunk of negative length
-            response.close()
             raise self.subject.malformed(str(exc), response.status_code) from exc
         return AuroraResponse(response, self._connection, content, self.subject)
 
     def _refusal(self, response: requests.Response) -> AuroraObjectsError:
-        """Return the exception for an error response; a HEAD's has no body, a GET's says why."""
+        """Return the exception for an error response; that of a HEAD is explained by a GET."""
         status, headers, body = _refused(response)
         if self.method == "HEAD" and 400 <= status < 500:
             reason = self._ask_why(one_byte=True)
-            if reason.status_code == 416:  # an empty object has no first byte
-                reason.close()
+            if reason[0] == 416:  # an empty object has no first byte
                 reason = self._ask_why(one_byte=False)
-            if reason.status_code == status:
-                status, headers, body = _refused(reason)
-            reason.close()
-            if status == 403 and reason.status_code != 403:
+            if reason[0] == status:
+                status, headers, body = reason
+            elif status == 403:
                 return self.subject.malformed("HEAD is refused, but GET is not", status)
         error = response_error(
             self.subject,
@@ -387,17 +407,17 @@ class Request(Generic[T]):
     def _customer_keys(self) -> list[str]:
         return [value for name, value in self._headers.items() if "customer-key" in name.lower()]
 
-    def _ask_why(self, *, one_byte: bool) -> requests.Response:
-        """Send a GET, of no rows or of one byte, in place of a HEAD that was refused."""
-        query = "" if self.subject.key else "max-keys=0"
+    def _ask_why(self, *, one_byte: bool) -> tuple[int, dict[str, str], bytes]:
+        """Send a GET, for no rows or for one byte, in place of a HEAD that was refused."""
+        query = self._query if self.subject.key else "max-keys=0"
         ranged = {"Range": "bytes=0-0"} if self.subject.key and one_byte else {}
         now = self._connection.clock.now()
         url, _, headers = self._signed("GET", query, {**self._headers, **ranged}, now)
-        return self._connection.exchange("GET", url, None, headers)
+        return _refused(self._exchange("GET", url, None, headers))
 
     @cached_property
     def subject(self) -> Subject:
-        """What errors say this request is about."""
+        """What this request is about, for its errors."""
         bucket, _, key = self._path[1:].partition("/")
         driver = getattr(self._connection, "driver", None)
         names = unquote(bucket) or None, unquote(key) or None
@@ -407,22 +427,21 @@ class Request(Generic[T]):
 
 
 def _refused(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    body = _read_body(response, ERROR_BODY_SIZE)
-    response.close()
-    return response.status_code, headers, body
+    """Return status, headers and the first bytes of the body of a response, and let it go."""
+    with closing(response):
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return response.status_code, headers, _read_body(response, ERROR_BODY_SIZE)
 
 
 def _read_body(response: requests.Response, limit: int) -> bytes:
     """
-    Read a body, and one byte more than the limit of one that is too long.
+    Read a body, or one byte more than the limit if it is too long.
 
     :raises http.client.IncompleteRead: if it is cut off.
     """
     content: bytes = response.raw.read(limit + 1, decode_content=False)
     missing = getattr(response.raw, "length_remaining", None) or 0
     if missing and len(content) <= limit:
-        response.close()
         raise http.client.IncompleteRead(content, missing)
     return content
 

@@ -1,4 +1,4 @@
-"""From an error response or a broken connection to the exception that says so."""
+"""Turns an error response or a broken connection into an exception."""
 
 from __future__ import annotations
 
@@ -33,28 +33,31 @@ NETWORK_FAILURES = (
     OSError,
 )
 
-#: What radosgw says of a damaged chunk, beside XAmzContentSHA256Mismatch of the last one: the
+#: Those of them that come before any of a request is sent.
+UNSENT = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ProxyError)
+
+#: What radosgw says of a damaged chunk, besides XAmzContentSHA256Mismatch of the last one. The
 #: multipart upload was begun with the same keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
 DAMAGED = (
-    "The body was damaged on its way: its SHA-256 is not the one that was signed. "
-    "If that goes on, something on the way alters bodies, or the secret key has been changed"
+    "The body was damaged in transit: its SHA-256 is not the one that was signed. "
+    "If this keeps happening, a proxy alters bodies, or the secret key has been changed"
 )
-#: Bytes of headers from which on a 400 without a body is about their size.
+#: Bytes of headers from which a 400 without a body is about their size.
 LARGE_HEAD = 3_500
 TOO_LARGE = (
-    "The metadata is too large: the request had {:,} bytes of headers. radosgw takes 16 KiB with "
-    "the path and the signature, before 16.2.15 it took 4 KiB"
+    "The metadata is too large: the request had {:,} bytes of headers. radosgw accepts 16 KiB with "
+    "path and signature, and before 16.2.15 only 4 KiB"
 )
-#: What failures mean that are never transient. Fragments of the texts of OpenSSL and others.
+#: Advice on failures that are never transient, by fragments of messages of OpenSSL and others.
 FINAL_FAILURES = {
-    "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, ex_verify_ssl takes the path of "
-    "its certificates",
-    "WRONG_VERSION_NUMBER": "Nothing speaks TLS there: check host and port, or use secure=False",
-    "ALERT_PROTOCOL_VERSION": "The server speaks another version of TLS",
-    "UNSUPPORTED_PROTOCOL": "The server speaks another version of TLS",
+    "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, pass the path of its "
+    "certificates as ex_verify_ssl",
+    "WRONG_VERSION_NUMBER": "No TLS is spoken there: check host and port, or use secure=False",
+    "ALERT_PROTOCOL_VERSION": "The server requires another version of TLS",
+    "UNSUPPORTED_PROTOCOL": "The server requires another version of TLS",
     "TLS CA certificate bundle": "Check ex_verify_ssl, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
-    "NO_CERTIFICATE_OR_CRL_FOUND": "Check ex_verify_ssl: that file holds no certificates",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "Check ex_verify_ssl: that file contains no certificates",
     "407 Proxy": "Check the user and the password of the proxy",
     "Failed to parse": "Check the proxy's URL",
 }
@@ -69,7 +72,7 @@ _SECRET = re.compile(
 
 
 class Subject(NamedTuple):
-    """What a request is about, for its errors; ``secrets`` returns values no text may show."""
+    """What a request is about, for its errors; ``secrets`` returns what no text may show."""
 
     method: str
     bucket: str | None
@@ -90,7 +93,7 @@ class Subject(NamedTuple):
         return {"bucket": self.bucket, "key": self.key, "driver": self.driver}
 
     def clean(self, text: str, limit: int = 300) -> str:
-        """Return what the other side says on one line, bounded and without secrets."""
+        """Return what the other side says, on one line, shortened and without secrets."""
         for secret in self.secrets():
             text = text.replace(secret, "...")
         printable = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
@@ -120,10 +123,10 @@ def response_error(
     Return the exception for an error response.
 
     :param fields: Fields of its ``<Error>`` document, if it is one.
-    :param body: Its first bytes, quoted when they are no such document.
+    :param body: Its first bytes, quoted if they are not such a document.
     :param chunked: Whether the request's body was signed in chunks.
     :param keyed: Whether the request carried a customer's key.
-    :param head_size: Bytes of the request's headers, but for the signature.
+    :param head_size: Bytes of the request's headers, without the signature.
     """
     by_status = {404: "NoSuchKey", **CODES_BY_STATUS}
     if subject.key is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import random
@@ -23,7 +24,7 @@ from libcloud_aurora.errors import (
 
 T = TypeVar("T")
 
-#: Bytes after which a broken transfer counts as having got on.
+#: Bytes after which a broken transfer counts as having made progress.
 PROGRESS_SIZE = 1024**2
 
 logger = logging.getLogger("libcloud_aurora")
@@ -31,10 +32,10 @@ logger = logging.getLogger("libcloud_aurora")
 
 class Stop:
     """
-    A sign that is given once, of one plain lock: Ctrl-C may leave a condition variable locked.
+    A sign that is given once, made of one plain lock: Ctrl-C may leave a condition locked.
 
     :param until: Monotonic time from which it counts as given.
-    :ivar moved: Bytes that the whole transfer it belongs to has moved.
+    :ivar moved: Grows as the whole transfer it belongs to moves bytes; some count twice.
     """
 
     def __init__(self, until: float | None = None) -> None:
@@ -45,26 +46,30 @@ class Stop:
         self._barrier.acquire()
 
     def set(self) -> None:
-        if not self._given:
-            self._given = True
-            self._barrier.release()
+        """Give the sign; once more, if Ctrl-C has broken that off."""
+        self._given = True
+        self._open()
 
     def is_set(self) -> bool:
         return self._given or time.monotonic() >= self._until
 
     def narrow(self, why: str) -> bool:
-        """Let fewer requests share a link on which one has timed out; one alone cannot."""
+        """Let fewer requests share a link on which one has timed out; here there is only one."""
         return False
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the sign, but not longer, and tell whether it was given."""
+        """Wait for the sign, but no longer than that, and tell whether it was given."""
         if self._barrier.acquire(timeout=max(0.0, min(seconds, self._until - time.monotonic()))):
-            self._barrier.release()
+            self._open()
         return self.is_set()
+
+    def _open(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is open
+            self._barrier.release()
 
 
 def is_transient(error: AuroraObjectsError) -> bool:
-    """Tell whether the same request may succeed when it is sent again."""
+    """Tell whether the same request may succeed when sent again."""
     if error._is_final is not None:
         return not error._is_final
     if isinstance(error, (NetworkError, MalformedAnswerError)):
@@ -104,9 +109,9 @@ class Retrier:
         Make attempts until one succeeds, fails for good, or they are used up.
 
         :param attempts: Attempts in all, instead of the policy's.
-        :param stop: Sign at which a pause ends, with the failure that caused it.
-        :param progress: Returns a number; an attempt that has moved it by :data:`PROGRESS_SIZE` or
-            more was worth it, and the count starts anew.
+        :param stop: Sign that ends a pause, and raises the failure that caused it.
+        :param progress: Returns a number; an attempt that has raised it by :data:`PROGRESS_SIZE` or
+            more resets the count.
         """
         stop = stop or Stop()
         history: list[str] = []

@@ -1,13 +1,13 @@
 """
 libcloud's transport seam: one request over the driver's sockets, exactly as it was signed.
 
-Rules of radosgw live here. Its small responses leave in two segments, so the client must
+radosgw's habits shape it. Its small responses leave in two segments, so the client must
 acknowledge at once (TCP_QUICKACK), or Nagle's algorithm costs 44 ms each. It closes connections
-idle for 65 s, so none is reused after 30 s. What is small leaves together with what follows, so
-that the server wakes once.
+that are idle for 65 s, so none is reused after 30 s. Small pieces are sent together with what
+follows, so that the server wakes once.
 
-A timeout means silence: no byte in either direction for that long. What trickles, fewer than
-1,000 bytes a second for that long, fails as well. Only waiting on the socket counts.
+A timeout means silence: no byte in either direction for that long. A trickle of fewer than 1,000
+bytes a second for that long fails as well. Only time spent waiting on the socket counts.
 """
 
 from __future__ import annotations
@@ -40,22 +40,25 @@ from libcloud_aurora.config import BUFFER_SIZE
 IDLE_SECONDS = 30.0
 #: Bytes up to which a piece waits for the next one.
 JOINED_SIZE = 64 * 1024
+#: Bytes at the end of a large piece that leave with what follows. radosgw 18.2.7 aborts as a whole
+#: where the data of a body has arrived and the connection breaks before its closing chunk has.
+TAIL_SIZE = 4096
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
-#: Bytes of a header line, and one more, as http.client has it.
+#: Most bytes of a header line, plus one, as in http.client.
 MAX_LINE = 65537
 #: Connections kept for reuse.
 POOL_SIZE = 256
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _LINUX_NOTSENT_LOWAT = 25 if sys.platform == "linux" else None  # Python has it from 3.12 on
-#: Bounds what the kernel holds unsent: it is waited for in silence, however slow the link is.
+#: Limits what the kernel holds unsent: nothing moves while it drains, however slow the link is.
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", _LINUX_NOTSENT_LOWAT)
 NOTSENT_SIZE = 256 * 1024
 
 
 class _Pace:
-    """Measures how fast bytes move while a socket is waited for."""
+    """Measures how fast bytes move while waiting on a socket."""
 
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
@@ -101,7 +104,7 @@ class _Incoming(io.RawIOBase):
 
 
 class _Lines:
-    """Gives http.client all headers as few long ones, since it refuses more than a hundred."""
+    """Gives http.client many headers as few long ones, since it refuses more than a hundred."""
 
     def __init__(self, file: Any) -> None:
         self.close = file.close
@@ -145,7 +148,7 @@ class _Response(http.client.HTTPResponse):
             self.fp = file if self.fp is lines else self.fp
 
     def _read_status(self) -> Any:
-        """Read the status of the final response; http.client skips no interim one but 100."""
+        """Read the status of the final response; http.client skips no interim one except 100."""
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 102 <= status < 200:
@@ -154,7 +157,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Wire:
-    """Connection that joins small pieces, sends as the socket takes it, and acknowledges."""
+    """Connection that joins small pieces, sends as the socket accepts, and acknowledges at once."""
 
     sock: Any
     response_class: Any = _Response
@@ -162,12 +165,18 @@ class _Wire:
     is_sending = False  # a body
     body_left = 0
     owner = 0
+    used: dict[int, Any]
     _length = 0
     _is_head = False
     _joins = True
     _held = b""
     _sent = 0
     _waited = 0.0
+
+    def claim(self) -> None:
+        """Note that from now on this thread uses it, and is whom an interruption is for."""
+        self.owner = threading.get_ident()
+        self.used[self.owner] = self
 
     def connect(self) -> None:
         self._held = b""  # a request that was interrupted may have left some
@@ -208,17 +217,20 @@ class _Wire:
         if self._joins and len(view) <= JOINED_SIZE:
             self._held += view
             return
+        end = len(view) - (TAIL_SIZE if self._joins and self.body_left > 0 else 0)
+        view, tail = view[:end], view[end:]
         if self._held:
             # No local variable holds a head as text: a traceback may show them.
             first, view = memoryview(self._held + view[:JOINED_SIZE]), view[JOINED_SIZE:]
             self._held = b""
             self._send(first)
         self._send(view)
+        self._held = bytes(tail)
 
     def _send(self, view: memoryview) -> None:
         timeout = self.sock.gettimeout()
         pace = _Pace(timeout)
-        # All that is encrypted at once has one deadline.
+        # What is encrypted at once has one deadline.
         is_plain = isinstance(self.sock, socket.socket) and not isinstance(self.sock, ssl.SSLSocket)
         while view:
             most = len(view) if is_plain else self._sure_to_leave(timeout or 1e6)
@@ -247,7 +259,7 @@ class _Wire:
 
 
 class _Idle:
-    """Idle connections, the last one first, without a condition that Ctrl-C may leave locked."""
+    """Idle connections, the newest first, without a condition that Ctrl-C may leave locked."""
 
     def __init__(self, maxsize: int) -> None:
         self._connections: deque[Any] = deque()
@@ -276,7 +288,7 @@ class _Idle:
 
 
 class _Known:
-    """Pool that reconnects what has been idle for too long, and knows who uses what."""
+    """Pool that reconnects what has been idle for too long, and knows which thread uses what."""
 
     QueueCls = _Idle
     _is_retired = False
@@ -289,8 +301,8 @@ class _Known:
         connection: Any = super()._get_conn(timeout)  # type: ignore[misc]
         if connection.sock is not None and time.monotonic() - connection.idle_since > IDLE_SECONDS:
             connection.close()
-        connection.owner = threading.get_ident()
-        self._used[connection.owner] = connection
+        connection.used = self._used
+        connection.claim()
         return connection
 
     def _put_conn(self, connection: Any) -> None:
@@ -314,14 +326,13 @@ class _Known:
         """
         Break the connections of threads that send or receive.
 
-        :param bodies: Whether also those over which bodies go up. radosgw 18.2.7 aborts as a whole
-            where data has arrived and its closing chunk has not (seen in 31 of 700 Ctrl-C).
+        :param bodies: Whether to break even those that send a body; see :data:`TAIL_SIZE`.
         """
         for thread in threads:
             connection: Any = self._used.get(thread)
-            sock = getattr(connection, "sock", None)
+            sock = connection and connection.owner == thread and connection.sock
             if isinstance(sock, socket.socket) and (bodies or not connection.is_sending):
-                with contextlib.suppress(OSError):  # not connected any more
+                with contextlib.suppress(OSError):  # no longer connected
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)  # leaves TLS's state alone
 
 
@@ -374,8 +385,8 @@ class AuroraTransport(LibcloudConnection):
     """
     libcloud's transport of one driver, for all its threads.
 
-    Environment proxies are consulted, ``.netrc`` never; redirects are not followed; the path goes
-    out exactly as it was signed.
+    It uses the environment's proxies but never ``.netrc``, follows no redirects, and sends the path
+    exactly as it was signed.
     """
 
     session: Any
@@ -416,7 +427,7 @@ class AuroraTransport(LibcloudConnection):
     ) -> requests.Response:
         """Send one request once, and return its response with the body still to read."""
         sockets = self._sockets.get(os.getpid())
-        if sockets is None:  # of threads that come here at once, the first one's count
+        if sockets is None:  # of several threads, the first wins
             made = _Sockets(self.host, self.verify_ssl, self.proxies)
             sockets = self._sockets.setdefault(os.getpid(), made)
         if sockets.prefix:
@@ -442,13 +453,13 @@ class AuroraTransport(LibcloudConnection):
         return response
 
     def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
-        """Break the requests that some threads of this process make, or those without a body."""
+        """Break the requests of some threads of this process, or only those without a body."""
         sockets = self._sockets.get(os.getpid())
         if sockets is not None:
             sockets.pool.interrupt(threads, bodies=bodies)
 
     def close(self) -> None:
-        """Close the idle sockets, and later those in use; the next request opens new ones."""
+        """Close idle sockets now and others after use; the next request opens new ones."""
         sockets = self._sockets.pop(os.getpid(), None)
         if sockets is not None:
             sockets.close()

@@ -4,7 +4,6 @@ import gzip
 import io
 import os
 import tarfile
-import threading
 
 import backup_directory
 import pytest
@@ -13,13 +12,8 @@ from libcloud.storage.types import ObjectHashMismatchError
 from moto.s3.models import s3_backends
 
 
-def packer_threads():
-    """Return the threads that pack."""
-    return [thread for thread in threading.enumerate() if thread.name.startswith("packer")]
-
-
 def test_failed_packer_fails_the_upload(driver, container, tmp_path):
-    """A file that vanishes while it is packed fails the backup: no object, no thread is left."""
+    """A file that vanishes while it is packed fails the backup, and no object is left."""
     source = make_tree(tmp_path / "source")
     packer = backup_directory.Packer(source)
     (source / "zażółć 📷.bin").unlink()
@@ -28,24 +22,6 @@ def test_failed_packer_fails_the_upload(driver, container, tmp_path):
         backup_directory.back_up(driver, packer, container, "backup")
 
     assert container.list_objects() == []
-    assert not packer_threads()
-
-
-def test_failed_upload_stops_the_packer(tmp_path):
-    """An upload that fails early does not leave the packer waiting for its reader."""
-
-    class BrokenDriver:
-        def upload_object_via_stream(self, iterator, *_, **__):
-            next(iterator)
-            raise ConnectionError("cut")
-
-    packer = backup_directory.Packer(make_tree(tmp_path / "source"))
-
-    with pytest.raises(ConnectionError):
-        backup_directory.back_up(BrokenDriver(), packer, None, "backup")
-
-    assert packer.bytes_read < packer.size
-    assert not packer_threads()
 
 
 @pytest.mark.parametrize("change", ["different", "missing", "strange"])
@@ -125,20 +101,47 @@ def test_damaged_object_leaves_nothing(driver, container, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "source"]
 
 
-def test_interrupted_restore_leaves_nothing(driver, container, tmp_path):
+def test_interrupted_restore_leaves_nothing(driver, container, tmp_path, monkeypatch):
     """A Ctrl-C in the middle of a restore leaves nothing of the directory."""
     packer = backup_directory.Packer(make_tree(tmp_path / "source"))
     obj = backup_directory.back_up(driver, packer, container, "backup")
 
-    class Interrupted:
-        def download_object_as_stream(self, *arguments, **settings):
-            yield next(driver.download_object_as_stream(*arguments, **settings))
-            raise KeyboardInterrupt
+    def interrupted(target, member):
+        raise KeyboardInterrupt
 
+    monkeypatch.setattr(backup_directory, "settle", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        backup_directory.restore(Interrupted(), obj, tmp_path / "restored")
+        backup_directory.restore(driver, obj, tmp_path / "restored")
 
     assert list(tmp_path.iterdir()) == [tmp_path / "source"]
+
+
+def test_one_file_is_restored(driver, container, tmp_path):
+    """Of a backup, one file can be restored, and one that it has not is named."""
+    source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
+    obj = backup_directory.back_up(driver, backup_directory.Packer(source), container, "backup")
+
+    assert backup_directory.restore(driver, obj, restored, "a/b/text") == 1
+    files = [path for path in restored.rglob("*") if path.is_file()]
+    assert files == [restored / "a" / "b" / "text"]
+    assert files[0].read_bytes() == (source / "a" / "b" / "text").read_bytes()
+
+    with pytest.raises(backup_directory.BackupError, match="has no file 'a/none'"):
+        backup_directory.restore(driver, obj, tmp_path / "other", "a/none")
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_last_backups_are_kept(driver, container):
+    """Of the backups of a name the last ones stay, and whatever has another name."""
+    old = [f"photos-2026-0{month}-01T000000Z.tar.gz" for month in range(1, 6)]
+    other = ["photos-new.tar.gz", "photos.tar.gz", "photos2-2026-01-01T000000Z.tar.gz", "photos/a"]
+    for name in [*old, *other]:
+        driver.upload_object_via_stream([b"x"], container, name)
+
+    assert backup_directory.prune(container, "photos", 3) == 2
+    assert backup_directory.prune(container, "photos", 9) == 0
+
+    assert {obj.name for obj in container.list_objects()} == {*old[2:], *other}
 
 
 def test_times_and_permissions_come_back(driver, container, tmp_path):

@@ -89,6 +89,32 @@ def test_directory_is_backed_up_and_restored(environment, container, tmp_path):
     assert tree(restored) == wanted
 
 
+def test_the_last_backups_are_kept_and_one_file_comes_back(environment, container, tmp_path):
+    """With --keep a backup is named by its time and older ones go; --file restores one file."""
+    source, restored = make_tree(tmp_path / "source"), tmp_path / "restored"
+    for year in (2024, 2025):
+        old = f"source-{year}-01-01T000000Z.tar.gz"
+        container.upload_object_via_stream([b"old"], old)
+    command = ("backup_directory.py", "--keep", "2", source, container.name)
+
+    said = run(*command, environment=environment)
+    left = [obj.name for obj in container.list_objects()]
+    run(
+        *("backup_directory.py", "--restore", "--file", "a/b/text", restored),
+        *(container.name, left[-1]),
+        environment=environment,
+    )
+    several = run(*command[:2], "0", *command[3:], environment=environment, expect=2)
+    file = run(command[0], "--file", "x", *command[3:], environment=environment, expect=2)
+
+    assert "1 older backups deleted" in said
+    assert left[0] == "source-2025-01-01T000000Z.tar.gz"
+    assert re.fullmatch(r"source-\d{4}-\d\d-\d\dT\d{6}Z.tar.gz", left[1])
+    assert [path.name for path in restored.rglob("*") if path.is_file()] == ["text"]
+    assert "at least 1" in several
+    assert "--file is for --restore" in file
+
+
 def stored(container):
     """Return what is stored: name, ETag and time of each object."""
     return [(obj.name, obj.hash, obj.extra["last_modified"]) for obj in container.list_objects()]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 
 import pytest
+from faults.listener import Listener
 from faults.scene import ATTEMPTS, LARGE, content
 from libcloud.common.types import LibcloudError
 from libcloud.storage.base import Container
 from libcloud.storage.types import ContainerAlreadyExistsError, ContainerDoesNotExistError
 from servers import plan
+
+from libcloud_aurora import errors
 
 LOST = [plan.LOSE, plan.ANSWER_500.masking(), plan.HTML_502.masking()]
 names = pytest.mark.parametrize("lost", LOST, ids=lambda fault: fault.name)
@@ -46,6 +49,26 @@ def test_initiate_spares_the_uploads_of_others(scene, driver, lost):
     assert kept < set(scene.backend.uploads(scene.bucket))
     assert scene.proxy.seen("abort") == []
     scene.backend.abort_all(scene.bucket)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"port": 1},
+        {"host": "nowhere.invalid"},
+        {"proxy_url": "http://127.0.0.1:1"},
+        {"secure": True},
+    ],
+    ids=["port", "name", "proxy", "certificate"],
+)
+def test_initiate_not_sent(scene, authority, settings, caplog):
+    """Where no connection comes about nothing was begun, and nothing is said of it."""
+    with Listener(tls=authority.server_context("127.0.0.1")) as untrusted:
+        driver = scene.driver(**{"port": untrusted.port, "ex_max_attempts": 1, **settings})
+        with pytest.raises(errors.NetworkError):
+            upload(scene, driver)
+    assert untrusted.asked == []
+    assert [r for r in caplog.records if r.levelname == "WARNING"] == []
 
 
 def test_initiate_refused(scene, driver, caplog):

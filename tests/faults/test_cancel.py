@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from contextlib import contextmanager
 
 import pytest
 from faults.matrix import large_object
@@ -25,36 +22,6 @@ UPLOAD_STAGES = [
 ]
 DOWNLOAD_STAGES = [("get", "head"), ("get", "answer"), ("get", "half")]
 concurrency = pytest.mark.parametrize("workers", [1, 10])
-
-
-class Interrupt:
-    """Ctrl-C in the main thread, delivered before the proxy goes on."""
-
-    def __init__(self):
-        self.delivered = threading.Event()
-
-    def __call__(self, request):
-        """Send the signal until the main thread has it: one just before it waits is not seen."""
-        for _ in range(1000):
-            os.kill(os.getpid(), signal.SIGINT)
-            if self.delivered.wait(0.01):
-                return
-
-    @contextmanager
-    def expected(self):
-        """Expect the interrupt in this block, and nowhere else."""
-
-        def handle(number, frame):
-            if not self.delivered.is_set():
-                self.delivered.set()
-                raise KeyboardInterrupt
-
-        before = signal.signal(signal.SIGINT, handle)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 def upload_stream(scene, driver, **more):
@@ -95,13 +62,14 @@ downloads = pytest.mark.parametrize(
 @concurrency
 @pytest.mark.parametrize(("operation", "stage"), UPLOAD_STAGES)
 @uploads
-def test_interrupted_upload(scene, upload, operation, stage, workers):
+def test_interrupted_upload(scene, keyboard, upload, operation, stage, workers):
     """Ctrl-C at any stage of an upload ends it: no part, no thread, no half object."""
     driver = scene.driver(ex_max_concurrency=workers)
-    interrupt = Interrupt()
-    scene.proxy.plan = plan.once(plan.hook(stage, interrupt), plan.is_any(operation))
+    scene.proxy.plan = plan.once(
+        plan.hook(stage, lambda request: keyboard.press()), plan.is_any(operation)
+    )
     scene.may_leave_empty_uploads = operation == "initiate"
-    with interrupt.expected():
+    with pytest.raises(KeyboardInterrupt):
         upload(scene, driver)
     if scene.backend.exists(scene.bucket, "key"):
         assert operation == "complete"
@@ -111,12 +79,13 @@ def test_interrupted_upload(scene, upload, operation, stage, workers):
 @concurrency
 @pytest.mark.parametrize(("operation", "stage"), DOWNLOAD_STAGES)
 @downloads
-def test_interrupted_download(scene, download, operation, stage, workers):
+def test_interrupted_download(scene, keyboard, download, operation, stage, workers):
     """Ctrl-C at any stage of a download ends it: the old file, no temporary one, no connection."""
     driver = scene.driver(ex_max_concurrency=workers)
-    interrupt = Interrupt()
-    scene.proxy.plan = plan.once(plan.hook(stage, interrupt), plan.is_any(operation))
-    with interrupt.expected():
+    scene.proxy.plan = plan.once(
+        plan.hook(stage, lambda request: keyboard.press()), plan.is_any(operation)
+    )
+    with pytest.raises(KeyboardInterrupt):
         download(scene, driver)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from faults.matrix import LISTED_KEYS, listed_bucket
 from faults.scene import ATTEMPTS, LARGE, content
 from libcloud.common.types import LibcloudError
 from servers import plan
 
+from libcloud_aurora.errors import MalformedAnswerError
+
+HTML = ("Content-Type", "text/html; charset=utf-8")
 DAMAGE = [
     plan.FIN_DOWN,
     plan.CUT_DOWN,
@@ -99,3 +104,36 @@ def test_the_same_page_for_ever(scene, driver):
     with pytest.raises(LibcloudError):
         driver.list_container_objects(scene.container(driver))
     assert len(scene.proxy.requests) <= 2 * ATTEMPTS
+
+
+PORTAL = replace(plan.document("portal", b"<html>Log in</html>"), headers=(HTML,))
+CALLS = {
+    "get_container": lambda driver, obj, path: driver.get_container(obj.container.name),
+    "get_object": lambda driver, obj, path: obj.container.get_object(obj.name),
+    "download": lambda driver, obj, path: driver.download_object(obj, path),
+    "stream": lambda driver, obj, path: list(obj.as_stream()),
+    "range": lambda driver, obj, path: driver.download_object_range(obj, path, 0, 5),
+    "delete": lambda driver, obj, path: driver.delete_object(obj),
+    "delete container": lambda driver, obj, path: driver.delete_container(obj.container),
+    "tag": lambda driver, obj, path: driver.ex_set_object_tags(obj, {"a": "b"}),
+    "access": lambda driver, obj, path: driver.ex_set_object_acl(obj, "private"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_web_page_is_no_success(scene, driver, tmp_path, call):
+    """A captive portal answers 200 to anything; its page is no object, and nothing was done."""
+    obj = scene.store(driver, "key", b"content")
+    scene.proxy.plan = plan.always(PORTAL)
+    with pytest.raises(MalformedAnswerError, match="a web page"):
+        call(driver, obj, tmp_path / "target")
+    assert list(tmp_path.iterdir()) == []
+    assert scene.backend.get(scene.bucket, "key") == b"content"
+
+
+@pytest.mark.parametrize("header", [("ETag", '"x"'), ("x-amz-request-id", "tx1")])
+def test_an_object_that_is_a_web_page_is_an_object(scene, driver, header):
+    """Servers of S3 send an ETag or an x-amz- header, and so do caches before them."""
+    scene.proxy.plan = plan.once(replace(PORTAL, headers=(HTML, header)))
+    obj = scene.object(driver, "key", 19)
+    assert driver.get_object(scene.bucket, obj.name).extra["content_type"] == HTML[1]

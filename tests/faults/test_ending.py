@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import socket
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -22,46 +20,6 @@ from libcloud_aurora._s3.signing import ChunkedBody
 concurrency = pytest.mark.parametrize("workers", [1, 10])
 
 
-class Keyboard:
-    """Ctrl-C in the main thread, as often as it is pressed, however often the signal is sent."""
-
-    def __init__(self):
-        self.wanted = 0
-        self.seen = threading.Semaphore(0)
-        self.count = 0
-
-    def press(self, times=1):
-        """Press it, and wait each time until the main thread has seen it."""
-        for _ in range(times):
-            self.wanted += 1
-            while not self.seen.acquire(timeout=0.01):
-                os.kill(os.getpid(), signal.SIGINT)
-
-    @contextmanager
-    def at_hand(self):
-        """Let it work in this block."""
-
-        def handle(number, frame):
-            if self.count < self.wanted:
-                self.count += 1
-                self.seen.release()
-                raise KeyboardInterrupt
-
-        before = signal.signal(signal.SIGINT, handle)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
-def keyboard():
-    """A keyboard that works for the whole test."""
-    keyboard = Keyboard()
-    with keyboard.at_hand():
-        yield keyboard
-
-
 def upload(scene, driver, failing=False):
     """Upload 12 MiB as a stream, which may fail after its first part."""
 
@@ -74,9 +32,10 @@ def upload(scene, driver, failing=False):
     return driver.upload_object_via_stream(pieces(), scene.container(driver), "key")
 
 
-def silent(operation, act=lambda request: None):
-    """Act at the first request of an operation, and never answer any of them."""
-    first = plan.once(replace(plan.STALL, stage="head", call=act), plan.is_any(operation))
+def silent(operation, act=lambda request: None, times=1):
+    """Act at the first requests of an operation, and never answer any of them."""
+    stall = replace(plan.STALL, stage="head", call=act)
+    first = plan.times(times, stall, plan.is_any(operation))
     return plan.in_turn(first, plan.always(plan.STALL, plan.is_any(operation)))
 
 
@@ -86,11 +45,13 @@ def operations(scene):
 
 @pytest.fixture
 def unfinished(scene):
-    """Check that the upload that is left is the one that the log names, and remove it."""
+    """Check that the log names an upload that is left, and remove it."""
 
     def check(caplog):
-        (upload_id,) = scene.backend.uploads(scene.bucket)
-        assert upload_id in caplog.text
+        uploads = scene.backend.uploads(scene.bucket)
+        (named,) = (upload_id for upload_id in uploads if upload_id in caplog.text)
+        del uploads[named]
+        assert not any(uploads.values())  # begun by an Initiate that took longer than the timeout
         scene.backend.abort_all(scene.bucket)
 
     return check
@@ -101,7 +62,10 @@ def unfinished(scene):
 def test_a_second_ctrl_c_ends_the_wait(scene, keyboard, unfinished, caplog, operation, workers):
     """With a second Ctrl-C nothing is waited for any more, and the log names the upload."""
     driver = scene.driver(ex_max_concurrency=workers, timeout=60)
-    scene.proxy.plan = silent(operation, lambda request: keyboard.press(2))
+    # Without threads the request is sent once more. A Ctrl-C between the two might leave a socket
+    # that connects to the garbage collector.
+    presses, times = (1, 2) if workers == 1 else (2, 1)
+    scene.proxy.plan = silent(operation, lambda request: keyboard.press(presses), times)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         upload(scene, driver, failing=operation == "abort")
@@ -135,7 +99,21 @@ def test_a_second_ctrl_c_does_not_wait_for_the_begin(scene, keyboard, caplog):
     assert time.monotonic() - began < 30
     wait_for_workers()
     assert operations(scene) == ["initiate"]
-    assert "may have been begun" in caplog.text
+    assert "may have begun" in caplog.text
+
+
+@concurrency
+def test_an_upload_that_was_interrupted_as_it_began_is_begun_anew(scene, keyboard, workers):
+    """Ctrl-C while a resumable upload begins leaves no upload whose time to end is running."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    press = plan.hook("answer", lambda request: keyboard.press())
+    scene.proxy.plan = plan.once(press, plan.is_any("initiate"))
+    path, container = scene.file("file", content(LARGE)), scene.container(driver)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object(path, container, "key", ex_resume=True)
+    assert len(scene.backend.uploads(scene.bucket)) == (workers == 1)  # whose id nobody knows
+    driver.upload_object(path, container, "key", ex_resume=True)
+    assert scene.backend.get(scene.bucket, "key") == content(LARGE)
 
 
 @concurrency
@@ -146,10 +124,9 @@ def test_an_abort_that_is_not_answered(scene, keyboard, unfinished, caplog, work
     press = plan.once(plan.hook("body", lambda request: keyboard.press()), lambda r: r.part == 1)
     stop = press if way == "Ctrl-C" else plan.never()
     scene.proxy.plan = plan.in_turn(stop, silent("abort"))
-    began = time.monotonic()
     with pytest.raises((KeyboardInterrupt, ValueError)):
         upload(scene, driver, failing=way == "failure")
-    assert time.monotonic() - began < 8
+    assert operations(scene).count("abort") == 1
     unfinished(caplog)
 
 
@@ -211,6 +188,7 @@ def test_who_still_connects_is_not_waited_for(authority, keyboard):
 
     def serve(peer):
         if peer.number == 1:  # the abort has a connection of its own
+            peer.sock.recv(1, socket.MSG_PEEK)  # before its handshake it can be interrupted
             keyboard.press(2)
         assert go_on.wait(60)
         with context.wrap_socket(peer.sock, server_side=True) as peer.sock:

@@ -10,15 +10,15 @@ from faults.matrix import EVERY, ONE_IN_EIGHT, Cell
 @pytest.fixture(scope="module")
 def recorded():
     """The committed outcomes; a run that writes the table replaces them."""
-    outcomes = table.load()
+    outcomes = table.PAGE.load()
     yield outcomes
-    if table.writing():
+    if table.PAGE.writing():
         table.save(outcomes)
 
 
 def compare(recorded: dict[str, str], cell: Cell, outcome: str) -> None:
     """Record the outcome, or compare it with the committed one."""
-    if table.writing():
+    if table.PAGE.writing():
         recorded[table.entry(cell)] = outcome
     assert recorded.get(table.entry(cell)) == outcome
 
@@ -41,5 +41,5 @@ def test_every_request(cell, scene, recorded):
 
 def test_the_page_is_current(recorded):
     """The page of the docs shows what these tests find."""
-    if not table.writing():
-        assert table.PAGE.read_text() == table.render(recorded)
+    if not table.PAGE.writing():
+        assert table.PAGE.path.read_text() == table.render(recorded)

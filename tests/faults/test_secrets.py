@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
 import re
 import traceback
 
+import libcloud
 import pytest
 from faults.matrix import OPERATIONS
 from libcloud.common.types import LibcloudError
@@ -15,6 +17,7 @@ from servers.plan import FAULTS
 
 TOKEN = "session/token+of=the-fault-tests"
 SIGNATURE = re.compile(r"Signature=([0-9a-f]{64})")
+CUSTOMER_KEY = "x-amz-server-side-encryption-customer-key"
 QUICK = ("upload stream", "upload small file", "download to file", "download as stream")
 
 
@@ -40,10 +43,19 @@ def texts_of(error):
     yield repr(pickle.loads(pickle.dumps(error)).__dict__)  # noqa: S301 - our own pickle
 
 
+@pytest.fixture
+def debug_log():
+    """What libcloud writes with ``LIBCLOUD_DEBUG`` in the environment."""
+    log = io.StringIO()
+    libcloud.enable_debug(log)
+    yield log
+    libcloud.reset_debug()
+
+
 @pytest.mark.parametrize("operation", QUICK)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_failures_tell_no_secret(scene, caplog, fault, operation):
-    """Whatever fails, logs at DEBUG, texts, reprs and tracebacks hold no secret."""
+def test_failures_tell_no_secret(scene, caplog, debug_log, fault, operation):
+    """Whatever fails, logs, texts, reprs and tracebacks hold no secret."""
     caplog.set_level(logging.DEBUG)
     timeout = 0.2 if fault in (plan.STALL, plan.TRICKLE) else 10
     driver = scene.driver(token=TOKEN, ex_max_attempts=2, timeout=timeout)
@@ -59,6 +71,8 @@ def test_failures_tell_no_secret(scene, caplog, fault, operation):
     assert signatures(scene.proxy)
     logged = "\n".join(r.getMessage() for r in caplog.records if not r.name.startswith("boto"))
     assert search(scene, logged) == []
+    assert "# " in debug_log.getvalue()
+    assert search(scene, debug_log.getvalue()) == []
 
 
 @pytest.mark.parametrize("status", [400, 403, 500, 502])
@@ -122,3 +136,31 @@ def test_locals_in_tracebacks(scene):
         driver.list_containers()
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert scene.backend.secret not in "".join(shown.format())
+
+
+def test_requests_are_logged_where_libcloud_is_told_to(scene, debug_log):
+    """libcloud's debug log has each request and each response, with headers and without bodies."""
+    driver = scene.driver(token=TOKEN)
+    with pytest.raises(LibcloudError):
+        driver.get_object(scene.bucket, "missing")
+    headers = {CUSTOMER_KEY: "c2VjcmV0", "Cache-Control": "no-store"}
+    driver.connection.request(f"/{scene.bucket}/a b", None, "body", headers, "PUT")
+    blocks = debug_log.getvalue().split("# ")[1:]
+    assert [re.search("^[0-9a-f]+ (.*)", block)[1] for block in blocks] == [
+        f"HEAD /{scene.bucket}/missing",
+        "HTTP 404 Not Found",
+        f"GET /{scene.bucket}/missing",
+        "HTTP 404 Not Found",
+        f"PUT /{scene.bucket}/a%20b",
+        "HTTP 200 OK",
+    ]
+    assert len({block.split()[0] for block in blocks}) == 2
+    for line in (
+        "Authorization: ... Credential=..., SignedHeaders=",
+        "x-amz-security-token: ...",
+        f"{CUSTOMER_KEY}: ...",
+        "Cache-Control: no-store",
+    ):
+        assert f"\n{line}" in blocks[-2]
+    assert search(scene, debug_log.getvalue()) == []
+    assert not any(text in debug_log.getvalue() for text in ("c2VjcmV0", "body"))

@@ -18,4 +18,4 @@ def test_what_it_can_do(server, question):
 
 def test_the_page_is_current():
     """The page of the docs shows what these tests find."""
-    assert servers.PAGE.read_text() == servers.render(servers.load())
+    assert servers.PAGE.path.read_text() == servers.render(servers.PAGE.load())

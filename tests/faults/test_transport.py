@@ -142,7 +142,15 @@ def cut(data, sizes):
     return [memoryview(data)[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-SIZES = [(1, 70_000), (70_000, 1), (70_000, 70_001), (1, 2, 3), (60_000, 70_000), (MIB,)]
+SIZES = [
+    (1, 70_000),
+    (70_000, 1),
+    (70_000, 70_001),
+    (1, 2, 3),
+    (60_000, 70_000),
+    (65_537, 65_537, 65_536),
+    (MIB,),
+]
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -166,6 +174,33 @@ def test_a_body_in_pieces_arrives(listen, connect, secured, sizes):
     connect(server, **secured[1]).connection.request("/b/k", method="PUT", data=body)
     (request,) = server.asked
     assert request.body == data
+
+
+def test_the_end_of_the_data_leaves_with_what_closes_it(listen, connect, secured):
+    """Who is cut off before a body's closing chunk has not sent all of the data before it."""
+    came, data = threading.Event(), content(MIB)
+
+    def serve(peer: Peer) -> None:
+        request = peer.ask(body=False)
+        while piece := peer.sock.recv(65_536):
+            request.body += piece
+            if len(request.body) > MIB - 10_000:
+                came.set()
+
+    def chunks():
+        yield cut(data, (MIB - 70_000, 70_000))
+        assert came.wait(10)
+        raise KeyboardInterrupt
+
+    server = listen(serve, **secured[0])
+    with pytest.raises(KeyboardInterrupt):
+        connect(server, **secured[1]).connection.request(
+            "/b/k", method="PUT", data=ChunkedBody(MIB, chunks)
+        )
+    assert server.wait_until_idle()
+    _, _, sent = server.asked[0].body.partition(b"\r\n")
+    assert len(sent) < MIB - 1_000
+    assert data.startswith(sent)
 
 
 @pytest.mark.parametrize("taken", [10, 61_000])
@@ -329,6 +364,35 @@ def test_who_ends_a_transfer_does_not_wait_for_a_timeout(listen, connect, secure
         driver.download_object(obj, tmp_path / "file", ex_progress=end)
     assert time.monotonic() - began < 30
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_callback_that_makes_requests_may_end_a_transfer(listen, connect, secured, tmp_path):
+    """The first response of a transfer is broken off, whatever its thread has done since."""
+    body = content(9 * MIB)
+
+    def serve(peer: Peer) -> None:
+        while request := peer.ask():
+            if "Range" not in request.headers:
+                peer.answer()
+            elif request.headers["Range"].startswith("bytes=0-"):
+                send_range(peer, body, 0, len(body) // 2 - 1, 0)
+                peer.wait()
+                return
+            else:
+                send_range(peer, body, len(body) // 2, len(body) - 1)
+
+    def ask_and_end(done, total):
+        driver.connection.request("/b/other")
+        if done:
+            raise RuntimeError("enough")
+
+    server = listen(serve, **secured[0])
+    driver = connect(server, timeout=60, **secured[1])
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="enough"):
+        driver.download_object(obj, tmp_path / "file", ex_progress=ask_and_end)
+    assert time.monotonic() - began < 30
 
 
 def test_a_driver_may_be_closed_while_it_transfers(listen, connect, tmp_path):
@@ -550,6 +614,17 @@ def test_a_connection_is_used_again_when_all_was_read(listen, connect, secured):
     driver = connect(server, **secured[1])
     for _ in range(3):
         assert b"".join(stream_of(driver, MIB)) == body
+    assert server.connections == 1
+
+
+def test_a_resumed_download_needs_one_connection(listen, connect, tmp_path):
+    """The byte that says which version there is leaves its connection to the ranges."""
+    body = content(MIB)
+    server = listen(ranges_of(body))
+    driver = connect(server, ex_max_concurrency=1)
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+    driver.download_object(obj, tmp_path / "file", ex_resume=True)
+    assert (tmp_path / "file").read_bytes() == body
     assert server.connections == 1
 
 

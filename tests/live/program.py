@@ -29,8 +29,12 @@ container = driver.get_container(os.environ["BUCKET"])
 
 
 @contextlib.contextmanager
-def running(code, *, user, port, bucket, arguments=()):
-    """Run code that knows ``connect``, ``driver`` and ``container``; kill it at the end."""
+def running(code, *, user, port, bucket, arguments=(), within=()):
+    """
+    Run code that knows ``connect``, ``driver`` and ``container``; kill it at the end.
+
+    :param within: the beginning of the command, such as ``unshare`` and its options.
+    """
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -39,7 +43,7 @@ def running(code, *, user, port, bucket, arguments=()):
         "PORT": str(port),
         "BUCKET": bucket,
     }
-    command = [sys.executable, "-c", PREAMBLE + code, *map(str, arguments)]
+    command = [*within, sys.executable, "-c", PREAMBLE + code, *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
     with process:
         try:

@@ -2,20 +2,16 @@
 
 import hashlib
 import itertools
-import json
-import os
 import re
 from pathlib import Path
 
 import pytest
 from live.oracle import MIB, noise
+from written import Page, list_table
 
 from libcloud_aurora.errors import AuroraObjectsError
 
-RECORD = Path(__file__).with_name("servers.json")
-PAGE = Path(__file__).parents[2] / "docs" / "servers.rst"
-#: Set to any text to record what comes out instead of comparing it.
-WRITE = "WRITE_SERVERS"
+PAGE = Page("servers.rst", "WRITE_SERVERS", Path(__file__).with_name("servers.json"))
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(32, 64))
 #: CRC32 of "checked", in base64.
 CHECKED = {"x-amz-sdk-checksum-algorithm": "CRC32", "x-amz-checksum-crc32": "rQO6gw=="}
@@ -179,16 +175,6 @@ def _page_size(server):
     return f"{int(re.search('<MaxKeys>([0-9]+)', body)[1]):,}"
 
 
-def load():
-    """Return the committed answers: server to question to answer."""
-    return json.loads(RECORD.read_text()) if RECORD.exists() else {}
-
-
-def writing():
-    """Whether this run records what it finds."""
-    return bool(os.environ.get(WRITE))
-
-
 def check(name, server, question):
     """
     Compare an answer with the committed one, or record it and write the page anew.
@@ -196,17 +182,16 @@ def check(name, server, question):
     A point release that is not recorded is held against the one of its version that is.
     """
     found = PROBES[question](server)
-    record = load()
-    if writing():
+    record = PAGE.load()  # server to question to answer
+    if PAGE.writing():
         record.setdefault(name, {})[question] = found
         order = sorted(record, key=lambda each: (each[0].islower(), each))
         record = {each: record[each] for each in order}
-        RECORD.write_text(json.dumps(record, indent=1) + "\n")
-        PAGE.write_text(render(record))
+        PAGE.save(record, render(record))
     version = name.partition(".")[0]
     like = [each for each in record if each == name or each.partition(".")[0] == version]
     if not like:
-        pytest.skip(f"{name} is not on the page; run with {WRITE}=1 to see what it answers")
+        pytest.skip(f"{name} is not on the page; run with {PAGE.variable}=1 to see what it answers")
     assert record[name if name in record else like[0]].get(question) == found
 
 
@@ -215,28 +200,25 @@ def render(record):
     rows = [["", *record]]
     for question in PROBES:
         rows.append([question, *(answers.get(question, "") for answers in record.values())])
-    lines = ["", ".. list-table::", "   :header-rows: 1", "   :stub-columns: 1", ""]
-    for row in rows:
-        lines += [f"   {'* ' if n == 0 else '  '}- {text}".rstrip() for n, text in enumerate(row)]
-    return INTRODUCTION + "\n".join(lines) + "\n" + END
+    return f"{INTRODUCTION}\n{list_table(rows)}\n{END}"
 
 
 INTRODUCTION = f"""\
-.. Written by the tests: make it anew with ``{WRITE}=1 pytest tests/live/test_servers.py``.
+.. Written by the tests: make it anew with ``{PAGE.variable}=1 pytest tests/live/test_servers.py``.
 
 Which servers
 =============
 
 The driver's live tests run on the three versions of Ceph below, which Debian packages. Each cell
-was measured by requests to a real server. The driver asks for no version and guesses nothing from a
+was measured by requests to a real server. The driver does not ask for a version or guess one from a
 name: it uses what a server shows it can do, and works without the rest.
 """
 
 END = """
-``moto`` is the server in one process that the demo and the tests of faults use. It is not Ceph, and
-keeps no key: encryption with your own is the tests' addition to it.
+``moto`` is the server in a single process that the demo and the fault tests use. It is not Ceph,
+and it ignores your own keys: the tests add encryption with them.
 
-Not tested: Ceph 17 and 19, which lie between versions that were, and AuroraObjects itself, whose
+Not tested are Ceph 17 and 19, which lie between tested versions, and AuroraObjects itself, whose
 version is not published. The program ``examples/check_server.py`` asks the server that you use. It
 only reads, and changes nothing:
 

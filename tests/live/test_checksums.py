@@ -7,6 +7,7 @@ import zlib
 import pytest
 from live.oracle import MIB, PART, expected_etag, noise, stored_body
 from servers import plan
+from servers.backend import store_parts
 
 from libcloud_aurora import errors
 
@@ -56,6 +57,22 @@ def test_a_resumed_upload_has_a_crc32_too(driver, bucket, tmp_path, stored_crc32
     stored_crc32("key", body)
 
 
+def test_an_unsigned_part_that_is_damaged_is_sent_again(
+    s3, cluster, proxy, make_driver, bucket, tmp_path
+):
+    """Nothing but the CRC32 finds a bit that is wrong there, so before Ceph 20 nothing does."""
+    s3.put_bucket_acl(Bucket=bucket.name, ACL="public-read-write")
+    nobody = cluster.owner._replace(access_key="", secret_key="")
+    container = make_driver(nobody, ex_anonymous=True, port=proxy.port).get_container(bucket.name)
+    body = noise(2 * PART + MIB)
+    (tmp_path / "source").write_bytes(body)
+    proxy.plan = plan.once(plan.FLIP_UP, plan.is_any("part"))
+    container.upload_object(tmp_path / "source", "key", {"acl": "public-read"})
+    assert (stored_body(s3, bucket, "key") == body) == (cluster.version >= (20,))
+    sent = [seen.operation for seen in proxy.requests].count("part")
+    assert sent == 3 + (cluster.version >= (20,))
+
+
 @pytest.mark.parametrize("size", [MIB, PART + MIB])
 def test_a_copy_keeps_the_crc32(driver, bucket, stored_crc32, size):
     """The copy that the server makes of an object has its CRC32."""
@@ -85,18 +102,6 @@ def download(request, counted, remote, tmp_path):
     return fetch
 
 
-def put_parts(s3, bucket, bodies, algorithm):
-    """Store an object in parts as another client would, with a checksum of its own or without."""
-    named = {"ChecksumAlgorithm": algorithm} if algorithm else {}
-    place = {"Bucket": bucket, "Key": "key"}
-    place["UploadId"] = s3.create_multipart_upload(**place, **named)["UploadId"]
-    parts = []
-    for number, body in enumerate(bodies, 1):
-        etag = s3.upload_part(**place, PartNumber=number, Body=body)["ETag"]
-        parts.append({"PartNumber": number, "ETag": etag})
-    s3.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
-
-
 def asked(proxy):
     """Return how many requests ask what the server knows of an object's bytes."""
     return [seen.operation for seen in proxy.requests].count("attributes")
@@ -105,7 +110,7 @@ def asked(proxy):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_parts_of_any_size_and_any_checksum(s3, cluster, proxy, remote, download, algorithm):
     """Ceph 20 tells checksum and parts, with one request; before, two downloads must agree."""
-    put_parts(s3, remote.name, ODD, algorithm)
+    store_parts(s3, remote.name, "key", ODD, algorithm)
     assert download("key") == b"".join(ODD)
     tells = cluster.version >= (20,)
     assert asked(proxy) == tells
@@ -117,7 +122,7 @@ def test_parts_of_any_size_and_any_checksum(s3, cluster, proxy, remote, download
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_object_of_one_part(s3, proxy, remote, download, algorithm):
     """Its ETag or its checksum is known without a question, and 20.2.4's odd CRC32 left alone."""
-    put_parts(s3, remote.name, ODD[:1], algorithm)
+    store_parts(s3, remote.name, "key", ODD[:1], algorithm)
     assert download("key") == ODD[0]
     assert asked(proxy) == 0
 
@@ -125,7 +130,7 @@ def test_an_object_of_one_part(s3, proxy, remote, download, algorithm):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_damaged_stream_of_parts_of_any_size(s3, counted, proxy, remote, algorithm):
     """A bit that is wrong is found by every checksum, and by a second download before Ceph 20."""
-    put_parts(s3, remote.name, ODD, algorithm)
+    store_parts(s3, remote.name, "key", ODD, algorithm)
     obj = counted.get_object(remote.name, "key")
     proxy.plan = plan.once(plan.FLIP_DOWN, plan.is_any("get"))
     with pytest.raises(errors.HashMismatchError):
@@ -135,7 +140,7 @@ def test_a_damaged_stream_of_parts_of_any_size(s3, counted, proxy, remote, algor
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_damaged_file_of_parts_of_any_size(s3, counted, proxy, remote, tmp_path, algorithm):
     """A file is fetched again, and is right in the end."""
-    put_parts(s3, remote.name, ODD, algorithm)
+    store_parts(s3, remote.name, "key", ODD, algorithm)
     obj = counted.get_object(remote.name, "key")
     proxy.plan = plan.once(plan.FLIP_DOWN, plan.is_any("get"))
     counted.download_object(obj, tmp_path / "file")
@@ -165,7 +170,7 @@ def test_uploads_of_this_driver_come_down_verified(counted, proxy, cluster, remo
 def test_who_may_read_but_not_ask_still_verifies(s3, cluster, remote, proxy, make_driver, tmp_path):
     """A policy that allows GetObject alone is enough: the parts are guessed as on other servers."""
     body = b"".join(ODD)[: 3 * PART]
-    put_parts(s3, remote.name, [body[at : at + PART] for at in range(0, len(body), PART)], None)
+    store_parts(s3, remote.name, "key", [body[at : at + PART] for at in range(0, len(body), PART)])
     policy = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*",
         "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::%s/*"]}]}"""
     s3.put_bucket_policy(Bucket=remote.name, Policy=policy % remote.name)

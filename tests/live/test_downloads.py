@@ -7,6 +7,7 @@ import pytest
 from libcloud.common.types import LibcloudError
 from live.operations import foreign_object
 from live.oracle import MIB, PART, noise
+from live.program import output
 
 SIZES = {
     "empty": 0,
@@ -135,6 +136,35 @@ def test_into_a_directory(driver, stored, tmp_path):
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files == [tmp_path / "some" / "where" / "name.txt"]
     assert files[0].read_bytes() == b"inside"
+
+
+MOUNTED = """
+import subprocess
+mounted, target = sys.argv[1:]
+subprocess.run(["mount", "--bind", mounted, target], check=True)
+try:
+    driver.download_object(container.get_object("key"), target, overwrite_existing=True)
+except libcloud_aurora.errors.AuroraObjectsError as error:
+    print(error)
+print(open(target).read())
+"""
+
+
+def test_onto_a_mounted_file(stored, cluster, bucket, tmp_path):
+    """A file that is a mount, as Docker makes it, is refused at once: no rename replaces it."""
+    stored(b"new")
+    for name in ("mounted", "target"):
+        (tmp_path / name).write_text(f"old {name}")
+    refused, left = output(
+        MOUNTED,
+        user=cluster.owner,
+        port=cluster.port,
+        bucket=bucket.name,
+        arguments=[tmp_path / "mounted", tmp_path / "target"],
+        within=["unshare", "--map-root-user", "--mount"],
+    ).splitlines()
+    assert "mount its directory instead, or write the chunks of" in refused
+    assert left == "old mounted"
 
 
 def test_overwriting(driver, stored, tmp_path):

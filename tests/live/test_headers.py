@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import os
 import warnings
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,15 +15,14 @@ from live.ceph import Cluster
 from live.oracle import PART, backend, md5, noise, unfinished_uploads
 from servers.proxy import Proxy
 from workers import wait_for_workers
+from written import NARROW, Page, list_table
 
 import libcloud_aurora
 from libcloud_aurora._s3.encryption import CustomerKey
 from libcloud_aurora._s3.headers import MAX_FIELDS, TABLE, Fate, Way, row_of
 from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, HashMismatchError
 
-PAGE = Path(__file__).parents[2] / "docs" / "headers.rst"
-#: Set to any text to write the page instead of comparing it.
-WRITE = "WRITE_HEADERS"
+PAGE = Page("headers.rst", "WRITE_HEADERS")
 
 SMALL, LARGE = b"content", noise(PART + 1)
 KEY = noise(32)
@@ -87,20 +85,21 @@ Headers
 =======
 
 Uploads and copies take ``headers``, a dict of further headers. radosgw ignores some of them,
-depending on how the object is stored and on the version of Ceph. The driver makes up for that where
-it can, and refuses the others. The table holds for Ceph 16, 18 and 20: a test stores an object for
+depending on how the object is stored and on the version of Ceph. The driver makes up for this where
+it can, and refuses the rest. The table holds for Ceph 16, 18 and 20: a test stores an object for
 each cell and reads back what is in effect.
 
 ``sent``
-    It is part of the request that stores the object or begins the upload; the server honours it.
+    It is part of the request that stores the object or begins the upload, and the server honours
+    it.
 ``done afterwards``
-    Once the object is stored, and before the call returns, the driver sets it with a request of its
-    own, which names the version if there is one. In between, the object is without it. If that
-    request fails, the object stays. The error says what the object lacks, which version it is, and
+    Once the object is stored, and before the call returns, the driver sets it with a separate
+    request, which names the version if there is one. In between, the object does not have it. If
+    that request fails, the object stays, and the error says what it lacks, which version it is, and
     which call sets it.
 ``compared``
-    An upload that an earlier call has begun cannot take it. If the finished object differs, the
-    server copies it onto itself with what this call asks for.
+    It can no longer be set on an upload that an earlier call has begun. If the finished object
+    differs, the server copies it onto itself with what this call asks for.
 ``checked``
     The driver compares it with the MD5 of the bytes. If they differ, nothing is stored, and the
     call raises a ``HashMismatchError``.
@@ -112,30 +111,30 @@ each cell and reads back what is in effect.
     The call raises a ``ValueError`` that says why, before anything is sent.
 
 The columns are the ways to store an object: in *one part*; in *parts*; with ``ex_resume``, where an
-earlier call has begun the upload (*resumed*); and as a *copy* for which the header is *not given*,
+earlier call has begun the upload (*resumed*); and as a *copy* for which the header is *not given*
 or *given*.
 """
 CONCLUSION = """
 ``content_type``, ``meta_data``, ``acl`` and ``tags`` in ``extra``, ``ex_storage_class`` and
-``ex_customer_key`` set the same headers. Two different values for one header are a ``ValueError``.
+``ex_customer_key`` set the same headers. Two different values for one header raise a
+``ValueError``.
 
-What the driver sets itself is refused by name: ``Host``, ``Content-Length``, ``Transfer-Encoding``,
-``Authorization``, ``X-Amz-Date``, ``User-Agent`` and the like. Values that no server accepts are
-refused, too.
-Any other header is sent, because a proxy may want it, and a warning says that the server does not
-keep it.
+Headers that the driver sets itself are refused by name: ``Host``, ``Content-Length``,
+``Transfer-Encoding``, ``Authorization``, ``X-Amz-Date``, ``User-Agent`` and the like. So are values
+that no server accepts. Any other header is sent, because a proxy may need it, and a warning says
+that the server does not keep it.
 
-``If-Match`` and ``If-None-Match: *`` are checked where they are refused here if an upload has
-``ex_check_condition=True``: see :doc:`transfers`.
+With ``ex_check_condition=True``, uploads check ``If-Match`` and ``If-None-Match: *`` where the
+table says *refused*: see :doc:`transfers`.
 
-Encryption by the server counts only if the response says so. If the server does not know the kind
-that was asked for, the upload ends with an
+Encryption by the server counts only if the response confirms it. If the server does not know the
+kind that was asked for, the upload ends with an
 :class:`~libcloud_aurora.errors.EncryptionKeyError`. Ceph 16 and 18 cannot copy what a key
-management service encrypts: there is no copy then, and the error says so.
+management service encrypts: no copy is made, and the error says so.
 
 Metadata may have {fields} fields, because many clients cannot read a response with more than 100
-headers. radosgw takes about 16 KiB of headers, and 4 KiB before 16.2.15. If they are too large, the
-error says so.
+headers. radosgw accepts about 16 KiB of headers, and only 4 KiB before 16.2.15. If they are too
+large, the error says so.
 """
 TITLES = ["Header", "one part", "parts", "resumed", "copy, not given", "copy, given"]
 
@@ -501,23 +500,15 @@ def test_metadata_that_is_too_large_is_named(make_bench, body):
 
 def render():
     """Return the page of the docs."""
-    lines = [
-        ".. list-table::",
-        "   :class: narrow",
-        "   :header-rows: 1",
-        "   :stub-columns: 1",
-        "",
-    ]
     rows = [TITLES, *([f"``{name}``", *(each.value for each in TABLE[name])] for name in TABLE)]
     rows[-1][0] = "any other"
-    for row in rows:
-        lines += [f"   {'  ' if n else '* '}- {text}".rstrip() for n, text in enumerate(row)]
-    page = [INTRODUCTION.format(write=WRITE), *lines, CONCLUSION.format(fields=MAX_FIELDS)]
-    return "\n".join(page)
+    introduction = INTRODUCTION.format(write=PAGE.variable)
+    table = list_table(rows, options=NARROW)
+    return f"{introduction}\n{table}\n{CONCLUSION.format(fields=MAX_FIELDS)}"
 
 
 def test_the_page_is_current():
     """The page of the docs shows the table that the other tests have run."""
-    if os.environ.get(WRITE):
-        PAGE.write_text(render())
-    assert PAGE.read_text() == render()
+    if PAGE.writing():
+        PAGE.path.write_text(render())
+    assert PAGE.path.read_text() == render()

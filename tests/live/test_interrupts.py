@@ -1,8 +1,5 @@
 """Whatever stops a transfer, at whichever stage, nothing is left: no part, file or thread."""
 
-import signal
-import threading
-
 import pytest
 from live.oracle import MIB, noise, stored_body, stored_keys, unfinished_uploads
 from servers import plan
@@ -10,11 +7,6 @@ from servers import plan
 BODY = noise(18 * MIB)
 CAUSES = {"Ctrl-C": KeyboardInterrupt, "an exception": RuntimeError, "an exit": SystemExit}
 each_cause = pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES)
-
-
-def press_ctrl_c(request):
-    """Send this process a real SIGINT, as a terminal does."""
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
 @pytest.fixture
@@ -109,9 +101,10 @@ def test_progress_stops_a_stream(driver, s3, bucket, cause):
         list(driver.download_object_as_stream(item, ex_progress=stopping_at(3 * MIB, cause)))
 
 
-def ctrl_c(stage, when):
+@pytest.fixture
+def ctrl_c(keyboard):
     """Plan a Ctrl-C at a stage of the first request that matches."""
-    return plan.once(plan.hook(stage, press_ctrl_c), when)
+    return lambda stage, when: plan.once(plan.hook(stage, lambda request: keyboard.press()), when)
 
 
 #: When the key is pressed: before the server sees a request, or after it has acted on it.
@@ -128,7 +121,7 @@ UPLOAD_STAGES = {
 
 @pytest.mark.parametrize(("stage", "when"), UPLOAD_STAGES.values(), ids=UPLOAD_STAGES)
 @pytest.mark.parametrize("way", ["file", "stream"])
-def test_ctrl_c_during_an_upload(counted, proxy, s3, remote, file, stage, when, way):
+def test_ctrl_c_during_an_upload(ctrl_c, counted, proxy, s3, remote, file, stage, when, way):
     """A real Ctrl-C at any request of an upload leaves no part: all of the object, or none."""
     proxy.plan = ctrl_c(stage, when)
     with pytest.raises(KeyboardInterrupt):
@@ -140,7 +133,7 @@ def test_ctrl_c_during_an_upload(counted, proxy, s3, remote, file, stage, when, 
 
 @pytest.mark.parametrize("at", [1, 2, 4])
 @pytest.mark.parametrize("way", DOWNLOADS)
-def test_ctrl_c_during_a_download(counted, proxy, large, at, way, tmp_path):
+def test_ctrl_c_during_a_download(ctrl_c, counted, proxy, large, at, way, tmp_path):
     """A real Ctrl-C at any request of a download leaves the old file and nothing else."""
     (tmp_path / "copy").write_bytes(b"old")
     proxy.plan = ctrl_c("head", lambda request: len(proxy.seen("get")) == at)
@@ -151,7 +144,7 @@ def test_ctrl_c_during_a_download(counted, proxy, large, at, way, tmp_path):
 
 
 @pytest.mark.parametrize("stage", ["head", "answer"], ids=["before", "after"])
-def test_ctrl_c_while_cleaning_up(counted, proxy, s3, remote, stage):
+def test_ctrl_c_while_cleaning_up(ctrl_c, counted, proxy, s3, remote, stage):
     """Ctrl-C while a failed upload is aborted does not leave its parts behind."""
 
     def source():
@@ -165,7 +158,7 @@ def test_ctrl_c_while_cleaning_up(counted, proxy, s3, remote, stage):
     assert stored_keys(s3, remote.name) == []
 
 
-def test_the_driver_works_on_after_an_interrupt(counted, proxy, s3, remote, file):
+def test_the_driver_works_on_after_an_interrupt(ctrl_c, counted, proxy, s3, remote, file):
     """A driver whose transfer was interrupted does the next one."""
     proxy.plan = ctrl_c("head", lambda request: request.part == 2)
     with pytest.raises(KeyboardInterrupt):

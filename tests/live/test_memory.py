@@ -29,6 +29,31 @@ for chunk in driver.download_object_as_stream(container.get_object("large")):
     pass
 """,
     ),
+    "file written": (
+        UP,
+        """
+with driver.ex_open(container, "wb", object_name="key") as file:
+    for _ in range(SIZE // 4096):
+        file.write(bytes(4096))
+""",
+    ),
+    "file read on": (
+        DOWN + 16 * MIB,
+        """
+with driver.ex_open(container.get_object("large")) as file:
+    while file.read(100_000):
+        pass
+""",
+    ),
+    "file read here and there": (
+        DOWN,
+        """
+with driver.ex_open(container.get_object("large")) as file:
+    for start in [*range(0, SIZE, MIB), *range(0, SIZE, 9 * MIB)]:
+        file.seek(start)
+        file.read(300_000)
+""",
+    ),
     "range down": (
         DOWN,
         'driver.download_object_range(container.get_object("large"), sys.argv[2], 5)\n',

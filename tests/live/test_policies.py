@@ -10,23 +10,26 @@ from libcloud_aurora import errors
 
 
 @pytest.fixture
-def shared(s3, bucket, cluster):
-    """A container of whose objects the stranger may read, write and list those of one prefix."""
+def allow(s3, bucket, cluster):
+    """Return a function that allows the stranger one more thing."""
     principal = {"AWS": [f"arn:aws:iam:::user/{cluster.stranger.name}"]}
+    statements = []
+
+    def allow(actions, resource, **more):
+        allowed = {"Effect": "Allow", "Principal": principal, **more}
+        statements.append({**allowed, "Action": actions, "Resource": resource})
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        s3.put_bucket_policy(Bucket=bucket.name, Policy=policy)
+
+    return allow
+
+
+@pytest.fixture
+def shared(s3, bucket, allow):
+    """A container of whose objects the stranger may read, write and list those of one prefix."""
     whole = f"arn:aws:s3:::{bucket.name}"
-    objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-    allowed = {"Effect": "Allow", "Principal": principal}
-    statements = [
-        {**allowed, "Action": objects, "Resource": [f"{whole}/theirs/*"]},
-        {
-            **allowed,
-            "Action": ["s3:ListBucket"],
-            "Resource": [whole],
-            "Condition": {"StringLike": {"s3:prefix": ["theirs/*"]}},
-        },
-    ]
-    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    s3.put_bucket_policy(Bucket=bucket.name, Policy=policy)
+    allow(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], f"{whole}/theirs/*")
+    allow("s3:ListBucket", whole, Condition={"StringLike": {"s3:prefix": ["theirs/*"]}})
     s3.put_object(Bucket=bucket.name, Key="theirs/old", Body=b"shared")
     s3.put_object(Bucket=bucket.name, Key="ours", Body=b"private")
     return bucket.name
@@ -40,6 +43,25 @@ def test_a_user_of_a_prefix_works_there(stranger, shared):
     assert [each.name for each in container.list_objects("theirs/")] == ["theirs/new", "theirs/old"]
     assert b"".join(container.get_object("theirs/old").as_stream()) == b"shared"
     assert obj.delete() is True
+
+
+def test_many_objects_are_deleted_at_once_where_the_policy_lets_them(
+    cluster, stranger, shared, allow
+):
+    """Before Ceph 20 the container itself must be allowed, too, and the error says what helps."""
+    container = stranger.get_container(shared)
+    if cluster.version < (20,):
+        with pytest.raises(errors.DeleteFailedError) as caught:
+            stranger.ex_delete_objects(container, ["theirs/old"])
+        assert f"arn:aws:s3:::{shared};" in str(caught.value)
+        assert "delete_object() works" in str(caught.value)
+        assert container.get_object("theirs/old").delete() is True
+        allow("s3:DeleteObject", f"arn:aws:s3:::{shared}")
+    obj = container.upload_object_via_stream(iter([b"new"]), "theirs/new")
+    with pytest.raises(errors.DeleteFailedError) as caught:
+        stranger.ex_delete_objects(container, [obj, "ours"])
+    assert caught.value.failures == {"ours": "AccessDenied"}
+    assert obj.name not in [each.name for each in container.list_objects("theirs/")]
 
 
 def test_what_the_policy_does_not_allow_is_denied(stranger, shared):

@@ -89,8 +89,12 @@ def test_a_url_is_for_one_method(driver, s3, bucket, client):
 def test_expiry(driver, s3, bucket, expiry):
     """URLs may live from one second to seven days."""
     s3.put_object(Bucket=bucket.name, Key="key", Body=b"shared")
-    url = driver.ex_get_object_presigned_url(foreign_object(bucket, "key"), ex_expiry=expiry)
-    assert with_requests("GET", url) == (200, "shared")
+    answer = 0, ""
+    for _ in range(20):  # a busy machine may take longer than a second to use one
+        url = driver.ex_get_object_presigned_url(foreign_object(bucket, "key"), ex_expiry=expiry)
+        if (answer := with_requests("GET", url))[0] == 200:
+            break
+    assert answer == (200, "shared")
 
 
 def test_expired(driver, cluster, s3, bucket):

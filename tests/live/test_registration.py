@@ -40,6 +40,13 @@ def test_two_hosts_never_meet(make_driver, cluster):
     assert theirs.list_containers() == []
 
 
+@pytest.mark.parametrize("host", ["LOCALHOST", "localhost."])
+def test_any_spelling_of_the_host(make_driver, cluster, bucket, host):
+    """radosgw takes other spellings of its name for that of a container, so it gets one."""
+    driver = make_driver(host=host, port=cluster.port)
+    assert bucket.name in [each.name for each in driver.list_containers()]
+
+
 def test_all_of_libclouds_arguments(make_driver, cluster, bucket):
     """libcloud's own constructor arguments are accepted together."""
     driver = make_driver(

@@ -15,6 +15,18 @@ from botocore.exceptions import ClientError
 PART_SIZE = 5 * 1024 * 1024
 
 
+def store_parts(client, bucket, key, bodies, algorithm=None):
+    """Store an object in parts as another client would, with a checksum of its own or without."""
+    place = {"Bucket": bucket, "Key": key}
+    named = {"ChecksumAlgorithm": algorithm} if algorithm else {}
+    place["UploadId"] = client.create_multipart_upload(**place, **named)["UploadId"]
+    parts = []
+    for number, body in enumerate(bodies, 1):
+        answer = client.upload_part(**place, PartNumber=number, Body=body)
+        parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+    client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+
+
 @dataclass
 class Backend:
     """Where a real S3 server listens, its account, and direct access to what it stores."""
@@ -63,14 +75,9 @@ class Backend:
 
     def put_parts(self, bucket: str, key: str, content: bytes) -> str:
         """Store an object in parts of 5 MiB and return its ETag without quotes."""
-        place = {"Bucket": bucket, "Key": key}
-        place["UploadId"] = self.client.create_multipart_upload(**place)["UploadId"]
-        parts = []
-        for number, start in enumerate(range(0, len(content), PART_SIZE), 1):
-            body = content[start : start + PART_SIZE]
-            answer = self.client.upload_part(**place, PartNumber=number, Body=body)
-            parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-        self.client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+        starts = range(0, len(content), PART_SIZE)
+        bodies = [content[start : start + PART_SIZE] for start in starts]
+        store_parts(self.client, bucket, key, bodies)
         return self.etag(bucket, key)
 
     def fill(self, bucket: str, count: int) -> None:

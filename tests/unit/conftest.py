@@ -77,22 +77,22 @@ def working():
 def still_working(working):
     """Return those of the package's threads that do not end by themselves."""
 
-    def left():
-        deadline = time.monotonic() + 10
+    def left(seconds=10):
+        deadline = time.monotonic() + seconds
         while working() and time.monotonic() < deadline:
             for thread in working():
                 with contextlib.suppress(RuntimeError):  # one that is just being started
-                    thread.join(10)
+                    thread.join(seconds)
         return working()
 
     return left
 
 
 @pytest.fixture
-def no_thread_left(working, still_working):
+def no_thread_left(still_working):
     """After the test no thread of the package is left, however transfers have ended."""
     yield
-    if working():
+    if still_working(0.2):
         gc.collect()
     assert still_working() == []
 

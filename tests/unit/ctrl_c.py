@@ -10,13 +10,13 @@ PACKAGE = str(Path(libcloud_aurora.__file__).parent)
 
 
 @contextlib.contextmanager
-def _watching(see, kind="line"):
+def _watching(see, kind="line", within=PACKAGE):
     def trace(frame, event, arg):
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not frame.f_code.co_filename.startswith(within):
             return None
         if event == kind:
             see((frame.f_code.co_filename[len(PACKAGE) + 1 :], frame.f_lineno))
-        return trace
+        return trace if kind == "line" else None
 
     before = sys.gettrace()
     sys.settrace(trace)
@@ -68,5 +68,5 @@ def pressed_at(line, call):
             raise KeyboardInterrupt(line)
 
     pressed = []
-    with _watching(press):
+    with _watching(press, within=f"{PACKAGE}/{line[0]}"):
         call()

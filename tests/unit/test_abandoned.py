@@ -122,7 +122,7 @@ def test_an_iterator_in_a_forked_child_ends(s3, iterator, end):
     with open(reading, "rb") as pipe:
         said = pipe.read().decode()
     os.waitpid(child, 0)
-    assert said == "closed" if end == "close" else "begun before a fork" in said
+    assert said == "closed" if end == "close" else "started before a fork" in said
     begun.close()
 
 

@@ -89,15 +89,16 @@ def test_the_clock_follows_the_server(hours):
     """A clock that is hours wrong goes by the server's; a second time changes nothing."""
     clock = signing.Clock()
     date = datetime.now(timezone.utc) + timedelta(hours=hours)
-    assert clock.correct(format_datetime(date, usegmt=True))
+    assert clock.correct(format_datetime(date, usegmt=True), clock.now())
     assert abs(clock.now() - date) < timedelta(seconds=5)
-    assert not clock.correct(format_datetime(date, usegmt=True))
+    assert not clock.correct(format_datetime(date, usegmt=True), clock.now())
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_a_date_that_cannot_be_read_changes_nothing(date):
     """Without a readable Date header there is nothing to correct."""
-    assert not signing.Clock().correct(date)
+    clock = signing.Clock()
+    assert not clock.correct(date, clock.now())
 
 
 @given(st.text(max_size=40) | st.datetimes().map(format_datetime))
@@ -107,9 +108,9 @@ def test_a_date_that_cannot_be_read_changes_nothing(date):
 def test_no_date_breaks_the_clock(date):
     """Whatever a server sends as Date, the clock still tells a time that can be signed."""
     clock = signing.Clock()
-    clock.correct(date)
+    clock.correct(date, clock.now())
     (clock.now() + timedelta(days=7)).strftime("%Y%m%dT%H%M%SZ")
-    clock.correct(date)
+    clock.correct(date, clock.now())
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
@@ -136,8 +137,9 @@ def test_a_correction_can_be_taken_back():
     """A correction that the server has not believed is undone, but not the one before it."""
     clock = signing.Clock()
     first = datetime.now(timezone.utc) + timedelta(hours=1)
-    clock.correct(format_datetime(first, usegmt=True))
-    clock.correct(format_datetime(first + timedelta(hours=24), usegmt=True))
+    clock.correct(format_datetime(first, usegmt=True), clock.now())
+    second = first + timedelta(hours=24)
+    clock.correct(format_datetime(second, usegmt=True), clock.now())
     clock.restore()
     clock.restore()
     assert abs(clock.now() - first) < timedelta(seconds=5)

@@ -2,17 +2,23 @@
 
 import io
 import os
+from functools import partial
 
 import pytest
 from unit.memory_s3 import Answer, composite, error
 
 from libcloud_aurora import errors
 
-MIB = 1_048_576
-PART = 5 * MIB
+PART = 1000
 DATA = os.urandom(PART + 777)
 ETAG = composite([DATA[:PART], DATA[PART:]])
 NONE, OLD, OTHER = {"If-None-Match": "*"}, {"if-match": '"old"'}, {"If-Match": "other"}
+
+
+@pytest.fixture
+def new_driver(new_driver, tiny_parts):
+    """Make drivers whose parts are small."""
+    return partial(new_driver, ex_part_size=PART)
 
 
 @pytest.fixture(params=["file", "stream", "resumed"])

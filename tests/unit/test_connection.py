@@ -13,8 +13,8 @@ import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libcloud.common.types import LibcloudError
-from libcloud.storage.base import Container
-from unit.memory_s3 import Answer, error
+from libcloud.storage.base import Container, Object
+from unit.memory_s3 import Answer, error, raw_answer
 
 from libcloud_aurora import errors
 from libcloud_aurora._s3.objects import wire_value
@@ -108,11 +108,14 @@ def test_headers_of_the_caller_are_added_and_not_changed(s3, driver):
     assert (sent["x-amz-meta-n"], sent["x-amz-meta-b"]) == ("3", "trimmed")
 
 
-@pytest.mark.parametrize("value", ["a\nb", "a\rb", "\x00", "\x7f", "a\tb"])
+@pytest.mark.parametrize(
+    "value", ["the-key\nb", "the-key\r", "the-key\0", "\x7fthe-key", "a\tthe-key"]
+)
 def test_control_characters_in_headers_are_refused(s3, driver, value):
-    """A header value with a control character is a ValueError that names it; nothing is sent."""
-    with pytest.raises(ValueError, match="header 'x-amz-meta-a'"):
+    """A value with a control character is a ValueError that names the header, but shows no key."""
+    with pytest.raises(ValueError, match="header 'x-amz-meta-a'") as caught:
         driver.connection.request("/photos/k", method="PUT", headers={"x-amz-meta-a": value})
+    assert "the-key" not in str(caught.value)
     assert s3.requests == []
 
 
@@ -258,6 +261,34 @@ def test_an_error_to_an_objects_head_reads_one_byte(s3, driver):
     assert s3.requests[1].headers["range"] == "bytes=0-0"
     with pytest.raises(errors.ContainerNotFoundError):
         driver.get_object("none", "none")
+
+
+def test_an_error_to_the_head_of_a_version_is_explained_by_that_version(s3, driver, container):
+    """The GET that asks why asks about the same version as the HEAD."""
+    version = Object("k", 0, "", {"ex_version_id": "v1"}, {}, container, driver)
+    with pytest.raises(errors.ObjectNotFoundError):
+        driver.ex_copy_object(version, container, "copy")
+    assert [sent.query for sent in s3.requests[1:]] == ["versionId=v1", "versionId=v1"]
+
+
+def test_ctrl_c_lets_the_reason_of_an_error_go(wire, driver):
+    """Ctrl-C while the response to the GET that asks why is read closes its connection."""
+
+    class Interrupted(io.BytesIO):
+        def read(self, size=-1):
+            raise KeyboardInterrupt
+
+    body = Interrupted(b"<Error/>")
+
+    def answer(request, context):
+        if request.method == "HEAD":
+            return raw_answer(Answer(404), "HEAD")
+        return urllib3.HTTPResponse(body, status=404, preload_content=False)
+
+    wire.register_uri(requests_mock.ANY, requests_mock.ANY, raw=answer)
+    with pytest.raises(KeyboardInterrupt):
+        driver.get_object("photos", "k")
+    assert body.closed
 
 
 def test_the_first_answer_counts_if_the_second_differs(s3, driver):
@@ -420,7 +451,7 @@ def test_a_clock_that_another_thread_has_set_is_used(s3, driver):
     def meanwhile(request):
         if len(s3.requests) > 1:
             return None
-        driver.connection.clock.correct(said)
+        driver.connection.clock.correct(said, date)
         return error(403, "RequestTimeTooSkewed", Date=said)
 
     s3.faults.append(meanwhile)

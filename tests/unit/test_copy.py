@@ -309,3 +309,14 @@ def test_other_headers_keep_the_type(s3, driver, container, source):
     assert copy.extra["content_type"] == before
     copy = driver.ex_copy_object(source, container, "new", headers={"Content-Type": "x/y"})
     assert copy.extra["content_type"] == "x/y"
+
+
+@pytest.mark.parametrize("size", [7, 6 * GIB])
+def test_what_is_joined_from_segments_is_not_copied(s3, driver, container, source, size):
+    """radosgw would copy the list of the segments, or nothing at all, with success."""
+    headers = {"x-object-manifest": "photos/segments/", "content-length": str(size)}
+    s3.fail(1, Answer(200, b"", {"etag": '"e"', **headers}), method="HEAD")
+    with pytest.raises(errors.AuroraObjectsError, match="Download and upload it instead") as caught:
+        driver.ex_copy_object(source, container, "new")
+    assert (caught.value.bucket, caught.value.key) == ("photos", "a b")
+    assert s3.sent("PUT") == []

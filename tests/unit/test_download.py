@@ -12,6 +12,8 @@ from libcloud_aurora import errors
 
 MIB = 1_048_576
 LARGE = os.urandom(21 * MIB + 12_345)
+#: The ETag of three parts whose sizes nobody can guess.
+UNEQUAL = composite([LARGE[: 9 * MIB], LARGE[9 * MIB : 15 * MIB], LARGE[15 * MIB :]])
 
 
 def leftovers(directory):
@@ -209,10 +211,24 @@ def test_objects_of_equal_parts_are_verified(s3, container, any_driver, tmp_path
 
 def test_objects_of_unequal_parts_are_fetched_twice(s3, container, driver, tmp_path):
     """Where the ETag cannot be recomputed, two downloads that agree are right."""
-    pieces = [LARGE[: 9 * MIB], LARGE[9 * MIB : 15 * MIB], LARGE[15 * MIB :]]
-    s3.put("k", LARGE, composite(pieces))
+    s3.put("k", LARGE, UNEQUAL)
     driver.download_object(handle(container, driver, size=len(LARGE)), str(tmp_path / "f"))
     assert (tmp_path / "f").read_bytes() == LARGE
+
+
+def test_each_guess_is_tried_once(s3, container, new_driver, tmp_path, monkeypatch):
+    """The file is read once for each way to cut it that was not tried as its bytes came."""
+    sizes = []
+
+    def counted(number, views, offset, read=os.preadv):
+        sizes.append(read(number, views, offset))
+        return sizes[-1]
+
+    monkeypatch.setattr(os, "preadv", counted)
+    s3.put("k", LARGE, UNEQUAL)
+    driver = new_driver(ex_max_concurrency=1)
+    driver.download_object(handle(container, driver, size=len(LARGE)), str(tmp_path / "f"))
+    assert sum(sizes) == 2 * len(LARGE)  # in three parts of 9 and of 10 MiB; of 8 is known
 
 
 @pytest.mark.parametrize("etag", ["opaque", ""])

@@ -226,6 +226,13 @@ def test_a_container_whose_answer_was_lost_may_be_somebody_elses(s3, driver):
         driver.create_container("theirs")
 
 
+def test_wrong_keys_are_told_by_iterate_containers(s3, driver):
+    """The request is sent by the call, not by the first step: programs call it as a probe."""
+    s3.fail(1, error(403, "SignatureDoesNotMatch"), method="GET")
+    with pytest.raises(errors.InvalidCredentialsError):
+        driver.iterate_containers()
+
+
 def test_wrong_keys_are_told_by_get_container(s3, driver):
     """get_container finds out wrong credentials."""
     s3.faults.append(

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import pickle
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,11 @@ from libcloud_aurora import errors
 from libcloud_aurora._s3 import encryption
 from libcloud_aurora._s3.encryption import PREFIX, SOURCE_PREFIX, CustomerKey, Hidden
 
-MIB = 1_048_576
 KEY, OTHER = bytes(range(32)), bytes(range(32, 64))
 MD5 = base64.b64encode(hashlib.md5(KEY, usedforsecurity=False).digest()).decode()
 DATA = bytes(range(256)) * 4096 * 12
+PART = 100_000
+SENT = DATA[: 2 * PART + 777]
 #: What makes two names of a key in headers one.
 READY = {
     "X-Amz-Server-Side-Encryption-Customer-Algorithm": "AES256",
@@ -106,7 +108,7 @@ def test_a_key_is_given_once():
     assert encryption.only_key("x", KEY, {}) == ({}, key)
     assert encryption.only_key("x", None, READY) == ({}, key)
     assert encryption.only_key("x", None, {}) == ({}, None)
-    with pytest.raises(ValueError, match="x and the headers give different keys"):
+    with pytest.raises(ValueError, match="x and the headers contain different keys"):
         encryption.only_key("x", OTHER, READY)
 
 
@@ -143,9 +145,15 @@ def test_answers_about_keys(code, said, keyed, advice):
 
 
 @pytest.fixture
+def new_driver(new_driver, tiny_parts):
+    """Make drivers whose parts are small."""
+    return partial(new_driver, ex_part_size=PART)
+
+
+@pytest.fixture
 def file(tmp_path):
     path = tmp_path / "file"
-    path.write_bytes(DATA)
+    path.write_bytes(SENT)
     return str(path)
 
 
@@ -154,7 +162,7 @@ def with_key(s3, method=None):
     return [seen for seen in s3.sent(method) if f"{PREFIX}key" in seen.headers]
 
 
-@pytest.mark.parametrize("size", [0, 1, len(DATA)])
+@pytest.mark.parametrize("size", [0, 1, len(SENT)])
 @pytest.mark.parametrize("given", [{"ex_customer_key": KEY}, {"headers": READY}, "both"])
 def test_uploads_carry_the_key(s3, driver, container, tmp_path, size, given):
     """Both uploads carry the key in each request that needs it, whole or in parts."""
@@ -202,11 +210,11 @@ def unaware(s3):
 def test_a_server_that_knows_no_keys_gets_no_part(s3, driver, container, file, caplog, resume):
     """Where the answer to Initiate names no key, no byte is sent and no upload remains."""
     unaware(s3)
-    with pytest.raises(errors.EncryptionKeyError, match="does not know such keys"):
+    with pytest.raises(errors.EncryptionKeyError, match="does not support such keys"):
         driver.upload_object(file, container, "k", ex_customer_key=KEY, ex_resume=resume)
     assert s3.sent("PUT") == []
     assert s3.uploads == {}
-    assert "without a response" not in caplog.text
+    assert "may have begun" not in caplog.text
 
 
 def test_a_part_that_is_not_confirmed_is_not_taken_for_an_object(s3, driver, container, file):
@@ -235,7 +243,7 @@ def test_a_server_that_knows_no_keys_is_told_of(s3, driver, container):
 def test_plain_http_is_named(s3, driver, container):
     """radosgw's empty refusal over plain http becomes an error that names https."""
     s3.fail(1, error(400, "InvalidRequest"), method="PUT")
-    with pytest.raises(errors.EncryptionKeyError, match="over https only"):
+    with pytest.raises(errors.EncryptionKeyError, match="only over https"):
         driver.upload_object_via_stream([b"x"], container, "k", ex_customer_key=KEY)
 
 
@@ -244,7 +252,7 @@ def begin(s3, md5):
     s3.uploads["2~old"] = {
         "bucket": "photos",
         "key": "k",
-        "parts": {1: DATA[: 5 * MIB], 2: DATA[5 * MIB : 10 * MIB]},
+        "parts": {1: SENT[:PART], 2: SENT[PART : 2 * PART]},
         "headers": {},
         "initiated": "2026-07-01T12:00:00.000Z",
     }
@@ -258,13 +266,13 @@ def test_an_upload_goes_on_with_its_key(s3, driver, container, file):
     bodies = [seen for seen in s3.sent("PUT") if "x-amz-copy-source" not in seen.headers]
     assert sorted(int(seen.params["partNumber"]) for seen in bodies) == [2, 3]
     assert s3.keys.objects["/photos/k"] == MD5
-    assert s3.buckets["photos"]["k"].data == DATA
+    assert s3.buckets["photos"]["k"].data == SENT
 
 
 def test_an_upload_that_is_all_there_does_not_go_on_without_its_key(s3, driver, container, file):
     """Even with nothing left to send, the object that is there is not replaced."""
     begin(s3, MD5)
-    s3.uploads["2~old"]["parts"][3] = DATA[10 * MIB :]
+    s3.uploads["2~old"]["parts"][3] = SENT[2 * PART :]
     s3.put("k", b"older")
     with pytest.raises(errors.EncryptionKeyError):
         driver.upload_object(file, container, "k", ex_resume=True)
@@ -354,7 +362,7 @@ def test_errors_and_objects_pickle_without_the_key(s3, driver, stored):
 # Copies
 
 
-@pytest.mark.parametrize("size", [0, 7, len(DATA)])
+@pytest.mark.parametrize("size", [0, 7, len(SENT)])
 @pytest.mark.parametrize(("old", "new"), [(KEY, KEY), (None, KEY), (KEY, None)])
 def test_copies_go_by_parts(s3, driver, container, old, new, size):
     """A copy with a key is made of parts, which carry both keys; an empty one is just stored."""
@@ -417,7 +425,7 @@ def test_other_refusals_of_a_copy_stay(s3, driver, container, stored, old):
     if old is None:
         s3.keys.objects.clear()
     s3.fail(1, error(400, "InvalidRequest"), method="PUT")
-    with pytest.raises(errors.EncryptionKeyError, match="over https only"):
+    with pytest.raises(errors.EncryptionKeyError, match="only over https"):
         driver.ex_copy_object(
             stored, container, "new", ex_source_customer_key=old, ex_customer_key=KEY
         )

@@ -183,8 +183,8 @@ def test_errors_name_what_they_are_about(meet, path, subject):
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        ("NoSuchBucket", "make it with create_container()"),
-        ("InvalidBucketName", "3 to 63 lower case letters"),
+        ("NoSuchBucket", "create it with create_container()"),
+        ("InvalidBucketName", "3 to 63 lowercase letters"),
         ("InvalidAccessKeyId", "Check the access key"),
         ("SignatureDoesNotMatch", "Check the secret key"),
         ("AccessDenied", "may belong to another account"),
@@ -396,12 +396,12 @@ def test_network_failures_are_libclouds_and_requests(meet, cause, kind, said):
 @pytest.mark.parametrize(
     ("text", "advice"),
     [
-        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "ex_verify_ssl takes the path"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "pass the path"),
         ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "use secure=False"),
         ("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] alert", "another version of TLS"),
         ("[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol", "another version of TLS"),
         ("Could not find a suitable TLS CA certificate bundle", "Check ex_verify_ssl"),
-        ("[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate", "holds no certificates"),
+        ("[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate", "contains no certificates"),
         ("Tunnel connection failed: 407 Proxy Authentication Required", "the proxy"),
         ("Failed to parse: http://[", "Check the proxy's URL"),
     ],

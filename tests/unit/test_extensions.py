@@ -172,13 +172,13 @@ def test_a_file_name_beyond_ascii_is_named_twice(driver, obj, name):
         ({"ex_response_headers": {"Content-Language": "ż"}}, "Content-Language must be ASCII"),
         (
             {"ex_response_headers": {"Content-Disposition": "attachment; filename=ż"}},
-            "but for a filename in double quotes",
+            "except for a filename in double quotes",
         ),
         (
             {"ex_response_headers": {"Expires": "x"}, "ex_method": "PUT"},
-            "ex_response_headers: PUT has none, only GET and HEAD",
+            "ex_response_headers: only GET and HEAD take them, not PUT",
         ),
-        ({"ex_content_type": "text/x"}, "ex_content_type: GET brings none, only PUT does"),
+        ({"ex_content_type": "text/x"}, "ex_content_type: only PUT sends one, not GET"),
         ({"ex_content_type": "a\nb", "ex_method": "PUT"}, "ex_content_type.*control characters"),
     ],
 )

@@ -165,6 +165,27 @@ def test_standard_output_is_refused_with_the_way_that_works(s3, save, overwrite)
     assert s3.requests == []
 
 
+@pytest.mark.parametrize("place", [str, os.path.dirname], ids=["file", "directory"])
+def test_a_mounted_file_is_refused_with_the_way_that_works(s3, save, tmp_path, monkeypatch, place):
+    """A file that a container has mounted cannot be replaced, which is said before a request."""
+    target = tmp_path / "a b\\c"
+    target.write_bytes(b"old")
+    target.with_name("link").symlink_to(target)
+    name = str(target).replace("\\", "\\134").replace(" ", "\\040")
+    table = tmp_path / "mountinfo"
+    monkeypatch.setattr("libcloud_aurora._transfer.files.MOUNTS", table)
+    table.write_text(f"664 622 254:0 {name} /elsewhere rw - ext4 /dev/vda rw\n")
+    assert save(place(target), target.name)
+    table.write_text(f"664 622 254:0 /elsewhere {name} rw - ext4 /dev/vda rw\n")
+    for path in (place(target), target.with_name("link")):
+        with pytest.raises(AuroraObjectsError, match="mount its directory instead"):
+            save(path, target.name)
+        assert s3.requests == []
+    assert save(tmp_path / "other")
+    table.unlink()
+    assert save(place(target), target.name)
+
+
 # That it appears whole or not at all
 
 
@@ -304,6 +325,23 @@ def test_file_systems_without_links_are_told_first(save, tmp_path, monkeypatch, 
     assert listing(tmp_path) == ["f"]
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_ctrl_c_leaves_no_name_of_a_probe(save, tmp_path, monkeypatch, resume):
+    """Ctrl-C as hard links are tried leaves nothing that would keep the next call from its work."""
+
+    def interrupted(*paths, link=os.link):
+        link(*paths)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path / "f", overwrite=False, ex_resume=resume)
+    assert not [name for name in listing(tmp_path) if name.endswith(".link")]
+    assert save(tmp_path / "f", overwrite=False, ex_resume=resume)
+    assert listing(tmp_path) == ["f"]
+
+
 # Permissions
 
 
@@ -420,7 +458,7 @@ def test_other_systems_do_with_what_they_have(s3, save, container, tmp_path, mon
             monkeypatch.delattr(os, name)
     if lacking in ("locks", "all"):
         monkeypatch.setattr("libcloud_aurora._transfer.open_file.fcntl", None)
-    data = os.urandom(11 * MIB)
+    data = os.urandom(5 * MIB + 1)
     (tmp_path / "up").write_bytes(data)
     container.upload_object(str(tmp_path / "up"), "up")
     assert s3.buckets["photos"]["up"].data == data

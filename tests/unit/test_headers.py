@@ -138,9 +138,9 @@ def test_what_servers_ignore_is_refused(s3, upload, name, instead):
 def test_encryption_by_the_server_is_refused_where_it_may_be_ignored(s3, resume, driver, source):
     """A copy and a resumed upload take no request for encryption."""
     headers = {"x-amz-server-side-encryption": "aws:kms"}
-    with pytest.raises(ValueError, match="not every server heeds it here"):
+    with pytest.raises(ValueError, match="not every server honours it here"):
         resume(headers=headers)
-    with pytest.raises(ValueError, match="not every server heeds it here"):
+    with pytest.raises(ValueError, match="not every server honours it here"):
         driver.ex_copy_object(source, source.container, "copy", headers=headers)
     assert s3.requests == []
 
@@ -219,7 +219,7 @@ def test_more_metadata_than_clients_can_read_is_refused(s3, upload, count):
     if count == 80:
         upload(b"x", extra=extra, headers=headers)
         return
-    with pytest.raises(ValueError, match="meta_data has 81 fields, where 80 are allowed"):
+    with pytest.raises(ValueError, match="meta_data has 81 fields, but only 80 are allowed"):
         upload(b"x", extra=extra, headers=headers)
     assert s3.requests == []
 
@@ -229,7 +229,7 @@ def test_names_of_metadata_that_radosgw_does_not_keep_are_refused(s3, upload):
     upload(b"x", extra={"meta_data": {"n" * 80: "v"}})
     before = len(s3.requests)
     with pytest.raises(
-        ValueError, match="has 81 characters, and radosgw keeps none of more than 80"
+        ValueError, match="has 81 characters, but radosgw keeps none of more than 80"
     ):
         upload(b"x", extra={"meta_data": {"n" * 81: "v"}})
     assert len(s3.requests) == before
@@ -259,7 +259,7 @@ def test_content_md5_is_checked_before_anything_is_stored(s3, upload, data):
     upload(data, headers={"Content-MD5": content_md5(data)})
     assert all("content-md5" not in sent.headers for sent in s3.requests)
     del s3.buckets["photos"]["k"]
-    with pytest.raises(errors.HashMismatchError, match=f"MD5 {md5(data)}, and Content-MD5 says"):
+    with pytest.raises(errors.HashMismatchError, match=f"MD5 {md5(data)}, but Content-MD5 says"):
         upload(data, headers={"Content-MD5": content_md5(b"other")})
     assert s3.buckets["photos"] == s3.uploads == {}
 
@@ -471,7 +471,7 @@ def test_access_must_be_text(s3, driver, source, acl):
         (["a"], TypeError, "tags must be a dict, not list"),
         ({1: "a"}, TypeError, "tags must be text"),
         ({"a": b"b"}, TypeError, "tags must be text"),
-        ({str(number): "" for number in range(11)}, ValueError, "11 entries, where 10"),
+        ({str(number): "" for number in range(11)}, ValueError, "11 entries, but only 10"),
         ({"": "a"}, ValueError, "1 to 128 bytes"),
         ({"ż" * 65: "a"}, ValueError, "1 to 128 bytes"),
         ({"a": "v" * 257}, ValueError, "at most 256"),

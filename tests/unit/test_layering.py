@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -23,6 +24,7 @@ MODULES = [
 ]
 
 
+@cache
 def tree(module):
     return ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())
 

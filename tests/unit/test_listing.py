@@ -280,11 +280,11 @@ def test_ten_million_keys_take_constant_memory(s3, photos):
     s3.requests.clear()
     tracemalloc.reset_peak()
     begin = tracemalloc.get_traced_memory()[0]
-    assert sum(1 for _ in islice(objects, 12_000)) == 12_000
+    assert sum(1 for _ in islice(objects, 5000)) == 5000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     objects.close()
-    assert peak - begin < 12_000_000
+    assert peak - begin < 2_000_000  # 5,000 objects take more than 3 MB
     tail = photos.driver.iterate_container_objects(photos, ex_start_after="k09998499")
     last = ""
     count = 0

@@ -4,8 +4,8 @@ import contextlib
 import errno
 import io
 import os
-import signal
 import threading
+from functools import partial
 
 import pytest
 from unit.ctrl_c import lines_of, pressed_at
@@ -14,8 +14,14 @@ from unit.memory_s3 import Answer, composite, error, md5
 from libcloud_aurora import AuroraObjectsStorageDriver, errors
 
 MIB = 1_048_576
-PART = 5 * MIB
+PART = MIB + 1  # one chunk and a byte
 DATA = os.urandom(2 * PART + 777)
+
+
+@pytest.fixture
+def new_driver(new_driver, tiny_parts):
+    """Make drivers whose parts are small."""
+    return partial(new_driver, ex_part_size=PART)
 
 
 @pytest.fixture(params=[1, 10], ids=["sequential", "parallel"])
@@ -285,7 +291,7 @@ def test_ctrl_c_leaves_nothing(s3, new_driver, container, kind, place):
 
 @pytest.mark.parametrize("concurrency", [1, 10])
 @pytest.mark.parametrize("step", ["_upload_multipart_chunks", "_commit_multipart"])
-def test_ctrl_c_between_the_steps_leaves_nothing(s3, container, concurrency, step):
+def test_ctrl_c_between_the_steps_leaves_nothing(s3, container, tiny_parts, concurrency, step):
     """Ctrl-C just after the upload is begun, or just before it is completed, aborts it."""
 
     def interrupted(*arguments, **options):
@@ -294,7 +300,7 @@ def test_ctrl_c_between_the_steps_leaves_nothing(s3, container, concurrency, ste
     kind = type("Interrupted", (AuroraObjectsStorageDriver,), {step: interrupted})
     with (
         pytest.raises(KeyboardInterrupt),
-        kind("key", "secret", ex_max_concurrency=concurrency) as driver,
+        kind("key", "secret", ex_max_concurrency=concurrency, ex_part_size=PART) as driver,
     ):
         driver.upload_object_via_stream(io.BytesIO(DATA), container, "k")
     assert s3.sent("DELETE")
@@ -320,12 +326,12 @@ def test_ctrl_c_at_any_line_leaves_no_part(s3, new_driver, container, concurrenc
     upload()
 
 
-def test_ctrl_c_while_an_upload_is_begun_waits_for_its_id(s3, driver, container):
+def test_ctrl_c_while_an_upload_is_begun_waits_for_its_id(s3, driver, container, keyboard):
     """Ctrl-C before the answer to Initiate is waited out, so that the upload can be aborted."""
 
     def interrupt(request):
         if request.method == "POST" and "uploads" in request.params:
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            keyboard.press()
 
     s3.faults.append(interrupt)
     with pytest.raises(KeyboardInterrupt):

@@ -77,10 +77,10 @@ def test_two_keys_never_share_a_path(one, two):
 @pytest.mark.parametrize(
     ("key", "problem"),
     [
-        ("", "it has 0 bytes of UTF-8, where 1 to 1024 are allowed"),
+        ("", "it has 0 bytes of UTF-8, but only 1 to 1024 are allowed"),
         ("k" * 1025, "it has 1025 bytes"),
         ("ż" * 513, "it has 1026 bytes"),
-        ("a\0b", "it holds a NUL character"),
+        ("a\0b", "it contains a NUL character"),
         ("a\udce4", "it is not valid Unicode"),
         (None, "it is not text"),
         (b"bytes", "it is not text"),

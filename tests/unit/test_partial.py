@@ -13,7 +13,8 @@ from unit.memory_s3 import error, md5
 from libcloud_aurora import errors
 
 MIB = 1_048_576
-DATA = os.urandom(9 * MIB + 99)
+UNIT = 65_536
+DATA = os.urandom(9 * UNIT + 99)
 SIZE, ETAG = len(DATA), md5(DATA)
 #: What lies beside "file", under a name of its own: 8 digits of the SHA-256 of the whole name.
 JOURNAL, PART = ".file.3b9c358f.resume.journal", ".file.3b9c358f.resume.part"
@@ -87,8 +88,8 @@ def test_a_new_download_fetches_everything(resume, target):
 
 def test_what_has_arrived_is_not_fetched_again(resume, leave, target):
     """After a crash the noted bytes are kept, and only the others are fetched."""
-    leave((0, 2 * MIB), (5 * MIB, 6 * MIB + 7))
-    assert resume() == [(2 * MIB, 5 * MIB), (6 * MIB + 7, SIZE)]
+    leave((0, 2 * UNIT), (5 * UNIT, 6 * UNIT + 7))
+    assert resume() == [(2 * UNIT, 5 * UNIT), (6 * UNIT + 7, SIZE)]
     assert target.read_bytes() == DATA
     assert names(target) == ["file"]
 
@@ -127,21 +128,21 @@ def test_another_version_starts_afresh(resume, leave, target, other):
 
 def test_notes_without_their_bytes_count_for_nothing(resume, leave, target):
     """A note whose bytes are not in the file is fetched again."""
-    leave((0, 3 * MIB), (4 * MIB, 6 * MIB), data=DATA[: 3 * MIB])
-    assert resume() == [(3 * MIB, SIZE)]
+    leave((0, 3 * UNIT), (4 * UNIT, 6 * UNIT), data=DATA[: 3 * UNIT])
+    assert resume() == [(3 * UNIT, SIZE)]
     assert target.read_bytes() == DATA
 
 
 def test_bytes_that_are_others_are_fetched_again(resume, leave, target):
     """Bytes that have changed since they were noted are noticed by the object's hash."""
-    leave((0, 3 * MIB), data=DATA[:MIB] + b"damage" + DATA[MIB + 6 :])
-    assert resume()[0] == (3 * MIB, SIZE)
+    leave((0, 3 * UNIT), data=DATA[:UNIT] + b"damage" + DATA[UNIT + 6 :])
+    assert resume()[0] == (3 * UNIT, SIZE)
     assert target.read_bytes() == DATA
 
 
 def test_bytes_after_the_end_are_cut_off(resume, leave, target):
     """A partial file that is longer than the object ends where the object does."""
-    leave((0, MIB), data=DATA + bytes(1000))
+    leave((0, UNIT), data=DATA + bytes(1000))
     resume()
     assert target.read_bytes() == DATA
 
@@ -205,7 +206,7 @@ def test_a_broken_download_goes_on(
     s3, container, new_driver, target, monkeypatch, concurrency, ranges
 ):
     """With ex_resume a download that failed is completed, and the bytes it had are not fetched."""
-    driver, data = new_driver(ex_max_concurrency=concurrency), DATA * 2
+    driver, data = new_driver(ex_max_concurrency=concurrency), DATA * 32
     s3.put("k", data)
     obj = handle(container, driver, size=len(data))
     write, written, all_others = os.pwrite, [], threading.Event()
@@ -245,7 +246,7 @@ def test_a_broken_download_goes_on(
 
 def test_what_has_arrived_is_noted_soon(s3, container, new_driver, target, journal):
     """Of what has arrived, a crash at any moment costs less than 8 MiB, whatever the ranges."""
-    driver, data = new_driver(ex_max_concurrency=1), DATA * 4
+    driver, data = new_driver(ex_max_concurrency=1), DATA * 64
     s3.put("k", data)
 
     def check(done, total):
@@ -260,7 +261,7 @@ def test_what_has_arrived_is_noted_soon(s3, container, new_driver, target, journ
     assert max(lines) == len(data) // (8 * MIB)
 
 
-@pytest.mark.parametrize("size", [0, 1, MIB, len(DATA)])
+@pytest.mark.parametrize("size", [0, 1, UNIT, len(DATA)])
 def test_a_download_that_never_broke(s3, container, driver, target, size):
     """With ex_resume and nothing to go on with, the file arrives as always."""
     s3.put("k", DATA[:size])
@@ -329,7 +330,7 @@ def test_a_read_only_file_is_replaced_by_a_resumed_one(resume, target, part, mod
 def test_a_whole_download_removes_what_was_to_be_resumed(s3, container, driver, target, leave):
     """Once the file is there without ex_resume, nothing is left to go on with."""
     s3.put("k", DATA)
-    leave((0, MIB))
+    leave((0, UNIT))
     driver.download_object(handle(container, driver), str(target))
     assert names(target) == ["file"]
 
@@ -366,7 +367,7 @@ def test_a_whole_download_leaves_alone_what_another_resumes(
 ):
     """The files of a download that is under way are not taken away from it."""
     s3.put("k", DATA)
-    leave((0, MIB))
+    leave((0, UNIT))
     with open(journal) as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         driver.download_object(handle(container, driver), str(target))
@@ -410,7 +411,7 @@ def test_long_names_that_begin_alike_have_journals_of_their_own(resume, tmp_path
 
 def test_a_failure_leaves_no_lock(resume, leave, part, target):
     """A partial file that cannot be opened is an error of the family, and can be put right."""
-    leave((0, MIB))
+    leave((0, UNIT))
     part.unlink()
     part.mkdir()
     for _ in range(2):
@@ -453,7 +454,7 @@ WAYS = [linked, writable_by_others, writable_by_the_group, replaced_by_a_link, r
 @pytest.mark.parametrize("spoil", WAYS, ids=lambda spoil: spoil.__name__)
 def test_what_others_may_write_is_not_trusted(resume, leave, s3, target, name, spoil):
     """A partial file or journal that is not this user's alone is refused, and stays as it is."""
-    leave((0, MIB))
+    leave((0, UNIT))
     path = target.parent / name
     spoil(path)
     before = path.lstat()
@@ -473,7 +474,7 @@ def test_what_others_may_write_is_not_trusted(resume, leave, s3, target, name, s
 @pytest.mark.parametrize("name", [JOURNAL, PART], ids=["journal", "part"])
 def test_another_users_files_are_not_trusted(resume, leave, target, name, monkeypatch):
     """A partial file or journal of another owner is refused with advice."""
-    leave((0, MIB))
+    leave((0, UNIT))
     path = target.parent / name
     if os.geteuid() == 0:
         os.chown(path, 12_345, -1)
@@ -488,7 +489,7 @@ def test_another_users_files_are_not_trusted(resume, leave, target, name, monkey
 def test_a_whole_download_minds_no_files_of_others(s3, container, driver, leave, target, spoil):
     """Without ex_resume the file arrives whatever lies beside it, which stays there."""
     s3.put("k", DATA)
-    leave((0, MIB))
+    leave((0, UNIT))
     spoil(target.parent / JOURNAL)
     driver.download_object(handle(container, driver), str(target))
     assert target.read_bytes() == DATA
@@ -509,6 +510,21 @@ def test_a_file_that_appeared_as_the_power_went_is_complete(
     resume(overwrite_existing=True)
     assert target.read_bytes() == (DATA if version == "the same" else DATA[::-1])
     assert target.stat().st_nlink == 1
+    assert names(target) == ["file"]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_probe_that_a_kill_has_left_is_no_hindrance(
+    resume, leave, container, driver, part, target, whole
+):
+    """A name that a killed call has left as it tried hard links goes, and the download goes on."""
+    leave((0, UNIT))
+    os.link(part, part.with_suffix(".link"))
+    if whole:
+        driver.download_object(handle(container, driver), target)
+    else:
+        assert resume() == [(UNIT, SIZE)]
+    assert target.read_bytes() == DATA
     assert names(target) == ["file"]
 
 

@@ -342,3 +342,48 @@ def test_a_first_response_that_is_too_long_is_closed(s3, container, driver, open
     obj = Object("k", hint, None, None, None, container, driver)
     assert b"".join(driver.download_object_as_stream(obj)) == LARGE
     assert opened[0].closed
+
+
+@pytest.fixture(params=["x-object-manifest", "x-object-meta-static-large-object"])
+def joined(request, s3):
+    """
+    An object that a server joins from segments, as radosgw answers.
+
+    Its own ETag meets no condition, and is no MD5; each range says that it starts at 0.
+    """
+    s3.put("k", DATA, etag=md5(b"the segments"), **{request.param: "x"})
+
+    def answer(seen):
+        if "if-match" in seen.headers:
+            return error(412, "PreconditionFailed")
+        found = s3._keyed(seen)
+        if found.status != 206:
+            return None
+        said = "bytes 0-" + found.headers["content-range"].partition("-")[2]
+        return found._replace(headers={**found.headers, "content-range": said})
+
+    s3.faults.append(answer)
+
+
+@pytest.mark.parametrize("size", [None, 0, len(DATA)])
+def test_what_is_joined_from_segments_is_read_with_one_get(
+    s3, joined, container, driver, tmp_path, size
+):
+    """It has no version to pin and nothing to verify it by: no second request may follow."""
+    obj = Object("k", size, None, None, None, container, driver)
+    assert b"".join(driver.download_object_as_stream(obj)) == DATA
+    for resume in (False, True):
+        driver.download_object(obj, tmp_path / "f", overwrite_existing=True, ex_resume=resume)
+        assert (tmp_path / "f").read_bytes() == DATA
+    assert b"".join(driver.download_object_range_as_stream(obj, 5, 99)) == DATA[5:99]
+    assert b"".join(driver.download_object_range_as_stream(obj, 5)) == DATA[5:]
+    assert set(pins(s3)) == {None}
+
+
+def test_a_range_of_it_is_as_long_as_the_response(s3, joined, container, driver):
+    """A range that truly begins with the first byte is no answer to one that begins later."""
+    headers = {"content-range": f"bytes 0-98/{len(DATA)}", "x-object-manifest": "x"}
+    s3.faults.insert(0, lambda seen: Answer(206, DATA[:99], headers))
+    obj = Object("k", len(DATA), None, None, None, container, driver)
+    with pytest.raises(errors.MalformedAnswerError, match="Content-Range"):
+        list(driver.download_object_range_as_stream(obj, 5, 99))

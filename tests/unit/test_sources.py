@@ -227,7 +227,7 @@ def test_a_promised_size_is_kept(size):
 @pytest.mark.parametrize(("holds", "promised"), [(3, 4), (0, 1), (9, 10), (10, 15), (5, 15)])
 def test_a_stream_that_is_too_short_is_an_error(holds, promised):
     """A stream that holds fewer bytes than promised is an error that says how many."""
-    with pytest.raises(ValueError, match=f"holds {holds} bytes, not {promised} \\(ex_size\\)"):
+    with pytest.raises(ValueError, match=f"has {holds} bytes, not {promised} \\(ex_size\\)"):
         cut(io.BytesIO(bytes(holds)), 5, promised)
 
 

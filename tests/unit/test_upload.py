@@ -5,9 +5,11 @@ import io
 import logging
 import os
 import threading
+from functools import partial
 
 import pytest
 import requests
+from libcloud.storage.drivers.s3 import S3StorageDriver
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import AuroraObjectsStorageDriver, errors
@@ -48,11 +50,11 @@ def driver(request, tiny_parts, pauses):
 
 def after(s3, outcome, times=1, **wanted):
     """Let the server act, and then lose or replace its answer."""
-    left = [times]
+    left = iter(range(times))
 
     def fault(request):
-        if left[0] and all(getattr(request, name) == wanted[name] for name in wanted):
-            left[0] -= 1
+        matches = all(getattr(request, name) == wanted[name] for name in wanted)
+        if matches and next(left, None) is not None:
             with s3.lock:
                 s3._checked(request)
             return outcome
@@ -72,6 +74,33 @@ def test_a_put_stores(s3, driver, container):
     assert obj.hash == md5(b"data")
     assert s3.buckets["photos"]["k"].headers["content-type"] == "text/x"
     assert [sent.method for sent in s3.requests] == ["PUT"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("page.html", "text/html"),
+        ("page.html.gz", "text/html"),
+        ("photos.tar.gz", "application/x-tar"),
+        ("photos.tgz", "application/x-tar"),
+        ("dump.gz", "application/octet-stream"),
+        ("no extension", "application/octet-stream"),
+    ],
+)
+@pytest.mark.parametrize("is_file", [True, False], ids=["file", "stream"])
+def test_a_type_is_guessed_as_libcloud_does(
+    s3, driver, container, tmp_path, name, content_type, is_file
+):
+    """Without a type the name tells it, and not how it is packed; no encoding is made of that."""
+    if is_file:
+        (tmp_path / name).write_bytes(b"data")
+        obj = driver.upload_object(tmp_path / name, container, "k")
+    else:
+        obj = driver.upload_object_via_stream(b"data", container, name)
+    stored = s3.buckets["photos"][obj.name].headers
+    assert stored["content-type"] == obj.extra["content_type"] == content_type
+    assert S3StorageDriver("key", "secret")._determine_content_type(None, name) == content_type
+    assert "content-encoding" not in stored
 
 
 def test_a_body_damaged_on_the_way_is_sent_again(s3, driver, container):
@@ -128,7 +157,7 @@ def test_an_initiate_whose_answer_is_lost_aborts_nobodys_upload(s3, driver, cont
     assert s3.sent("DELETE") == []
     assert theirs in s3.uploads
     (message,) = warnings(caplog)
-    assert "'k' in container 'photos' may have been begun" in message
+    assert "'k' in container 'photos' may have begun" in message
     assert "ex_cleanup_all_multipart_uploads(older_than=...)" in message
     (lost,) = set(s3.uploads) - {theirs}
     assert s3.uploads[lost]["parts"] == {}
@@ -363,17 +392,18 @@ def test_another_etag_is_a_hash_mismatch(s3, complete):
     assert [sent.method for sent in s3.requests] == ["POST"]
 
 
-def test_verification_of_the_end_can_be_left_out(s3, driver, container, tmp_path):
+@pytest.mark.parametrize("resume", [False, True])
+def test_verification_of_the_end_can_be_left_out(s3, driver, container, tmp_path, resume):
     """Without verify_hash the ETag the server names is believed."""
     (tmp_path / "f").write_bytes(DATA)
     other = Answer(200, b"<R><ETag>other</ETag></R>")
     s3.faults.append(
         lambda request: other if request.method == "POST" and "uploadId" in request.params else None
     )
-    obj = driver.upload_object(str(tmp_path / "f"), container, "k", verify_hash=False)
-    assert obj.hash == "other"
+    upload = partial(driver.upload_object, str(tmp_path / "f"), container, "k", ex_resume=resume)
+    assert upload(verify_hash=False).hash == "other"
     with pytest.raises(errors.HashMismatchError):
-        driver.upload_object(str(tmp_path / "f"), container, "k")
+        upload()
 
 
 # How it is aborted

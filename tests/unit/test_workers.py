@@ -7,14 +7,15 @@ import io
 import logging
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 
 import pytest
+from keyboard import Keyboard
 from libcloud.storage.base import Container
 from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_s3 import error
@@ -63,28 +64,6 @@ class Gauge:
     def __exit__(self, *_):
         with self.lock:
             self.now -= 1
-
-
-@contextlib.contextmanager
-def pressing(interrupted):
-    """Let the first Ctrl-C in this block raise KeyboardInterrupt, and ignore those after it."""
-
-    def handler(number, frame):
-        if not interrupted.is_set():
-            interrupted.set()
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def press_until(interrupted):
-    """Press Ctrl-C until it has been seen: one just before the main thread waits is not."""
-    while not interrupted.wait(0.01):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
 def in_a_child(work):
@@ -185,7 +164,7 @@ def test_closing_waits_for_what_runs_and_begins_nothing():
 
 
 def test_closing_interrupts_what_runs():
-    """Whoever is still at a call when its crew is closed is interrupted, until the call ends."""
+    """Who is still at a call when its crew is closed is interrupted, until it ends; nobody else."""
     interrupted, begun, go, seen = [], threading.Event(), threading.Event(), []
 
     def interrupt(threads, bodies):
@@ -201,7 +180,7 @@ def test_closing_interrupts_what_runs():
     crew.close()
     assert crew.result(busy) is True
     assert len(interrupted) >= 2
-    assert interrupted[0] - {threading.get_ident()} == set(seen)
+    assert interrupted[0] == set(seen)
 
 
 def test_threads_are_known_by_their_class(crew):
@@ -254,7 +233,7 @@ def test_a_forked_child_waits_for_nobody(crew):
         crew.close()
         return caught.value
 
-    assert "begun before a fork" in in_a_child(child)
+    assert "started before a fork" in in_a_child(child)
     end.set()
     assert crew.result(outcome) is True
 
@@ -266,7 +245,7 @@ def test_another_process_says_so_at_once(crew, monkeypatch):
     assert begun.wait(10)
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: -1)
-        with pytest.raises(errors.AuroraObjectsError, match="begun before a fork"):
+        with pytest.raises(errors.AuroraObjectsError, match="started before a fork"):
             crew.result(outcome)
         crew.close()
     assert not outcome.done()
@@ -276,34 +255,31 @@ def test_another_process_says_so_at_once(crew, monkeypatch):
 # Ctrl-C
 
 
-def test_ctrl_c_while_waiting_leaves_nothing_locked(crew):
+def test_ctrl_c_while_waiting_leaves_nothing_locked(crew, keyboard):
     """Ctrl-C while a result is waited for is raised at once, and the workers work on."""
-    interrupted = threading.Event()
-    with pressing(interrupted):
-        outcome = crew.submit(lambda: press_until(interrupted))
-        with pytest.raises(KeyboardInterrupt):
-            crew.result(outcome)
+    outcome = crew.submit(keyboard.press)
+    with pytest.raises(KeyboardInterrupt):
+        crew.result(outcome)
     assert crew.result(outcome) is None
     assert crew.result(crew.submit(lambda: 3)) == 3
 
 
-def test_ctrl_c_while_closing_waits_all_the_same():
+def test_ctrl_c_while_closing_waits_all_the_same(keyboard):
     """Ctrl-C while the last calls end is raised after they have ended."""
-    crew, interrupted, begun, ended = Crew(2), threading.Event(), threading.Event(), []
+    crew, begun, ended = Crew(2), threading.Event(), []
 
     def work():
         begun.set()
         with pytest.raises(CancelledError):  # noqa: PT012 - once it is closing
             while True:
                 crew.result(crew.submit(int))
-        press_until(interrupted)
+        keyboard.press()
         ended.append(1)
 
-    with pressing(interrupted):
-        crew.submit(work)
-        assert begun.wait(10)
-        with pytest.raises(KeyboardInterrupt):
-            crew.close()
+    crew.submit(work)
+    assert begun.wait(10)
+    with pytest.raises(KeyboardInterrupt):
+        crew.close()
     assert ended == [1]
 
 
@@ -312,15 +288,15 @@ def ending(**settings):
     return Ending(10, lambda threads, bodies: None, **{"threads": True, **settings})
 
 
-def test_ctrl_c_waits_for_what_decides_what_is_left():
+def test_ctrl_c_waits_for_what_decides_what_is_left(keyboard):
     """Ctrl-C ends the pauses of a call that must have a result, and waits for it."""
-    interrupted, ended = threading.Event(), []
+    ended = []
 
     def call(stop):
-        press_until(interrupted)
+        keyboard.press()
         ended.append(stop.wait(10))
 
-    with pressing(interrupted), pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):
         ending().run(call)
     assert ended == [True]
 
@@ -337,19 +313,9 @@ def test_what_decides_what_is_left_returns_and_raises(threads):
 
 def test_a_signal_may_raise_any_exception():
     """An exception of a signal handler that is no Ctrl-C waits as well, and is the one raised."""
-    interrupted, ended = threading.Event(), []
-
-    def handler(number, frame):
-        if not interrupted.is_set():
-            interrupted.set()
-            raise ZeroDivisionError
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        with pytest.raises(ZeroDivisionError):
-            ending().run(lambda stop: press_until(interrupted) or ended.append(stop.is_set()))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    keyboard, ended = Keyboard(ZeroDivisionError), []
+    with keyboard.at_hand(), pytest.raises(ZeroDivisionError):
+        ending().run(lambda stop: keyboard.press() or ended.append(stop.is_set()))
     assert ended == [True]
 
 
@@ -414,6 +380,26 @@ def test_a_stop_ends_pauses():
     assert stop.is_set()
 
 
+def test_a_stop_that_ctrl_c_breaks_off_may_be_given_again():
+    """Wherever Ctrl-C comes while the sign is given or waited for, given again it ends pauses."""
+
+    def give():
+        stop.set()
+        stop.wait(60)
+
+    stop = Stop()
+    lines = lines_of(give)
+    assert len(lines) > 3
+    for line in lines:
+        stop = Stop()
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_at(line, give)
+        began = time.monotonic()
+        stop.set()
+        assert stop.wait(60)
+        assert time.monotonic() - began < 30
+
+
 # Threads that cannot be started
 
 
@@ -422,13 +408,12 @@ def only(request, monkeypatch):
     """Let only so many more threads start: an operator's limit, or an interpreter that ends."""
 
     def limit(count):
-        left = [count]
+        left = iter(range(count))
 
         def refusing(start):
             def begin(*arguments):
-                if not left[0]:
+                if next(left, None) is None:
                     raise RuntimeError("can't start new thread")
-                left[0] -= 1
                 return start(*arguments)
 
             return begin
@@ -740,6 +725,58 @@ def test_a_request_that_times_out_while_others_get_on_narrows_the_window(narrowe
     assert attempts[1] <= 1
     assert later.begun == 20
     assert later.most <= 2
+
+
+class InStep:
+    """A lock that those who wait for a place leave together, until one has its place."""
+
+    def __init__(self):
+        self.lock, self.waiting, self.step = threading.Lock(), set(), threading.Barrier(2)
+
+    def __enter__(self):
+        self.lock.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
+        if threading.get_ident() in self.waiting:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self.step.wait(10)
+
+
+def test_a_place_among_fewer_requests_is_taken_once():
+    """Of those that look for a place at the same time, one gets it."""
+    both_wait, all_begun, together = threading.Event(), threading.Barrier(3), threading.Barrier(2)
+    gauge, moved, tried = Gauge(), threading.Event(), threading.local()
+
+    class Observed(Window):
+        def wait(self, seconds):
+            lock.waiting.add(threading.get_ident())
+            if len(lock.waiting) == 2:
+                both_wait.set()
+            return super().wait(0)
+
+    window, lock = Observed(limit=3), InStep()
+    window._lock = lock
+
+    def attempt():
+        if not hasattr(tried, "before"):
+            tried.before = True
+            all_begun.wait(10)
+            assert moved.wait(10)
+            raise errors.NetworkTimeoutError("slow")
+        with gauge, contextlib.suppress(threading.BrokenBarrierError):
+            lock.step.abort()
+            together.wait(0.2)
+
+    def fast():
+        all_begun.wait(10)
+        window.report(1)
+        moved.set()
+        assert both_wait.wait(10)
+
+    window.run([*[Task(lambda: ONCE.run(attempt, stop=window))] * 2, Task(fast)])
+    assert gauge.begun == 2
+    assert gauge.most == 1
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4])

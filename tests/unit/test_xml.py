@@ -200,10 +200,10 @@ def test_other_documents_have_no_error_fields():
     assert xml.error_fields(b"<ListBucketResult><Code>x</Code></ListBucketResult>") == {}
 
 
-def test_text_of_finds_the_first_of_several_names():
-    """The text of the first element there is comes without blanks around it."""
+def test_the_text_of_an_element():
+    """The text of an element comes without blanks around it."""
     body = b"<R><ETag> abc\n</ETag><Location/></R>"
-    assert xml.text_of(body, "UploadId", "ETag") == "abc"
+    assert xml.text_of(body, "ETag") == "abc"
     assert xml.text_of(body, "Location") == ""
 
 
@@ -441,15 +441,12 @@ def cpu_seconds(call):
     return time.process_time() - begun
 
 
-def test_radosgws_rows_are_read_fast():
-    """Rows of radosgw's form take less than half of the time that the same rows take otherwise."""
-
-    def seconds(row):
-        rows = "".join(row.format(n, 7, "me") for n in range(1000))
-        body = (START.format("", "false") + rows + END).encode()
-        return min(cpu_seconds(lambda: by_the_page(body)) for _ in range(5))
-
-    assert 2 * seconds(ROW) < seconds(ROW + "\n")
+def test_radosgws_rows_need_no_parser():
+    """Rows of radosgw's form are cut off at once; of another form, all is left to the parser."""
+    for row, count in ((ROW, 1000), (ROW + "\n", 0)):
+        body = "".join(row.format(n, 7, "me") for n in range(1000))
+        rows, rest = xml._cut_rows(START.format("", "false") + body + END)
+        assert (len(rows), len(rest) < 1000) == (count, bool(count))
 
 
 @pytest.mark.parametrize(
@@ -458,6 +455,6 @@ def test_radosgws_rows_are_read_fast():
 def test_hostile_pages_take_linear_time(piece):
     """Text made to mislead the reader of rows takes hardly more time than the parser needs."""
     body = (START.format("", "false") + piece * (300_000 // len(piece))).encode()
-    assert by_the_page(body) is None
-    parsing = cpu_seconds(lambda: by_the_parser(body))
-    assert min(cpu_seconds(lambda: by_the_page(body)) for _ in range(3)) < 3 * parsing + 0.2
+    most, found = 3 * cpu_seconds(lambda: by_the_parser(body)) + 0.2, []
+    assert any(cpu_seconds(lambda: found.append(by_the_page(body))) < most for _ in range(3))
+    assert set(found) == {None}
