@@ -53,12 +53,16 @@ def pytest_runtest_setup(item):
         measuring.stop()
 
 
-def pytest_configure():
+def pytest_configure(config):
     """
     Let Ctrl-C reach the tests, and what they start, also where a shell started them with ``&``.
 
     A shell without job control makes such programs ignore it, and so would all that they start.
     """
+    if sys.version_info < (3, 13):
+        # There, ssl leaves a socket to the collector if Ctrl-C or a reset ends its handshake.
+        warning = "ignore:unclosed <ssl.SSLSocket:ResourceWarning"
+        config.addinivalue_line("filterwarnings", warning)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
