@@ -43,9 +43,9 @@ docs: $(VENV)/.docs
 	@$(BIN)/sphinx-build -E -q -n -W --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-# The peers and what draws the charts; needs Linux, Ceph and rclone. Takes long: see benchmarks/README.rst.
+# A quick set, in ten minutes; with ALL=1 everything, in hours. Needs Linux, Ceph and rclone: see benchmarks/README.rst.
 bench: .venv-bench/.ready
-	@.venv-bench/bin/python -m benchmarks $(ARGS)
+	@.venv-bench/bin/python -m benchmarks $(if $(ALL),--all) $(ARGS)
 
 tox: $(VENV)/.tox
 	@$(BIN)/tox run-parallel --parallel-no-spinner $(ARGS)

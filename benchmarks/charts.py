@@ -5,113 +5,92 @@ import io
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.results import OURS
+from benchmarks.scenarios import OURS
 
 #: Replaced by ``currentColor`` in the SVG.
 INK = "#010203"
-OUR_COLOUR = "#e8590c"
-PEER_COLOUR = "#8296ab"
-PALETTE = ("#e8590c", "#4dabf7", "#82c91e", "#be4bdb", "#fab005", "#15aabf", "#8296ab", "#f06595")
-STYLE = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+OUR_COLOUR, VARIANT_COLOUR, PEER_COLOUR = "#e8590c", "#d9a400", "#6f87a0"
+#: How strong a bar is, by scheme.
+STRENGTH = {"https": 1.0, "http": 0.5}
+#: Title of each panel, and what one unit of it is.
+FIELDS = {"wall": ("time, s", 1), "cpu": ("CPU time, s", 1), "memory": ("memory, MiB", 1024)}
+#: Inches: the figure is as wide as the text of the page, its names are left of the bars.
+WIDTH, NAMES, TITLE = 7.6, 2.0, 0.3
+SETTINGS = {
+    "ex_verify=False": "unverified",
+    "ex_durable=False": "unsynced",
+    "ex_max_concurrency=1": "one connection",
 }
-MIB = 1024**2
+COLOURED = ("text.color", "axes.edgecolor", "ytick.color")
+STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.titlesize": 9}
 
 
-def bars(results, records, field, *, label, scale=1.0):
-    """Return bars: a panel for each scenario, a bar for each client."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": records[0]["name"] + field}):
-        names = list(records[0]["runs"])
-        figure = Figure(figsize=(9, 0.6 + 0.27 * len(names)), layout="constrained")
-        axes = figure.subplots(1, len(records), sharey=True, squeeze=False)[0]
-        axes[0].invert_yaxis()
-        for axis, record in zip(axes, records, strict=True):
-            _panel(axis, results, record, names, field, scale)
-            axis.set_xlabel(label)
-        return _svg(figure)
+def label(client):
+    """Return a client's name, with its settings in words."""
+    name, *settings = client.replace(":", ",").split(",")
+    return ", ".join([name, *(SETTINGS.get(one, one) for one in settings)])
 
 
-def _panel(axis, results, record, names, field, scale):
-    values = [results.median(record["name"], name, field) for name in names]
-    colours = [OUR_COLOUR if name == OURS else PEER_COLOUR for name in names]
-    widths = [(value or 0) / scale for value in values]
-    axis.barh(names, widths, color=colours)
-    axis.set_title(_short(record), fontsize=9)
-    axis.set_xlim(0, (max(widths) or 1) * 1.28)
-    for position, width in enumerate(widths):
-        text = results.excuse(record["name"], names[position]) or f"{width:.3g}"
-        axis.text(width, position, f" {text}", va="center", fontsize=8)
+def short(value):
+    """Return a number with three digits, or all of them before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _short(record):
-    large = record["count"] == 1
-    amount = f"{record['size'] / MIB:g} MiB" if large else f"{record['count']:,}"
-    words = [f"{record['operation'].replace('_', ' ')}, {amount}"]
-    if record["link"]["rate"]:
-        words.append(f"{record['link']['delay'] * 1000:g} ms")
-    if record["frontend"]:
-        words.append(record["frontend"])
-    if record["threads"] > 1:
-        words.append(f"{record['threads']} threads")
-    if record["chunk"] < MIB:
-        words.append(f"{record['chunk']} bytes")
-    return ", ".join(words)
-
-
-def growth(results, records, field, *, label, scale=1.0):
-    """Return lines: a panel for each direction, a line for each client, over the size."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": "growth" + field}):
-        operations = list(dict.fromkeys(record["operation"] for record in records))
-        figure = Figure(figsize=(9, 3.4), layout="constrained")
-        axes = figure.subplots(1, len(operations), squeeze=False)[0]
-        for axis, operation in zip(axes, operations, strict=True):
-            rows = [record for record in records if record["operation"] == operation]
-            _lines(axis, results, rows, field, scale)
-            axis.set_title(operation.replace("_", " "), fontsize=9)
-            axis.set_xlabel("MiB")
-            axis.set_ylabel(label)
-        axes[-1].legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        return _svg(figure)
-
-
-def _lines(axis, results, rows, field, scale):
-    names = list(rows[0]["runs"])
-    for number, name in enumerate(names):
-        points = [(row["size"] / MIB, results.median(row["name"], name, field)) for row in rows]
-        points = [(size, value / scale) for size, value in points if value]
-        if points:
-            colour = PALETTE[number % len(PALETTE)]
-            line = "-" if number < len(PALETTE) else "--"
-            width = 2.4 if name == OURS else 1.2
-            axis.plot(
-                *zip(*points, strict=True),
-                line,
-                color=colour,
-                lw=width,
-                marker="o",
-                ms=3,
-                label=name,
-            )
-    axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
-    sizes = [row["size"] / MIB for row in rows]
-    axis.set_xticks(sizes, [f"{size:g}" for size in sizes])
-
-
-def _svg(figure):
-    figure.patch.set_alpha(0)
-    for axis in figure.axes:
-        axis.patch.set_alpha(0)
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
+def bars(tables):
+    """Return bars for one workload: a panel for each field, a bar for each client and scheme."""
+    names = {client: None for table in tables for client in table.runs}
+    names = sorted(names, key=lambda name: not name.startswith(OURS))
+    salt = {"svg.hashsalt": tables[0].scenario.name}
+    with mpl.rc_context(STYLE | dict.fromkeys(COLOURED, INK) | salt):
+        height = TITLE + len(names) * (0.14 + 0.1 * len(tables))
+        figure = Figure(figsize=(WIDTH, height))
+        figure.subplots_adjust(NAMES / WIDTH, 0, 1, 1 - TITLE / height, wspace=0.1)
+        panels = figure.subplots(1, len(FIELDS), sharey=True)
+        panels[0].set_yticks(range(len(names)), map(label, names))
+        panels[0].set_ylim(len(names) - 0.5, -0.5)
+        for panel, field in zip(panels, FIELDS, strict=True):
+            fill(panel, field, names, tables)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
     text = stream.getvalue()
     return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def fill(panel, field, names, tables):
+    """Draw the bars of one field, with their values."""
+    title, unit = FIELDS[field]
+    thick = 0.8 / len(tables)
+    highest = 0
+    for number, table in enumerate(tables):
+        values = [(table.median(name, field) or 0) / unit for name in names]
+        highest = max(highest, *values)
+        drawn = panel.barh(
+            [row + (number - (len(tables) - 1) / 2) * thick for row in range(len(names))],
+            values,
+            thick * 0.9,
+            color=[colour(name, table) for name in names],
+            alpha=STRENGTH[table.scheme],
+        )
+        pairs = zip(names, values, strict=True)
+        texts = [mark(table, name) or short(value) for name, value in pairs]
+        panel.bar_label(drawn, texts, padding=3, fontsize=7.5)
+    panel.set_title(title, loc="left")
+    panel.set_xlim(0, (highest or 1) * 1.3)
+    panel.xaxis.set_visible(False)
+    panel.tick_params(length=0)
+    panel.spines[["top", "right", "bottom"]].set_visible(False)
+
+
+def colour(client, table):
+    """Return the colour of a bar."""
+    if client == table.ours:
+        return OUR_COLOUR
+    return VARIANT_COLOUR if client.startswith(OURS) else PEER_COLOUR
+
+
+def mark(table, client):
+    """Return in a word why a client has no figure, or an empty text if it has one."""
+    if client not in table.runs:
+        return "not run"
+    reason = table.failure(client) or ""
+    return "cannot" if reason.startswith("has no ") else "fails" if reason else ""

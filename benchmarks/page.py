@@ -1,173 +1,70 @@
-"""The page of results as reStructuredText, made from a file of results and from nothing else."""
+"""The page of results as reStructuredText, made from files of results and from nothing else."""
 
 import re
+from itertools import groupby
 
 from benchmarks import charts
-from benchmarks.gap import gaps
-from benchmarks.goals import TIMES, verdicts
-from benchmarks.results import OURS
-from benchmarks.why import WHY
+from benchmarks.reasons import reason
 
-MIB = 1024**2
 GROUPS = {
-    "loopback": "Large objects on loopback",
-    "wan": "Large objects over a network",
+    "loopback": "Large objects on one machine",
+    "near": "Large objects over 20 ms and 10 MiB/s per connection",
+    "far": "Large objects over 100 ms and 5 MiB/s per connection",
+    "slow": "Large objects over a slow link that all connections share",
     "small": "Small objects",
     "keys": "Many keys",
     "growth": "How cost grows with size",
     "sink": "A very long stream",
 }
-#: Charts of each group: field, label, and what one unit of the axis is.
-CHARTS = {
-    "loopback": (("wall", "seconds", 1), ("cpu", "client CPU seconds", 1), ("memory", "MiB", MIB)),
-    "wan": (("wall", "seconds", 1),),
-    "small": (("wall", "seconds", 1), ("cpu", "client CPU seconds", 1)),
-    "keys": (("wall", "seconds", 1), ("cpu", "client CPU seconds", 1)),
-    "growth": (("wall", "seconds", 1), ("cpu", "client CPU seconds", 1), ("memory", "MiB", MIB)),
-    "sink": (),
-}
-PANELS = 4
 STYLE = """\
 <style>
 table.benchmark { font-size: 75%; }
 .benchmark-chart svg { max-width: 100%; height: auto; }
 </style>"""
-TITLES = (
-    "Client",
-    "Runs",
-    "Wall s",
-    "from, to",
-    f"{TIMES} ours",
-    "MiB/s",
-    "CPU s",
-    "Server CPU s",
-    "Memory MiB",
-    "Requests",
-    "Connections",
+LEGEND = (
+    "Bars are medians, and shorter is better. Strong bars are https, pale bars plain http. This "
+    "driver is orange, and yellow with settings that are not compared with others."
 )
+OF_OURS = "\N{MULTIPLICATION SIGN} ours"
+COLUMNS = ("Client", "Runs", "Time s", "from, to", OF_OURS, "MiB/s", "CPU s", OF_OURS)
+COLUMNS += ("Memory MiB", "Connections")
 
 
 def page(results):
     """Return the whole text below the page's title."""
-    sections = [raw(STYLE), what(results), *network(results), kept(results), *remaining(results)]
-    sections += [group(results, name) for name in GROUPS if results.group(name)]
-    return "\n\n".join([*sections, failures(results)])
+    parts = [raw(STYLE), *measured(results), LEGEND]
+    tables = list(results.tables.values())
+    for group, text in GROUPS.items():
+        own = [table for table in tables if table.scenario.group == group]
+        if own:
+            parts += [heading(text), *drawings(own)]
+    parts += [*losses(results), heading("Figures")]
+    for table in tables:
+        parts += [f"**{table.title}, {table.scheme}**, {date(table.head)}", figures(table)]
+    return "\n\n".join([*parts, *failures(tables), *details(results)])
 
 
-def what(results):
-    """Return what was measured on, and with what."""
-    document = results.document
-    machine = document["machine"]
-    dates = sorted({document["date"][:10], *(one["date"][:10] for one in document["results"])})
-    lines = [
-        f"Measured {' and '.join(dates)} on {machine['cores']} cores of "
-        f"{machine['processor']} with {machine['memory'] / 1024**3:.0f} GiB of memory, Linux "
-        f"{machine['kernel']}; the load was {machine['load before']:.1f} before it began.",
-    ]
-    if document["quick"]:
-        lines += ["", ".. warning:: These are the results of a quick run: once, with less work."]
-    versions = [(name, version) for name, version in document["versions"].items()]
-    return "\n".join([*lines, "", table(("What", "Version"), versions)])
+def date(head):
+    """Return the day of a file of results."""
+    return head["date"][:10]
 
 
-def network(results):
-    """Return what the simulated network was measured to be, if it was."""
-    checks = results.document.get("network")
-    if not checks:
-        return []
-    titles = checks[0]
-    rows = [(title, *(check[title] for check in checks)) for title in titles if title != "link"]
-    heads = ("", *(check["link"] for check in checks))
-    text = "The network as a program of a few lines finds it; 12x means 12 connections at once."
-    return ["\n".join([*heading("The network"), text, "", table(heads, rows)])]
+def measured(results):
+    """Yield what was measured on, file by file."""
+    for head in results.heads:
+        groups = {one.scenario.group for one in results.tables.values() if one.head is head}
+        names = "; ".join(text for name, text in GROUPS.items() if name in groups)
+        text = f"* {date(head)} ({names}): version {head['versions']['libcloud-aurora']}, on "
+        yield f"{text}{head['machine']}. {head.get('note', '')}"
+        if head["divisor"] > 1:
+            yield f".. warning:: This was a trial, with {head['divisor']} times less to do."
 
 
-def kept(results):
-    """Return the table of goals, and a reason for each that is missed."""
-    found = verdicts(results)
-    rows = []
-    for before, one in zip([None, *found], found, strict=False):
-        workload = "" if before and before.title == one.title else one.title
-        rows.append((workload, one.goal, f"{one.measured} {one.against}", verdict_text(one)))
-    reached = sum(one.reached for one in found)
-    lines = [*heading("Goals"), f"{reached} of {len(found)} goals are reached.", ""]
-    lines += [table(("Workload", "Goal", "Measured", "Reached"), rows)]
-    missed = [one for one in found if not one.reached]
-    if missed:
-        lines += ["", *heading("Where we lose")]
-        lines += [
-            f"* {one.title}: {one.measured}, the goal is {one.goal}.{why(one)}" for one in missed
-        ]
-    return "\n".join(lines)
-
-
-def verdict_text(verdict):
-    """Return whether a goal is reached, visibly."""
-    return "yes" if verdict.reached else "**no**"
-
-
-def why(verdict):
-    """Return the known reason for a missed goal."""
-    reason = WHY.get(verdict.name)
-    return f" {reason}" if reason else ""
-
-
-def remaining(results):
-    """Return what the distance to native clients consists of, where one is faster."""
-    found = gaps(results)
-    if not found:
-        return []
-    text = (
-        "Where nothing but this machine is the limit and a native client takes less time: seconds"
-        " of this driver less those of the native client. *Hashing* is what SHA-256 takes for "
-        "uploads and MD5 for downloads, measured alone; *Python* is all other user CPU time, that"
-        " is the interpreter and copies; *kernel* is the client's system CPU time, that is mostly"
-        " copies to sockets and files; *server* is the CPU time of radosgw and OSD. CPU times add"
-        " up over cores, so they are not parts of the wall time; below zero the native client "
-        "needs more."
-    )
-    titles = ("Workload", "Native", "Wall", "Hashing", "Python", "Kernel", "Server")
-    rows = [(*one[:2], *(f"{seconds:+.2f}" for seconds in one[2:])) for one in found]
-    return ["\n".join([*heading("The gap to native clients"), text, "", table(titles, rows)])]
-
-
-def group(results, name):
-    """Return the charts and the table of one group of scenarios."""
-    records = results.group(name)
-    lines = heading(GROUPS[name])
-    for field, label, scale in CHARTS[name]:
-        lines += chart(results, name, records, field, label, scale)
-    for record in records:
-        lines += ["", f"**{record['title']}**", "", table(*figures(results, record))]
-        lines += ["", *part_sizes(record)]
-    return "\n".join(lines)
-
-
-def part_sizes(record):
-    """Return the parts that arrived at a sink, if it was one."""
-    sizes = record["runs"].get(OURS, [{}])[-1].get("sizes")
-    if not sizes:
-        return []
-    parts = sum(count for _, count in sizes)
-    text = ", ".join(f"{count:,} of {size / MIB:g} MiB" for size, count in sizes)
-    return [f"{parts:,} parts arrived: {text}.", ""]
-
-
-def chart(results, name, records, field, label, scale):
-    """Return the charts of one field, a few panels in a row."""
-    if name == "growth":
-        return drawing(charts.growth(results, records, field, label=label, scale=scale), label)
-    lines = []
-    for start in range(0, len(records), PANELS):
-        row = records[start : start + PANELS]
-        lines += drawing(charts.bars(results, row, field, label=label, scale=scale), label)
-    return lines
-
-
-def drawing(svg, label):
-    """Return a drawing as lines; other formats than HTML have the table below it."""
-    start = f'<div class="benchmark-chart" role="img" aria-label="{label} of each client">'
-    return ["", raw(f"{start}{svg}</div>"), ""]
+def drawings(tables):
+    """Yield the charts of a group."""
+    for title, own in groupby(tables, lambda one: one.title):
+        yield f"**{title}**"
+        yield raw(f'<div class="benchmark-chart">{charts.bars(list(own))}</div>')
 
 
 def raw(html):
@@ -175,57 +72,84 @@ def raw(html):
     return "\n".join([".. raw:: html", "", *(f"   {line}" for line in html.splitlines())])
 
 
-def figures(results, record):
-    """Return titles and rows of one scenario; columns that nobody has are left out."""
-    rows = [row(results, record, client) for client in record["runs"]]
-    used = [column for column in range(len(TITLES)) if any(one[column] != "" for one in rows)]
-    return [TITLES[column] for column in used], [[one[column] for column in used] for one in rows]
+def losses(results):
+    """Yield where a peer is faster, by how much, and why."""
+    found = results.losses()
+    if found:
+        yield heading("Where a peer is faster")
+        for loss in found:
+            table = results.tables[loss.scenario, loss.scheme]
+            times = f"{loss.ours:.3g} s against {loss.theirs:.3g} s of {loss.peer}"
+            text = (
+                f"* {table.title}, {loss.scheme}: {times}, which is {loss.ours / loss.theirs:.2f}"
+            )
+            yield f"{text} times as long. {reason(loss)}"
 
 
-def row(results, record, client):
+def figures(table):
+    """Return the table of one scenario; columns that nobody has are left out."""
+    rows = [row(table, client) for client in table.runs]
+    used = [column for column in range(len(COLUMNS)) if any(one[column] != "" for one in rows)]
+    cut = [[one[column] for column in used] for one in rows]
+    return list_table([COLUMNS[column] for column in used], cut)
+
+
+def row(table, client):
     """Return the row of one client: medians, and the ratio to this driver."""
-    name, runs = record["name"], record["runs"][client]
-    fields = ("wall", "cpu", "server_cpu", "memory")
-    wall, cpu, server, memory = (results.median(name, client, field) for field in fields)
+    wall, cpu, memory = (table.median(client, field) for field in ("wall", "cpu", "memory"))
     if wall is None:
-        return (client, "", "fails", *[""] * 8)
-    ours = results.median(name, OURS, "wall")
+        return (charts.label(client), "", charts.mark(table, client), *[""] * 7)
+    runs = table.runs[client]
+    ours, our_cpu = (table.median(table.ours, field) for field in ("wall", "cpu"))
     walls = [run["wall"] for run in runs]
     return (
-        client,
+        charts.label(client),
         len(runs),
         f"{wall:.3f}",
         f"{min(walls):.2f}, {max(walls):.2f}" if len(runs) > 1 else "",
         f"{wall / ours:.2f}" if ours else "",
-        f"{record['size'] / MIB / wall:.3g}" if record["count"] == 1 else "",
+        charts.short(runs[0]["size"] / 1024**2 / wall) if table.scenario.is_transfer else "",
         f"{cpu:.3f}",
-        f"{server:.2f}",
-        f"{memory / MIB:.1f}",
-        results.requests(name, client) or "",
-        results.connections(name, client) or "",
+        f"{cpu / our_cpu:.2f}" if our_cpu else "",
+        f"{memory / 1024:.1f}",
+        runs[-1].get("connections", ""),
     )
 
 
-def failures(results):
-    """Return every failure with its reason."""
-    rows = []
-    for name, record in results.records.items():
-        for client in record["runs"]:
-            reason = results.failure(name, client)
-            if reason:
-                rows.append((client, record["title"], f"``{escape(reason)}``"))
-    if not rows:
-        return ""
-    lines = [*heading("What failed"), table(("Client", "Workload", "Reason"), rows)]
-    return "\n".join(lines)
+def failures(tables):
+    """Yield every failure with its reason."""
+    rows = [
+        (charts.label(client), f"{table.title}, {table.scheme}", f"``{escape(reason)}``")
+        for table in tables
+        for client in table.runs
+        if (reason := table.failure(client)) and not reason.startswith("has no ")
+    ]
+    if rows:
+        yield heading("What failed")
+        yield list_table(("Client", "Workload", "Reason"), rows)
+
+
+def details(results):
+    """Yield the versions, and what the simulated network was found to be."""
+    yield heading("Versions and network")
+    names = dict.fromkeys(name for head in results.heads for name in head["versions"])
+    rows = [(name, *(head["versions"].get(name, "") for head in results.heads)) for name in names]
+    yield list_table(("What", *map(date, results.heads)), rows)
+    for head in results.heads:
+        if head.get("network"):
+            yield f"The network as found on {date(head)}; 12x means 12 connections at once."
+            titles = list(head["network"][0])
+            yield list_table(
+                titles, [[link[title] for title in titles] for link in head["network"]]
+            )
 
 
 def heading(text):
     """Return a heading of the page's second level."""
-    return [text, "-" * len(text), ""]
+    return f"{text}\n{'-' * len(text)}"
 
 
-def table(titles, rows):
+def list_table(titles, rows):
     """Return a table."""
     lines = [".. list-table::", "   :class: benchmark", "   :header-rows: 1", ""]
     for row in (titles, *rows):

@@ -1,72 +1,113 @@
-"""Reads files of results: medians, ratios, and what failed."""
+"""Reads files of results: medians, and where a peer is faster.
+
+A file has one line of JSON about the machine and the versions, and then one for each run.
+"""
 
 import json
 import statistics
 from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.peers import NATIVE, PYTHON
+from benchmarks.scenarios import COMPARED, OURS, scenarios
 
 DIRECTORY = Path(__file__).parent / "results"
-OURS = "aurora"
+PEERS = PYTHON + NATIVE
+#: Less is not told from what runs differ by.
+NOISE = 1.05
 
 
-def load(path):
-    """Return the results of one file."""
-    return Results(json.loads(Path(path).read_text()))
+class Loss(NamedTuple):
+    """A workload that a peer does in less time than this driver; seconds."""
+
+    scenario: str
+    scheme: str
+    peer: str
+    ours: float
+    theirs: float
 
 
-def newest(directory=DIRECTORY):
-    """Return the newest results in a directory."""
-    paths = sorted(Path(directory).glob("*.json"))
-    if not paths:
-        raise FileNotFoundError(f"no results in {directory}")
-    return max(map(load, paths), key=lambda results: results.document["date"])
+def parse(path):
+    """Return the first line of a file, and its rows."""
+    head, *rows = map(json.loads, Path(path).read_text().splitlines())
+    return head, rows
+
+
+class Table:
+    """The runs of one scenario over one scheme, of one file.
+
+    :param head: First line of the file.
+    :param rows: The runs.
+    """
+
+    def __init__(self, head, rows):
+        self.head, self.rows = head, rows
+        self.scenario = scenarios()[rows[0]["scenario"]]
+        self.scheme = rows[0]["scheme"]
+        self.runs = {row["client"]: [] for row in rows}
+        for row in rows:
+            self.runs[row["client"]].append(row)
+        compared = COMPARED.get(self.scenario.operation, OURS)
+        self.ours = compared if compared in self.runs else OURS
+
+    @property
+    def title(self):
+        """What was done, in words."""
+        return self.scenario.title(self.rows[0]["size"], self.rows[0]["count"])
+
+    def failure(self, client):
+        """Return why a client has no figures, or ``None``."""
+        return next((run["fails"] for run in self.runs.get(client, ()) if "fails" in run), None)
+
+    def median(self, client, field):
+        """Return the median of a field, or ``None`` where there is none."""
+        if client not in self.runs or self.failure(client):
+            return None
+        return statistics.median(run[field] for run in self.runs[client])
+
+    def best(self, field, clients):
+        """Return the lowest median among clients, and whose it is; ``None`` if there is none."""
+        medians = ((self.median(client, field), client) for client in clients)
+        return min((pair for pair in medians if pair[0] is not None), default=None)
+
+    def loss(self):
+        """Return the loss to the fastest peer, if there is one."""
+        ours, best = self.median(self.ours, "wall"), self.best("wall", PEERS)
+        if not ours or not best or ours < best[0] * NOISE:
+            return None
+        return Loss(self.scenario.name, self.scheme, best[1], ours, best[0])
 
 
 class Results:
-    """One file of results.
+    """The newest runs of every scenario over each scheme.
 
-    :param document: What the file holds.
+    :param paths: Files of results.
     """
 
-    def __init__(self, document):
-        self.document = document
-        self.records = {record["name"]: record for record in document["results"]}
+    def __init__(self, paths):
+        files = sorted((parse(path) for path in paths), key=lambda pair: pair[0]["date"])
+        found = {}
+        for head, rows in files:
+            for name, scheme in dict.fromkeys((row["scenario"], row["scheme"]) for row in rows):
+                own = [row for row in rows if (row["scenario"], row["scheme"]) == (name, scheme)]
+                found[name, scheme] = Table(head, own)
+        order = [(name, scheme) for name in scenarios() for scheme in ("https", "http")]
+        self.tables = {key: found[key] for key in order if key in found}
+        used = {table.head["date"]: table.head for table in self.tables.values()}
+        self.heads = [used[date] for date in sorted(used)]
 
-    def group(self, name):
-        """Return the scenarios of a group, in the order they were run."""
-        return [record for record in self.records.values() if record["group"] == name]
+    def losses(self):
+        """Return where a peer is faster."""
+        return [loss for table in self.tables.values() if (loss := table.loss())]
 
-    def clients(self, scenario):
-        """Return the names of the clients that tried a scenario."""
-        return list(self.records[scenario]["runs"]) if scenario in self.records else []
-
-    def failure(self, scenario, client):
-        """Return why a client failed, or ``None``."""
-        runs = self.records[scenario]["runs"][client]
-        return next((run["fails"] for run in runs if "fails" in run), None)
-
-    def excuse(self, scenario, client):
-        """Return in a word why a client has no figure, or an empty text if it has one."""
-        reason = self.failure(scenario, client) or ""
-        return "cannot" if reason.startswith("has no ") else "fails" if reason else ""
-
-    def median(self, scenario, client, field):
-        """Return the median of a field, or ``None`` where there is none."""
-        runs = self.records.get(scenario, {}).get("runs", {}).get(client, ())
-        if not runs or any("fails" in run for run in runs):
-            return None
-        return statistics.median(run[field] for run in runs)
-
-    def best(self, scenario, field, clients):
-        """Return the lowest median among clients, and whose it is; ``None`` if all failed."""
-        medians = ((self.median(scenario, client, field), client) for client in clients)
-        return min((pair for pair in medians if pair[0] is not None), default=None)
-
-    def requests(self, scenario, client):
-        """Return how many requests one run took, or ``None``."""
-        counters = self.records.get(scenario, {}).get("requests", {}).get(client)
-        return counters and counters["requests"]
-
-    def connections(self, scenario, client):
-        """Return how many connections one run opened, or ``None``."""
-        counters = self.records.get(scenario, {}).get("requests", {}).get(client)
-        return counters and counters["connections"]
+    def summary(self):
+        """Yield lines of text with the medians."""
+        for table in self.tables.values():
+            yield f"\n{table.title}, {table.scheme}"
+            for client in table.runs:
+                figures = [table.median(client, field) for field in ("wall", "cpu", "memory")]
+                if figures[0] is None:
+                    yield f"  {client:40} {table.failure(client)}"
+                else:
+                    wall, cpu, memory = figures
+                    yield f"  {client:40} {wall:8.3f} s {cpu:8.3f} s CPU {memory / 1024:8.1f} MiB"

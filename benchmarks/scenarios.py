@@ -1,160 +1,140 @@
-"""What is measured: operations with sizes, over links, against a radosgw of a kind."""
+"""What is measured: one table."""
 
+from itertools import product
 from typing import NamedTuple
 
-from benchmarks.wan import Link
+from benchmarks.network import MIB, Link
+from benchmarks.peers import NATIVE, PYTHON
 
-MIB = 1024**2
-KIB = 1024
-LOOPBACK = Link()
-NEAR = Link(0.020, 10 * MIB)
-FAR = Link(0.100, 5 * MIB)
-GIB = 1024**3
-GROWTH_SIZES = (64, 256, 1024, 4096)
-#: One of each kind: sizes up to 4 GiB take long.
-GROWTH_CLIENTS = ("aurora", "libcloud_s3_rgw", "boto3", "obstore")
-
-
-class Scenario(NamedTuple):
-    """One workload.
-
-    :param operation: Name of a function in :mod:`benchmarks.operations`.
-    :param size: Bytes of the object, or of each small object.
-    :param count: How many small objects; 1 for a transfer.
-    :param threads: Threads of the client that share one handle.
-    :param frontend: Words for radosgw's frontend beyond its default.
-    :param server: What is talked to, of :func:`benchmarks.servers.serving`.
-    :param clients: Names of those that take part; empty for all.
-    :param repeat: Runs of each client at most.
-    :param patience: Seconds. A client whose runs have taken as long together has no further turn.
-    """
-
-    name: str
-    title: str
-    operation: str
-    size: int
-    link: Link = LOOPBACK
-    count: int = 1
-    chunk: int = MIB
-    threads: int = 1
-    frontend: str = ""
-    server: str = "radosgw"
-    clients: tuple = ()
-    repeat: int = 5
-    patience: float = 6.0
-    group: str = "loopback"
-
-    @property
-    def text(self):
-        """What is done, in words."""
-        sizes = {"mebibytes": self.size // MIB, "gibibytes": self.size / GIB}
-        return self.title.format(**sizes, count=self.count)
-
-    @property
-    def is_transfer(self):
-        """Whether one large object is moved."""
-        return self.operation.startswith(("upload", "download"))
-
-    def small(self, divisor):
-        """Return the same with less work, for a quick look."""
-        if self.is_transfer:
-            return self._replace(size=max(self.size // divisor, 8 * MIB), repeat=1)
-        return self._replace(count=max(self.count // divisor, 16), repeat=1)
-
-
+KIB, GIB = 1024, 1024**3
+LOOPBACK, NEAR, FAR = Link(), Link(0.020, 10 * MIB), Link(0.100, 5 * MIB)
+SLOW = {megabits: Link(0.050, megabits * 125_000, shared=True) for megabits in (1, 8)}
+OURS = "aurora"
+UNVERIFIED, UNSYNCED = "aurora:ex_verify=False", "aurora:ex_durable=False"
+ONE_CONNECTION = "aurora:ex_max_concurrency=1"
+EVERYBODY = (OURS, *PYTHON, *NATIVE)
+#: Who takes part in the quick set, beside this driver.
+QUICK = ("boto3", "minio", "obstore")
+BOTH, HTTPS = ("https", "http"), ("https",)
 TRANSFERS = {
     "upload_file": "file upload",
     "upload_stream": "upload of a stream of unknown size",
     "download_file": "file download",
     "download_stream": "streamed download",
 }
+#: The row that stands for this driver: no other client syncs what it has saved to the disk.
+COMPARED = {"download_file": UNSYNCED}
+VARIANTS = {
+    "download_file": (UNSYNCED, f"{UNSYNCED},ex_verify=False"),
+    "download_stream": (UNVERIFIED,),
+}
+
+
+class Scenario(NamedTuple):
+    """One workload.
+
+    :param text: What is done, with ``{size}`` and ``{count}``.
+    :param operation: What :func:`benchmarks.worker.prepare` knows it by.
+    :param size: Bytes of the object, or of each small object.
+    :param threads: Threads that share one client.
+    :param server: ``radosgw``, the same with words for its frontend, or ``sink``.
+    :param turns: Runs of each client at most.
+    :param patience: Seconds. A client whose runs have taken as long together has no further turn.
+    :param quick: Schemes in which the quick set has it.
+    """
+
+    group: str
+    name: str
+    text: str
+    operation: str
+    size: int
+    count: int = 1
+    link: Link = LOOPBACK
+    chunk: int = MIB
+    threads: int = 1
+    server: str = "radosgw"
+    clients: tuple = EVERYBODY
+    schemes: tuple = BOTH
+    turns: int = 5
+    patience: float = 6.0
+    quick: tuple = ()
+
+    @property
+    def is_transfer(self):
+        """Whether one large object is moved."""
+        return self.operation in TRANSFERS
+
+    def title(self, size, count):
+        """Return what is done, in words, with the amounts of a run."""
+        units = (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"), (1, "bytes")
+        unit, name = next(pair for pair in units if size >= pair[0])
+        return self.text.format(size=f"{size / unit:g} {name}", count=f"{count:,}")
+
+    def shrunk(self, divisor):
+        """Return the same with less work, to try the programs out."""
+        if self.is_transfer:
+            return self._replace(size=max(self.size // divisor, min(self.size, 8 * MIB)))
+        return self._replace(count=max(self.count // divisor, 16))
+
+    def quickly(self):
+        """Return what the quick set has of it."""
+        known = tuple(one for one in self.clients if one.startswith(OURS) or one in QUICK)
+        return self._replace(clients=known, schemes=self.quick, turns=3)
 
 
 def scenarios():
     """Return all scenarios by name."""
-    every = (*_transfers(), *_small(), *_growth(), *_sink())
-    return {scenario.name: scenario for scenario in every}
+    return {scenario.name: scenario for scenario in (*_large(), *_small(), *_growth())}
 
 
-def _transfers():
-    for operation, title in TRANSFERS.items():
-        name = f"loopback-{operation.replace('_', '-')}"
-        yield Scenario(name, f"{{mebibytes}} MiB {title}, loopback", operation, 256 * MIB)
-    for link, place in ((NEAR, "near"), (FAR, "far")):
-        for operation, title in TRANSFERS.items():
-            yield Scenario(
-                f"{place}-{operation.replace('_', '-')}",
-                f"{{mebibytes}} MiB {title}, {link.describe()}",
-                operation,
-                128 * MIB,
-                link,
-                patience=11.0,
-                group="wan",
-            )
+def _large():
+    far = {"patience": 11.0}
+    alone = {"clients": (OURS, ONE_CONNECTION), "schemes": HTTPS, "turns": 3, "patience": 1e9}
+    places = (
+        ("loopback", 256, LOOPBACK, {"quick": BOTH}),
+        ("near", 128, NEAR, far | {"quick": HTTPS}),
+        ("far", 128, FAR, far),
+        *((f"slow-{megabits}", 16, link, alone) for megabits, link in SLOW.items()),
+    )
+    for (place, size, link, more), (operation, text) in product(places, TRANSFERS.items()):
+        name = f"{place}-{operation.replace('_', '-')}"
+        clients = {"clients": EVERYBODY + VARIANTS.get(operation, ())}
+        where = f", {link}" if link.rate else ""
+        row = place.partition("-")[0], name, f"{{size}} {text}{where}", operation, size * MIB
+        yield Scenario(*row, link=link, **clients | more)
 
 
 def _small():
-    for frontend, kind in (("", ""), ("tcp_nodelay=1", "-nodelay")):
-        server = f" (radosgw with {frontend})" if frontend else ""
-        for way in ("put", "get"):
-            verb = way.upper()
-            yield Scenario(
-                f"small-{way}{kind}",
-                f"{{count:,}} {verb}s of 4 KiB, one after another{server}",
-                f"{way}_small",
-                4 * KIB,
-                count=200,
-                frontend=frontend,
-                group="small",
-            )
-    yield Scenario(
-        "look-up",
-        "{count:,} look-ups (HEAD), one after another",
-        "look_up",
-        4 * KIB,
-        count=200,
-        group="small",
-    )
-    for way in ("put", "get"):
-        yield Scenario(
-            f"threads-{way}",
-            f"{{count:,}} {way.upper()}s of 4 KiB over 16 threads sharing one client",
-            f"{way}_small",
-            4 * KIB,
-            count=2000,
-            threads=16,
-            group="small",
-        )
-    chunks = "{mebibytes} MiB uploaded in chunks of 64 bytes"
-    yield Scenario("tiny-chunks", chunks, "upload_stream", 12 * MIB, chunk=64, group="small")
-    yield Scenario("list", "listing {count:,} keys", "list_keys", 16, count=5000, group="keys")
-    yield Scenario(
-        "delete", "deleting {count:,} keys", "delete_keys", 16, count=5000, repeat=2, group="keys"
-    )
+    many, nodelay = {"threads": 16}, {"server": "radosgw tcp_nodelay=1", "turns": 3}
+    for name, size, count, more in (
+        ("put", 4 * KIB, 200, {"quick": BOTH}),
+        ("get", 4 * KIB, 200, {"quick": HTTPS}),
+        ("threads-put", 64 * KIB, 1500, many | {"quick": HTTPS}),
+        ("threads-get", 64 * KIB, 1500, many | {"quick": HTTPS}),
+        ("tiny-put", 4 * KIB, 2000, many),
+        ("tiny-get", 4 * KIB, 2000, many),
+        ("nodelay-put", 4 * KIB, 200, nodelay),
+        ("nodelay-get", 4 * KIB, 200, nodelay),
+    ):
+        verb = name.rpartition("-")[2]
+        how = "on 16 threads" if "threads" in more else "one after another"
+        where = ", radosgw with tcp_nodelay=1" if "server" in more else ""
+        text = f"{{count}} {verb.upper()}s of {{size}}, {how}{where}"
+        yield Scenario("small", f"small-{name}", text, f"{verb}_small", size, count, **more)
+    text = "{count} look-ups (HEAD), one after another"
+    yield Scenario("small", "look-up", text, "look_up", 4 * KIB, 200)
+    text = "{size} uploaded in chunks of 64 bytes"
+    yield Scenario("small", "tiny-chunks", text, "upload_stream", 12 * MIB, chunk=64)
+    yield Scenario("keys", "list", "listing {count} keys", "list_keys", 16, 5000, quick=BOTH)
+    yield Scenario("keys", "delete", "deleting {count} keys", "delete_keys", 16, 5000, turns=2)
 
 
 def _growth():
-    for size in GROWTH_SIZES:
-        for operation in ("upload_file", "download_file"):
-            yield Scenario(
-                f"growth-{operation.partition('_')[0]}-{size}",
-                f"{{mebibytes:,}} MiB {TRANSFERS[operation]}, loopback",
-                operation,
-                size * MIB,
-                clients=GROWTH_CLIENTS,
-                repeat=3,
-                group="growth",
-            )
-
-
-def _sink():
-    yield Scenario(
-        "sink",
-        "{gibibytes:g} GiB upload of a stream of unknown size, to a server that keeps nothing",
-        "upload_stream",
-        60 * GIB,
-        server="sink",
-        clients=("aurora",),
-        repeat=1,
-        group="sink",
-    )
+    for way, size in product(("upload", "download"), (64, 256, 1024, 4096)):
+        row = f"growth-{way}-{size}", f"{{size}} file {way}", f"{way}_file", size * MIB
+        ours = COMPARED.get(f"{way}_file", OURS)
+        clients = (ours, "libcloud_s3_rgw", "boto3", "obstore")  # others would take hours
+        yield Scenario("growth", *row, clients=clients, turns=3)
+    text = "{size} stream of unknown size, to a server that keeps nothing"
+    sink = {"server": "sink", "clients": (OURS,), "schemes": HTTPS, "turns": 1}
+    yield Scenario("sink", "sink", text, "upload_stream", 60 * GIB, **sink)

@@ -1,95 +1,59 @@
 """What clients are measured against: a real radosgw, or a sink that keeps nothing."""
 
 import contextlib
-import json
-import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.wan import REPOSITORY
-
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "tests"))  # for the cluster of the live tests
 #: Bytes the OSD may hold; 4 GiB objects are replaced before the old one is gone.
 MEMORY = 10 << 30
-TICKS = os.sysconf("SC_CLK_TCK")
+HOST = "127.0.0.1"
 
 
-class Radosgw:
-    """A radosgw with its cluster, as the live tests start it.
+class Server(NamedTuple):
+    """A server that runs, with its ports by scheme.
 
-    :param cluster: A :class:`live.ceph.Cluster` that runs.
+    :param authority: Path of the certificate of the authority that has signed the server's.
+    :param configuration: Path of ceph.conf; ``None`` for the sink.
     """
 
-    def __init__(self, cluster):
-        self.host, self.port, self.endpoint = cluster.host, cluster.port, cluster.endpoint
-        self.owner = cluster.owner
-        self.tls_port, self.ca_file = cluster.tls_port, str(cluster.ca_file)
-        self._configuration = str(cluster.directory / "ceph.conf")
-        self._pids = [cluster.radosgw_pid, int((cluster.directory / "osd.0.pid").read_text())]
-        self._cpu = 0.0
-
-    def facts(self):
-        """Return the CPU seconds of radosgw and OSD since the last call."""
-        before, self._cpu = self._cpu, sum(map(process_seconds, self._pids))
-        return {"server_cpu": round(self._cpu - before, 2)}
+    ports: dict
+    authority: Path
+    access_key: str
+    secret_key: str
+    configuration: Path | None = None
 
     def collect_garbage(self):
         """Free deleted data now, not while the next client is measured."""
-        command = ["radosgw-admin", "-c", self._configuration, "gc", "process", "--include-all"]
-        subprocess.run(command, capture_output=True)
-
-
-class Sink:
-    """A :mod:`benchmarks.sink` in a process of its own."""
-
-    def __init__(self):
-        from live.ceph import User
-
-        self.host = "127.0.0.1"
-        self.owner = User("owner", "ACCESS", "secret")  # it looks at no signature
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.sink"],
-            cwd=REPOSITORY,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.port = int(self._process.stdout.readline())
-        self.endpoint = f"http://{self.host}:{self.port}"
-
-    def facts(self):
-        """Return what arrived since the last call: bytes, requests, and counts of part sizes."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def collect_garbage(self):
-        """Do nothing: no body was kept."""
-
-    def stop(self):
-        """End the process."""
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+        if self.configuration:
+            command = ["radosgw-admin", "-c", self.configuration, "gc", "process", "--include-all"]
+            subprocess.run(command, capture_output=True)
 
 
 @contextlib.contextmanager
-def serving(kind, frontend, *, tls=False):
-    """Run a server of a kind, ``radosgw`` or ``sink``, for a ``with`` block."""
-    if kind == "sink":
-        sink = Sink()
-        try:
-            yield sink
-        finally:
-            sink.stop()
+def serving(words):
+    """Run ``radosgw``, with words for its frontend, or ``sink``, for a ``with`` block."""
+    from live.ceph import Cluster  # of tests/, as what is below
+    from live.ceph_files import write_certificate
+
+    kind, _, frontend = words.partition(" ")
+    if kind == "radosgw":
+        with Cluster(frontend=frontend, tls=True, memory=MEMORY) as cluster:
+            ports = {"http": cluster.port, "https": cluster.tls_port}
+            keys = cluster.owner.access_key, cluster.owner.secret_key
+            yield Server(ports, cluster.ca_file, *keys, cluster.directory / "ceph.conf")
         return
-    from live.ceph import Cluster  # of tests/
-
-    with Cluster(frontend=frontend, tls=tls, memory=MEMORY) as cluster:
-        yield Radosgw(cluster)
-
-
-def process_seconds(pid):
-    """Return the user and system CPU seconds that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    with tempfile.TemporaryDirectory() as directory:
+        authority = Path(directory) / "ca.pem"
+        sink = [sys.executable, "-m", "benchmarks.sink", write_certificate(authority.parent)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(sink, cwd=REPOSITORY, text=True, **pipes) as process:
+            ports = map(int, process.stdout.readline().split())
+            yield Server(
+                dict(zip(("http", "https"), ports, strict=True)), authority, "key", "secret"
+            )
+            process.stdin.close()

@@ -1,11 +1,11 @@
-"""The tables and charts of the newest benchmark results, made whenever the pages are built."""
+"""The charts and tables of the newest benchmark results, made whenever the pages are built."""
 
 from sphinx.util.docutils import SphinxDirective
 
 from benchmarks.page import page
-from benchmarks.results import DIRECTORY, newest
+from benchmarks.results import DIRECTORY, Results
 
-NONE = "No results of a whole run are in the repository."
+NONE = "No results are in the repository."
 
 
 class BenchmarkResults(SphinxDirective):
@@ -13,9 +13,10 @@ class BenchmarkResults(SphinxDirective):
 
     def run(self):
         """Return the parsed sections."""
-        for path in (DIRECTORY, *DIRECTORY.glob("*.json")):
+        paths = sorted(DIRECTORY.glob("*.jsonl"))
+        for path in (DIRECTORY, *paths):
             self.env.note_dependency(str(path))
-        text = page(newest()) if any(DIRECTORY.glob("*.json")) else NONE
+        text = page(Results(paths)) if paths else NONE
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 

@@ -9,232 +9,169 @@ import pytest
 from libcloud.storage.base import Container
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FIELDS = ("wall", "cpu", "memory")
-CLIENTS = ("aurora", "boto3", "minio", "obstore", "libcloud_s3_rgw")
+PEERS = {"boto3": 2.0, "minio": None, "obstore": 0.5}
 
 
 @pytest.fixture(scope="module")
 def benchmarks():
     """The harness is not installed: it is imported from the repository."""
     sys.path.insert(0, str(REPOSITORY))
-    from benchmarks import page, results, scenarios
+    import benchmarks.network
+    import benchmarks.page
+    import benchmarks.reasons
+    import benchmarks.results
+    import benchmarks.scenarios
+    import benchmarks.servers
 
-    yield page, results, scenarios
+    yield benchmarks
     sys.path.remove(str(REPOSITORY))
     for name in [name for name in sys.modules if name.partition(".")[0] == "benchmarks"]:
         del sys.modules[name]
 
 
-def run(number):
-    """Return the figures of one made-up run."""
-    figures = {"wall": 1.5 * number, "cpu": 0.5 * number, "memory": 5 * number << 20}
-    return {**figures, "system": 0.1 * number, "server_cpu": 0.2}
-
-
-def record(scenario, number):
-    """Return a scenario as the runner describes it, with made-up runs."""
-    counters = {"requests": 3, "connections": 2, "methods": {"GET": 3}, "proxy_cpu": 0.1}
-    runs = {client: [run(index + number)] for index, client in enumerate(CLIENTS, 1)}
-    runs["minio"] = [{"fails": "OSError: `no` <way> *out*"}]
-    described = {**scenario._asdict(), "title": scenario.text, "link": scenario.link._asdict()}
-    requests = dict.fromkeys(CLIENTS, counters) | {"minio": None}
-    date = "2026-01-02T03:04:05+00:00"
-    return {"date": date, "runs": runs, "requests": requests, **described}
+def rows(scenario, scheme):
+    """Return made-up runs of a scenario: minio fails, and obstore takes half of our time."""
+    known = {"scenario": scenario.name, "scheme": scheme, "ms": 0, "connections": 3}
+    known |= {"size": scenario.size, "count": scenario.count}
+    ours = {client: 1.0 for client in scenario.clients if client.startswith("aurora")}
+    for client, wall in (ours | PEERS).items():
+        figures = {"wall": wall, "cpu": wall, "memory": 2048} if wall else {"fails": "`no` <way>"}
+        yield known | {"client": client} | figures
 
 
 @pytest.fixture(scope="module")
-def document(benchmarks):
-    """Results of every scenario there is."""
-    _, _, scenarios = benchmarks
-    records = [record(item, index) for index, item in enumerate(scenarios.scenarios().values())]
-    return {
-        "date": "2026-01-02T03:04:05+00:00",
-        "quick": False,
-        "machine": {
-            "processor": "Test",
-            "cores": 2,
-            "memory": 8 << 30,
-            "kernel": "6",
-            "load before": 0.0,
-        },
-        "versions": {"Python": "3.11"},
-        "hashes": {"md5": 5e8, "sha256": 1e9},
-        "imports": {"libcloud_aurora": 0.2, "libcloud.storage.drivers.s3": 0.1},
-        "network": [{"link": "slow", "round trip ms": 40.5}, {"link": "far", "round trip ms": 201}],
-        "results": records,
-    }
+def write(benchmarks, tmp_path_factory):
+    """A function that writes a file of results of some scenarios and returns its path."""
+    table = benchmarks.scenarios.scenarios()
+    network = [{"link": "slow", "round trip ms": 40.5}, {"link": "far", "round trip ms": 201}]
+
+    def write(names=table, day=2, **head):
+        path = tmp_path_factory.mktemp("results") / "one.jsonl"
+        head |= {"date": f"2026-01-0{day}T03:04:05+00:00", "machine": "Test", "network": network}
+        head |= {"divisor": 1, "versions": {"libcloud-aurora": f"1.{day}"}}
+        lines = [
+            row
+            for name in names
+            for scheme in ("https", "http")
+            for row in rows(table[name], scheme)
+        ]
+        path.write_text("\n".join(map(json.dumps, [head, *lines])))
+        return path
+
+    return write
 
 
-@pytest.fixture(scope="module")
-def text(benchmarks, document):
-    """The page of these results."""
-    page, results, _ = benchmarks
-    return page.page(results.Results(document))
-
-
-def rendered(text):
-    """Return a page as HTML; a warning is an error."""
+def test_page_of_results(benchmarks, write):
+    """Results of every group become a page without a warning, with a chart for each workload."""
+    table = benchmarks.scenarios.scenarios().values()
+    names = {scenario.group: scenario.name for scenario in table}.values()
+    results = benchmarks.results.Results([write([*names, "loopback-upload-file"], note="Noted.")])
     settings = {"halt_level": 2, "report_level": 2}
-    page = f"Title\n=====\n\n{text}\n"
-    return docutils.core.publish_string(page, writer="html", settings_overrides=settings).decode()
+    page = f"Title\n=====\n\n{benchmarks.page.page(results)}\n"
+
+    html = docutils.core.publish_string(page, writer="html", settings_overrides=settings).decode()
+
+    titles = {table.title for table in results.tables.values()}
+    assert html.count("<svg") == len(titles)
+    assert "#010203" not in html
+    for text in (
+        "Noted.",
+        "Where a peer is faster",
+        "What failed",
+        "256 MiB file upload",
+        "5,000 keys",
+    ):
+        assert text in html
 
 
-def test_page_of_every_scenario(benchmarks, text):
-    """Results of all scenarios become a page without a warning, with a chart for each group."""
-    page, _, _ = benchmarks
-
-    html = rendered(text)
-
-    assert html.count("<svg") >= len(page.GROUPS)
-    assert "What failed" in html
-    assert "Where we lose" in html
-
-
-def test_charts_take_the_colour_of_the_page(text):
-    """Text and axes of the charts have the colour of the text around them, light or dark."""
-    assert "currentColor" in text
-    assert "#010203" not in text
-
-
-def test_charts_say_how_much_is_moved(text):
-    """A chart's titles have the size of the object or the number of objects."""
-    assert "upload file, 256 MiB" in text
-    assert "list keys, 5,000" in text
-
-
-def test_a_client_without_a_function_has_not_failed(benchmarks, document):
-    """A workload that a client has no function for is told from one in which it fails."""
-    _, results, _ = benchmarks
-    runs = {"a": [{"fails": "has no look_up"}], "b": [{"fails": "OSError"}], "c": [run(1)]}
-    found = results.Results({"results": [{"name": "one", "runs": runs}]})
-
-    assert [found.excuse("one", client) for client in "abc"] == ["cannot", "fails", ""]
-
-
-def test_reasons_are_readable(benchmarks):
-    """Markup and addresses are left out of the reason for a failure."""
-    page, _, _ = benchmarks
-
-    assert page.escape("E: <Code>`No`</Code> in <X object at 0x7f> at 0x1") == "E: 'No' in"
-
-
-def test_charts_are_the_same_every_time(benchmarks, document):
+def test_charts_are_the_same_every_time(benchmarks, write):
     """The same results make the same drawing, byte for byte."""
-    page, results, _ = benchmarks
-    found = results.Results(document)
-    records = found.group("keys")
+    tables = list(benchmarks.results.Results([write(["list"])]).tables.values())
 
-    first, second = (page.chart(found, "keys", records, "cpu", "s", 1) for _ in range(2))
-
-    assert first == second
+    assert benchmarks.page.charts.bars(tables) == benchmarks.page.charts.bars(tables)
 
 
-def test_newest_results_are_chosen(benchmarks, document, tmp_path):
-    """Of several files the page shows the one that was measured last."""
-    _, results, _ = benchmarks
-    for name, year in (("b", 2025), ("a", 2026), ("c", 2024)):
-        dated = {**document, "date": f"{year}-01-02T03:04:05+00:00"}
-        (tmp_path / f"{name}.json").write_text(json.dumps(dated))
+def test_newest_runs_of_each_scenario_are_shown(benchmarks, write):
+    """Of several files the page shows each workload as it was measured last."""
+    paths = [write(["list"], day=3), write(["list", "delete"], day=1), write(["list"], day=2)]
+    found = benchmarks.results.Results(paths)
 
-    assert results.newest(tmp_path).document["date"].startswith("2026")
-
-
-def test_goals_are_judged_by_the_results(benchmarks, document):
-    """A goal is reached or missed by the measured ratio, and a failed peer is not a peer."""
-    _, results, _ = benchmarks
-    from benchmarks.goals import Ratio
-
-    found = results.Results(document)
-    ratio = found.median("list", "aurora", "cpu") / found.median("list", "boto3", "cpu")
-
-    assert Ratio("list", "cpu", ("boto3",), ratio).verdict(found).reached
-    assert not Ratio("list", "cpu", ("boto3",), ratio * 0.99).verdict(found).reached
-    assert Ratio("list", "cpu", ("minio",), 1.0).verdict(found) is None
+    assert found.tables["list", "https"].head["versions"]["libcloud-aurora"] == "1.3"
+    assert found.tables["delete", "http"].head["versions"]["libcloud-aurora"] == "1.1"
+    assert len(found.heads) == 2
 
 
-def test_gap_adds_up_to_the_cpu_time(benchmarks, document):
-    """Hashing, the rest of user time and system time are all of the difference in CPU time."""
-    _, results, _ = benchmarks
-    from benchmarks.gap import gap
+def test_a_client_without_a_function_has_not_failed(benchmarks, write):
+    """A workload that a client has no function for is told from one in which it fails."""
+    table = benchmarks.results.Results([write(["look-up"])]).tables["look-up", "https"]
+    table.runs["s5cmd"] = [{"fails": "has no look_up"}]
 
-    found = results.Results(document)
-    ours, theirs = (found.median("list", client, "cpu") for client in ("aurora", "obstore"))
-
-    one = gap(found, found.records["list"], "obstore")
-
-    assert one.hashing + one.python + one.kernel == pytest.approx(ours - theirs)
+    marks = {name: benchmarks.page.charts.mark(table, name) for name in ("s5cmd", "minio", "boto3")}
+    assert marks == {"s5cmd": "cannot", "minio": "fails", "boto3": ""}
+    assert benchmarks.page.charts.mark(table, "rclone") == "not run"
 
 
-def test_part_sizes_of_the_sink_are_on_the_page(benchmarks, document):
-    """How many parts of which size arrived is said in words."""
-    page, _, _ = benchmarks
-    runs = {"aurora": [{**run(1), "sizes": [[5 << 20, 1000], [18 << 20, 7]]}]}
+def test_downloads_to_files_are_compared_without_a_sync(benchmarks, write):
+    """What stands for this driver is the row that does what the others do."""
+    names = ["loopback-download-file", "loopback-upload-file"]
+    found = benchmarks.results.Results([write(names)])
 
-    assert page.part_sizes({"runs": runs}) == [
-        "1,007 parts arrived: 1,000 of 5 MiB, 7 of 18 MiB.",
-        "",
-    ]
+    assert found.tables[names[0], "https"].ours == "aurora:ex_durable=False"
+    assert found.tables[names[1], "https"].ours == "aurora"
 
 
-def test_every_missed_goal_needs_its_reason(benchmarks, document):
-    """A missed goal without a reason is found, and so is a reason for a goal that is kept."""
-    _, results, _ = benchmarks
-    from benchmarks.goals import unexplained, verdicts
+def test_a_faster_peer_is_a_loss(benchmarks, write):
+    """The fastest peer counts, one that fails does not, and what is noise is no loss."""
+    table = benchmarks.results.Results([write(["list"])]).tables["list", "https"]
 
-    found = results.Results(document)
-    kept = next(one.name for one in verdicts(found) if one.reached)
-    missed = [one.name for one in verdicts(found) if not one.reached]
-
-    assert unexplained(found, {kept: "Because."}) == (missed, [kept])
-    assert unexplained(found, dict.fromkeys(missed, "Because.")) == ([], [])
+    assert table.loss()[2:] == ("obstore", 1.0, 0.5)
+    table.runs["obstore"][0]["wall"] = 0.96
+    assert table.loss() is None
 
 
-def test_committed_results_are_whole_and_explained(benchmarks):
-    """What is committed is whole, not a quick run, and each missed goal has its reason."""
-    _, results, scenarios = benchmarks
-    from benchmarks.goals import unexplained
-    from benchmarks.why import WHY
+def test_reasons_for_failures_are_readable(benchmarks):
+    """Markup and addresses are left out of the reason for a failure."""
+    text = benchmarks.page.escape("E: <Code>`No`</Code> in <X object at 0x7f> at 0x1")
 
-    for path in results.DIRECTORY.glob("*.json"):
-        document = results.load(path).document
-        assert not document["quick"], path
-        assert {one["name"] for one in document["results"]} == set(scenarios.scenarios()), path
-    if any(results.DIRECTORY.glob("*.json")):
-        assert unexplained(results.newest(), WHY) == ([], [])
-    else:
-        assert not WHY
+    assert text == "E: 'No' in"
 
 
-def test_a_record_replaces_the_earlier_one(benchmarks, document):
-    """A scenario measured again takes the place of its earlier record, and the order stays."""
-    _, _, scenarios = benchmarks
-    from benchmarks.merging import merge
+def test_committed_results_are_explained(benchmarks):
+    """No trial is committed, no workload is unknown, and each faster peer has its reason."""
+    paths = list(benchmarks.results.DIRECTORY.glob("*.jsonl"))
+    results = benchmarks.results.Results(paths)
+    known = benchmarks.scenarios.scenarios().keys()
 
-    names = list(scenarios.scenarios())
-    merged = {"results": document["results"][1:]}
-    for record in (document["results"][0], {**document["results"][1], "date": "later"}):
-        merge(merged, record)
-
-    assert [one["name"] for one in merged["results"]] == names
-    assert merged["results"][1]["date"] == "later"
-
-
-def test_sink_answers_with_the_etags_of_what_arrives(benchmarks, cls):
-    """A stream to the sink has the size and ETag that the driver expects, and leaves nothing."""
-    from benchmarks.servers import serving
-
-    with serving("sink", "") as sink, cls("key", "secret", False, sink.host, sink.port) as driver:
-        use_sink(sink, Container("bucket", None, driver))
+    for path in paths:
+        head, measured = benchmarks.results.parse(path)
+        assert head["divisor"] == 1, path
+        assert {row["scenario"] for row in measured} <= known, path
+    assert [loss for loss in results.losses() if not benchmarks.reasons.reason(loss)] == []
 
 
-def use_sink(sink, container):
-    """Upload, look up, list and delete."""
-    obj = container.upload_object_via_stream([bytes(6 << 20)] * 2, "key")
+def test_network_has_its_delay_and_its_rate(benchmarks):
+    """Nothing arrives sooner than the link can carry it, and opening takes a round trip."""
+    link = benchmarks.network.Link(0.005, 4 << 20)
 
-    facts = sink.facts()
-    assert facts["bytes"] == obj.size == 12 << 20
-    assert facts["sizes"] == [[2 << 20, 1], [5 << 20, 2]]
-    assert container.get_object("key").hash == obj.hash
-    assert container.list_objects()[0].size == obj.size
-    assert obj.delete()
-    assert container.list_objects() == []
+    found = benchmarks.network.check(link, connections=2, size=1 << 20)
+
+    assert found["first response ms"] >= 20
+    assert found["round trip ms"] >= 10
+    assert 0 < found["MiB/s down, 1x"] <= 4
+    assert 0 < found["MiB/s down, 2x"] <= 4
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_sink_answers_with_the_etags_of_what_arrives(benchmarks, cls, scheme):
+    """A stream to the sink has the size and ETag that the driver expects, and can be deleted."""
+    with benchmarks.servers.serving("sink") as sink:
+        settings = {"secure": scheme == "https", "ex_verify_ssl": str(sink.authority)}
+        host = benchmarks.servers.HOST
+        with cls("key", "secret", host=host, port=sink.ports[scheme], **settings) as driver:
+            obj = Container("bucket", None, driver).upload_object_via_stream(
+                [bytes(6 << 20)] * 2, "key"
+            )
+
+            assert driver.get_object("bucket", "key").size == obj.size == 12 << 20
+            assert driver.get_object("bucket", "key").hash == obj.hash
+            assert obj.delete()

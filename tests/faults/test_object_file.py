@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from faults.matrix import large_object
 from faults.scene import LARGE, MIB, content
-from faults.test_cancel import UPLOAD_STAGES, Interrupt, concurrency
+from faults.test_cancel import UPLOAD_STAGES, concurrency
 from servers import plan
 
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
@@ -65,14 +65,15 @@ def test_damaged_reading(scene, workers):
 @concurrency
 @pytest.mark.parametrize("stage", ["head", "answer", "half"])
 @each_way
-def test_interrupted_reading(scene, read, stage, workers):
+def test_interrupted_reading(scene, keyboard, read, stage, workers):
     """Ctrl-C while bytes are fetched ends the read, and no more; the file can be read again."""
     driver = scene.driver(ex_max_concurrency=workers)
     obj = large_object(scene, driver)
-    interrupt = Interrupt()
     with driver.ex_open(obj) as file:
-        scene.proxy.plan = plan.once(plan.hook(stage, interrupt), plan.is_any("get"))
-        with interrupt.expected():
+        scene.proxy.plan = plan.once(
+            plan.hook(stage, lambda request: keyboard.press()), plan.is_any("get")
+        )
+        with pytest.raises(KeyboardInterrupt):
             read(file)
         file.seek(0)
         assert read(file) == content(LARGE)
@@ -100,13 +101,14 @@ def test_writing_that_fails(scene, workers):
 
 @concurrency
 @pytest.mark.parametrize(("operation", "stage"), UPLOAD_STAGES)
-def test_interrupted_writing(scene, operation, stage, workers):
+def test_interrupted_writing(scene, keyboard, operation, stage, workers):
     """Ctrl-C at any stage leaves no part, no thread and no half object."""
     driver = scene.driver(ex_max_concurrency=workers)
-    interrupt = Interrupt()
-    scene.proxy.plan = plan.once(plan.hook(stage, interrupt), plan.is_any(operation))
+    scene.proxy.plan = plan.once(
+        plan.hook(stage, lambda request: keyboard.press()), plan.is_any(operation)
+    )
     scene.may_leave_empty_uploads = operation == "initiate"
-    with interrupt.expected():
+    with pytest.raises(KeyboardInterrupt):
         write(scene, driver)
     if scene.backend.exists(scene.bucket, "key"):
         assert operation == "complete"

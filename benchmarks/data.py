@@ -2,35 +2,30 @@
 
 import io
 import random
-from pathlib import Path
 
-BLOCK = random.Random(1).randbytes(8 * 1024**2)
 CHUNK = 1024**2
+BLOCK = random.Random(1).randbytes(8 * CHUNK)
 
 
 class Source:
     """A stream of a size that the receiver does not know, in chunks of one size."""
 
     def __init__(self, size, chunk=CHUNK):
-        self.size = size
-        self.chunk = chunk
+        self._size, self._chunk = size, chunk
 
     def __iter__(self):
-        step = self.chunk
-        offsets = len(BLOCK) // step
-        pieces = [BLOCK[index * step : (index + 1) * step] for index in range(offsets)]
-        left = self.size
+        pieces = [BLOCK[at : at + self._chunk] for at in range(0, len(BLOCK), self._chunk)]
+        left = self._size
         while left:
             for piece in pieces:
-                taken = piece if left >= step else piece[:left]
-                left -= len(taken)
-                yield taken
+                yield piece[:left]
+                left -= min(left, len(piece))
                 if not left:
                     return
 
     def file(self):
         """Return the same as a file object without a position, for clients that only take these."""
-        return io.BufferedReader(_Pipe(iter(self)), buffer_size=self.chunk)
+        return io.BufferedReader(_Pipe(iter(self)), buffer_size=self._chunk)
 
 
 class _Pipe(io.RawIOBase):
@@ -44,27 +39,20 @@ class _Pipe(io.RawIOBase):
         return True
 
     def readinto(self, buffer):
-        if not self._rest:
-            self._rest = memoryview(next(self._chunks, b""))
+        self._rest = self._rest or memoryview(next(self._chunks, b""))
         count = min(len(buffer), len(self._rest))
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
 
 
-def memory_directory():
-    """Return a directory in memory, where there is one, so that no disk is measured."""
-    return next((path for path in ("/dev/shm",) if Path(path).is_dir()), None)  # noqa: S108
-
-
 def write_file(path, size):
     """Write a file of a size."""
     with open(path, "wb") as file:
-        for chunk in Source(size):
-            file.write(chunk)
+        file.writelines(Source(size))
 
 
 def small_body(key, size):
     """Return the bytes that belong under a key: no two keys have the same, none has fewer."""
-    start = key.encode()
+    start = key.rpartition("/")[2].encode()
     return start + BLOCK[: max(0, size - len(start))]
