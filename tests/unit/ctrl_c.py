@@ -34,15 +34,15 @@ def lines_of(call):
     return list(seen)
 
 
-def calls_of(call):
+def calls_of(call, within=PACKAGE):
     """Make a call, and return how many functions of the package it enters in this thread."""
     seen = []
-    with _watching(seen.append, "call"):
+    with _watching(seen.append, "call", within):
         call()
     return len(seen)
 
 
-def pressed_after(calls, call):
+def pressed_after(calls, call, within=PACKAGE):
     """
     Make a call, and let Ctrl-C come as it enters its next function after so many.
 
@@ -55,7 +55,7 @@ def pressed_after(calls, call):
             raise KeyboardInterrupt(at)
 
     seen = []
-    with _watching(press, "call"):
+    with _watching(press, "call", within):
         call()
 
 

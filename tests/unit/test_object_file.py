@@ -18,7 +18,7 @@ import requests_mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libcloud.storage.base import Object
-from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
+from unit.ctrl_c import PACKAGE, calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_ceph20 import Ceph20
 from unit.memory_s3 import Answer, composite, error, md5
 
@@ -609,7 +609,7 @@ def test_what_is_written_is_stored(s3, any_driver, container, size, step):
 
 @given(st.lists(st.integers(0, 40), max_size=12))
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_way_of_writing_stores_what_is_written(s3, container, new_driver, lengths):
     """However bytes come, their parts are those of a stream, and the object is what came."""
@@ -908,8 +908,12 @@ def test_an_exception_from_progress_ends_the_file(any_driver, container, kind):
     "ignore:object 'k' is not stored:ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",  # Ctrl-C may come in __del__
 )
-@pytest.mark.parametrize("limit", [1, 10], ids=["sequential", "parallel"])
-def test_ctrl_c_anywhere_stores_all_or_nothing(s3, container, new_driver, limit):
+@pytest.mark.parametrize(
+    ("limit", "within", "step"),
+    [(1, PACKAGE, 7), (10, f"{PACKAGE}/_transfer", 1)],
+    ids=["sequential", "parallel"],
+)
+def test_ctrl_c_anywhere_stores_all_or_nothing(s3, container, new_driver, limit, within, step):
     """
     Wherever Ctrl-C comes, the object is complete or not there, and no part is left.
 
@@ -922,12 +926,12 @@ def test_ctrl_c_anywhere_stores_all_or_nothing(s3, container, new_driver, limit)
             file.write(bytes(15))
             file.write(bytes(15))
 
-    calls = calls_of(write)
+    calls = calls_of(write, within)
     assert calls > 100
-    for number in range(0, calls + 1, 7 if limit == 1 else 1):
+    for number in range(0, calls + 1, step):
         s3.buckets["photos"].clear()
         with contextlib.suppress(KeyboardInterrupt):
-            pressed_after(number, write)
+            pressed_after(number, write, within)
         left = [upload["parts"] for upload in s3.uploads.values()]
         assert left == [{}] * (limit == 1 and bool(left)), number
         s3.uploads.clear()
