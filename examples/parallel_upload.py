@@ -29,6 +29,9 @@ from tqdm import tqdm
 
 from libcloud_aurora.parts import composite_etag, plan_part_sizes
 
+#: Usual sizes of parts in MiB: this driver's, and those of aws, s3cmd, mc and s5cmd.
+PART_SIZES = (5, 8, 15, 16, 50)
+
 
 class Interrupted(Exception):
     """Ctrl-C was pressed."""
@@ -91,17 +94,19 @@ def upload_directory(driver, directory, container, threads=16):
     return done, left_out, unreadable + failures
 
 
-def plan_restore(objects):
+def plan_restore(objects, prefix=""):
     """Return the directories to make, the objects by path, and what cannot be restored and why."""
     markers, by_path, failures = set(), defaultdict(list), []
     for obj in objects:
-        path = PurePosixPath(obj.name)
-        if ".." in path.parts:
+        path = PurePosixPath(obj.name.removeprefix(prefix))
+        if ".." in path.parts or path.is_absolute():
             failures.append((obj.name, ValueError("its name leads out of the directory")))
-        elif obj.name.endswith("/") and not obj.size:
-            markers.add(path)
-        else:
+        elif not obj.name.endswith("/"):
             by_path[path].append(obj)
+        elif obj.size:
+            failures.append((obj.name, ValueError("no file has a name that ends in a slash")))
+        else:
+            markers.add(path)
     directories = markers.union(*(path.parents for path in [*markers, *by_path]))
     for path in [path for path, found in by_path.items() if found[1:] or path in directories]:
         error = FileExistsError(f"another object needs the path {str(path)!r}, too")
@@ -109,24 +114,29 @@ def plan_restore(objects):
     return markers, {path: obj for path, (obj,) in by_path.items()}, failures
 
 
-def is_right(driver, path, obj):
+def is_right(driver, path, obj, progress):
     """Tell whether a file is what an object holds: by its ETag, or byte by byte."""
     if not path.is_file() or path.stat().st_size != obj.size:
         return False
     with open(path, "rb") as file:
         if "-" not in obj.hash:
-            return md5(file, obj.size) == obj.hash
-        if composite_etag([md5(file, size) for size in plan_part_sizes(obj.size)]) == obj.hash:
-            return True
-        file.seek(0)  # another program has cut it into parts of other sizes
-        chunks = driver.download_object_as_stream(obj)
+            return md5(file, obj.size, progress) == obj.hash
+        for part_size in PART_SIZES:
+            sizes = list(plan_part_sizes(obj.size, part_size * 1024**2))
+            if obj.hash.endswith(f"-{len(sizes)}"):
+                file.seek(0)
+                if composite_etag([md5(file, size, progress) for size in sizes]) == obj.hash:
+                    return True
+        file.seek(0)  # it has changed, or another program has cut it into parts of other sizes
+        chunks = driver.download_object_as_stream(obj, ex_progress=progress)
         return all(file.read(len(chunk)) == chunk for chunk in chunks)
 
 
-def md5(file, size):
+def md5(file, size, progress):
     """Return the MD5 of the next bytes of a file, which is the ETag of what is sent as one."""
     digest = hashlib.md5(usedforsecurity=False)
     while data := file.read(min(size, 1024**2)):
+        progress(0, size)
         digest.update(data)
         size -= len(data)
     return digest.hexdigest()
@@ -140,7 +150,7 @@ def restore_directory(driver, container, name, destination, threads=16):
     directories, files, failures = plan_restore(objects)
 
     def fetch(path, progress):
-        if not is_right(driver, destination / path, files[path]):
+        if not is_right(driver, destination / path, files[path], progress):
             driver.download_object(files[path], destination, ex_progress=progress)
 
     destination.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,8 @@ def main():
     given = parser.parse_args()
     if given.file.is_dir():
         parser.error(
-            f"{given.file} is a directory: parallel_upload.py and backup_directory.py take one"
+            f"{given.file} is a directory: sync_directory.py, parallel_upload.py and "
+            "backup_directory.py take one"
         )
     with connect() as driver:
         obj = upload_file(driver, given.file, given.container, given.name or given.file.name)

@@ -127,6 +127,27 @@ def test_thousands_of_small_files(environment, bucket, tmp_path):
     assert sums.splitlines() == [line for line in checksums(source) if "  source/3" in line]
 
 
+def test_sync_both_ways(environment, bucket, tmp_path):
+    """300 files go up and come down; a second run does nothing, a third what has changed."""
+    source, copy = make_many(tmp_path / "photos", 300), tmp_path / "copy"
+    (source / "large").write_bytes(bytes(range(256)) * 50_000)
+
+    def sync(direction, directory):
+        command = ("sync_directory.py", direction, directory, bucket.name, "photos", "--delete")
+        return run(*command, environment=environment)
+
+    for direction, directory in (("up", source), ("down", copy)):
+        assert "301 transferred, 0 unchanged, 0 deleted, 0 failed" in sync(direction, directory)
+        assert "0 transferred, 301 unchanged, 0 deleted, 0 failed" in sync(direction, directory)
+    assert tree(copy) == tree(source)
+
+    (source / "3 żółw" / "3.txt").write_bytes(b"4" * 3)  # of the same size
+    (source / "5 żółw" / "5.txt").unlink()
+    for direction, directory in (("up", source), ("down", copy)):
+        assert "1 transferred, 299 unchanged, 1 deleted, 0 failed" in sync(direction, directory)
+    assert tree(copy) == tree(source)
+
+
 def test_ctrl_c_leaves_nothing_half_done(environment, driver, bucket, tmp_path):
     """A Ctrl-C in the middle of uploads in parts ends soon; no object and no part is left of it."""
     for number in range(8):
