@@ -51,7 +51,7 @@ ERROR_BODY_SIZE = 64 * 1024
 #: What the query of a PUT begins with whose body is data.
 _DATA = ("", "partNumber")
 
-#: Matches headers that S3 servers send, one at least in each response, and web servers do not.
+#: Matches headers of which S3 servers send at least one in each response, and login pages none.
 _OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
@@ -296,18 +296,19 @@ class Request(Generic[T]):
 
     def attempt(self) -> T:
         """Sign and send once, or twice if the clock is corrected, and read the response."""
-        clock = self._connection.clock
+        exchange, clock = self._connection.exchange, self._connection.clock
         corrected = False
         while True:
             now = clock.now()
             try:
                 url, wire, headers = self._signed(self.method, self._query, self._headers, now)
                 try:
-                    response = self._exchange(self.method, url, wire, headers)
+                    response = exchange(self.method, url, wire, headers)
                 finally:
                     if isinstance(self._body, ChunkedBody):
                         wire.close()  # its buffer goes back: a traceback would keep it
                 try:
+                    self._trace_response(response)
                     if not 200 <= response.status_code < 300:
                         raise self._refusal(response)
                     answer = self._success(response)
@@ -329,13 +330,8 @@ class Request(Generic[T]):
             else:  # a full disk is not a network failure
                 return self._read(answer)
 
-    def _exchange(
-        self, method: str, url: str, body: Any, headers: dict[str, str]
-    ) -> requests.Response:
-        self._trace(f"{method} {url}", headers)
-        response = self._connection.exchange(method, url, body, headers)
+    def _trace_response(self, response: requests.Response) -> None:
         self._trace(f"HTTP {response.status_code} {response.reason}", response.headers)
-        return response
 
     def _trace(self, line: str, headers: Mapping[str, str]) -> None:
         """Write to the file of ``LIBCLOUD_DEBUG``, if there is one, and show no secret there."""
@@ -363,7 +359,9 @@ class Request(Generic[T]):
             wire = signer.chunks(wire.chunks(), added)
         elif isinstance(wire, Pieces):
             wire = wire.views
-        return f"{self._path}?{query}" if query else self._path, wire, {**headers, **added}
+        url, sent = f"{self._path}?{query}" if query else self._path, {**headers, **added}
+        self._trace(f"{method} {url}", sent)
+        return url, wire, sent
 
     def _success(self, response: requests.Response) -> AuroraResponse:
         page = response.headers.get("content-type", "").lower().startswith("text/html")
@@ -413,7 +411,9 @@ class Request(Generic[T]):
         ranged = {"Range": "bytes=0-0"} if self.subject.key and one_byte else {}
         now = self._connection.clock.now()
         url, _, headers = self._signed("GET", query, {**self._headers, **ranged}, now)
-        return _refused(self._exchange("GET", url, None, headers))
+        response = self._connection.exchange("GET", url, None, headers)
+        self._trace_response(response)
+        return _refused(response)
 
     @cached_property
     def subject(self) -> Subject:
