@@ -173,7 +173,7 @@ def _host(given: Any) -> str:
     its host in lower case.
     """
     host = given if isinstance(given, str) else ""
-    host = host if ":" in host else host.lower().rstrip(".")
+    host = (host if "%" in host else host.lower()).rstrip(".")
     if not _HOST.fullmatch(host):
         raise ValueError(f"host must be a bare host name without scheme and port, not {given!r}")
     return host
