@@ -93,8 +93,8 @@ class RawReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._checkClosed()
         starts = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}
-        if starts[whence] + offset < 0:
-            raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: before the first byte")
+        if whence not in starts or starts[whence] + offset < 0:
+            raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {offset} from {whence}")
         self._position = starts[whence] + offset
         return self._position
 
@@ -136,7 +136,8 @@ class RawReader(io.RawIOBase):
 
     def _fetch(self, position: int, wanted: int) -> None:
         """Fetch the bytes at a position, or some that come before them."""
-        if not 0 <= position - self._end <= BLOCK_SIZE:
+        broken_off = not self._current[1]  # by Ctrl-C, which may have taken what was read ahead
+        if broken_off or not 0 <= position - self._end <= BLOCK_SIZE:
             self._leave()
             self._begun = self._end = min(position, max(0, self.size - BLOCK_SIZE))
             self._block_size = BLOCK_SIZE
@@ -156,8 +157,8 @@ class RawReader(io.RawIOBase):
             piece = next(self._ahead, _NOTHING[1])
             if not piece:
                 self._ahead = None
-        self._current = self._end, piece
-        self._end += len(piece)
+        start, self._end = self._end, self._end + len(piece)
+        self._current = start, piece
 
     def _block(self, start: int, stop: int) -> memoryview:
         space = memoryview(bytearray(stop - start))
@@ -220,6 +221,7 @@ class Written(Parts):
         self._buffer = bytearray()
         self.total = 0
         self._pid = os.getpid()
+        self._is_over = False
         self._upload: Upload | None = None
         self._window = Window(limit=1)
         self._tasks: Iterator[Task] = iter(())
@@ -238,7 +240,7 @@ class Written(Parts):
 
     def write(self, data: Any) -> None:
         """Take bytes; a full part is sent when more of them arrive."""
-        self._check_process()
+        self._check()
         self.total += len(data)
         if self.size is not None and self.total > self.size:
             raise too_long(self.size)
@@ -264,7 +266,7 @@ class Written(Parts):
 
     def finish(self, driver: Any) -> Object:
         """Send the rest, and return the object once it is stored."""
-        self._check_process()
+        self._check()
         if self.size not in (None, self.total):
             raise ValueError(f"the file has {self.total} bytes, not {self.size} (ex_size)")
         path, only = self._wanted.path, self.only_part()
@@ -286,21 +288,24 @@ class Written(Parts):
         """Leave nothing behind; a forked child owns nothing of it."""
         if self._pid != os.getpid():
             return
-        upload, self._upload = self._upload, None
-        self._buffer, self._tasks = bytearray(), iter(())
+        self._is_over = True  # a wrapper that the collector closes would store what it has left
         try:
+            self._buffer, self._tasks = bytearray(), iter(())
             with self._window, self._window:
                 pass
         finally:
-            if upload is not None:
-                upload.abort(cause)
+            if self._upload is not None:
+                self._upload.abort(cause)
 
-    def _check_process(self) -> None:
+    def _check(self) -> None:
+        """Refuse to go on in a forked child, and after an abort."""
         if self._pid != os.getpid():
             raise AuroraObjectsError(
                 "a file that was opened before a fork can only be written by the parent; open "
                 "another one in the child."
             )
+        if self._is_over:
+            raise ValueError("what was written has been discarded")
 
 
 class ObjectWriter(io.BufferedIOBase):
@@ -348,12 +353,12 @@ class ObjectWriter(io.BufferedIOBase):
         if self.closed:
             return
         try:
+            super().close()  # first: who closes it again after Ctrl-C must not store what is left
             self.obj = self._written.finish(self._driver)
-            self._forgotten.detach()
-            super().close()
-        except BaseException as error:  # Ctrl-C also once it is stored: the next close does nothing
+        except BaseException as error:
             self._give_up(error)
             raise
+        self._forgotten.detach()
 
     def abort(self) -> None:
         """Discard what was written: no object is stored, and no part is left."""
@@ -364,8 +369,8 @@ class ObjectWriter(io.BufferedIOBase):
         self._error = cause
         try:
             self._written.abort(cause)
+            self._forgotten.detach()  # unless Ctrl-C broke that off: it is done again then
         finally:
-            self._forgotten.detach()
             super().close()
 
     def _check_open(self) -> None:

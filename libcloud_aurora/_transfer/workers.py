@@ -319,7 +319,7 @@ class Window(Stop):
             task.call()
             return
         self._crew = self._crew or Crew(self._threads, self._interrupt, stop=self)
-        while self._is_full(task):
+        while self._is_full(task) or not self._events.empty():
             self._collect()
         self._running[self._crew.submit(task.call, self._events.put)] = task.size
 
@@ -335,6 +335,9 @@ class Window(Stop):
         if self._crew is not None:
             self._crew.close()
             self._crew = None
+            self._running.clear()  # what failed holds parts, and the queue that holds it
+            while not self._events.empty():
+                self._events.get()
 
     def _is_full(self, task: Task) -> bool:
         held = sum(self._running.values())

@@ -5,10 +5,13 @@ import csv
 import gc
 import gzip
 import io
+import itertools
 import os
 import shutil
 import tarfile
 import threading
+import time
+import tracemalloc
 import zipfile
 from functools import partial
 from itertools import pairwise, product
@@ -182,7 +185,9 @@ def test_a_file_knows_what_it_is(opened):
         file.raw.readinto(bytearray(1))
 
 
-@pytest.mark.parametrize(("place", "kind"), [((-1, 0), OSError), ((0, 7), ValueError)])
+@pytest.mark.parametrize(
+    ("place", "kind"), [((-1, 0), OSError), ((0, os.SEEK_DATA), OSError), ((0, 7), ValueError)]
+)
 def test_no_file_goes_before_its_first_byte(opened, place, kind):
     """What no file has as a place is refused as files do, and the file stays where it is."""
     with opened(b"content") as file:
@@ -321,6 +326,24 @@ def test_leaving_ends_the_reading_ahead(opened, working, still_working):
         assert still_working() == []
         file.seek(3 * MIB)
         assert file.read(MIB) == MEDIUM[3 * MIB : 4 * MIB]
+
+
+def test_ctrl_c_while_a_file_is_read_on_moves_no_bytes(opened):
+    """Wherever Ctrl-C comes while a file is read, what is read afterwards is what is there."""
+
+    def reading(file, got):
+        return lambda: got.extend(file.read(MIB // 2) for _ in range(11))
+
+    with opened(MEDIUM) as file:
+        here = [at for at in lines_of(reading(file, [])) if at[0].endswith("object_file.py")]
+    assert len(here) > 30
+    for line in here:
+        got = []
+        with opened(MEDIUM) as file:
+            with contextlib.suppress(KeyboardInterrupt):
+                pressed_at(line, reading(file, got))
+            file.seek(sum(map(len, got)))
+            assert b"".join(got) + file.read() == MEDIUM, line
 
 
 # What is read is one version, and right
@@ -843,11 +866,65 @@ def test_a_forgotten_file_stores_nothing(any_driver, container, size):
 
 
 @pytest.mark.usefixtures("nothing_stored")
-def test_a_part_that_fails_fails_the_file(s3, any_driver, container):
-    """A failure is raised by a later write, or by close, once; nothing is left to close then."""
+@pytest.mark.filterwarnings(
+    "ignore:object 'k' is not stored:ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",  # what is left cannot be written
+)
+@pytest.mark.parametrize("wrap", [io.TextIOWrapper, io.BufferedWriter])
+def test_a_wrapper_that_is_forgotten_stores_nothing(any_driver, container, size, wrap):
+    """A wrapper that the collector closes does not store what it still has to write."""
+    file = any_driver.ex_open(container, "wb", object_name="k")
+    file.write(DATA[:size])
+    wrapper = wrap(file)
+    wrapper.write("tail" if wrap is io.TextIOWrapper else b"tail")
+    wrapper.itself = [file, wrapper]
+    del file, wrapper
+    gc.collect()
+
+
+def refuse_parts(s3):
     s3.faults.append(
         lambda request: error(403, "AccessDenied") if "partNumber" in request.params else None
     )
+
+
+@pytest.mark.usefixtures("nothing_stored")
+def test_a_part_that_fails_is_known_with_the_next_ones(s3, new_file):
+    """Nobody goes on sending parts for long after one has failed."""
+    refuse_parts(s3)
+    file = new_file()
+    with pytest.raises(errors.AccessDeniedError):  # noqa: PT012
+        for sent in itertools.count():
+            file.write(bytes(PART))
+            while len(s3.sent("PUT")) < sent:
+                time.sleep(0.001)
+    assert len(s3.sent("PUT")) < 4
+
+
+@pytest.mark.usefixtures("nothing_stored")
+def test_a_file_that_failed_keeps_no_parts(s3, new_file):
+    """What was to be sent is let go with the failure, while the file is still there."""
+    refuse_parts(s3)
+    gc.collect()
+    gc.disable()
+    try:
+        tracemalloc.start()
+        file = new_file()
+        with pytest.raises(errors.AccessDeniedError):  # noqa: PT012
+            file.write(bytes(6 * PART))
+            file.close()
+        s3.requests.clear()
+        assert tracemalloc.get_traced_memory()[0] < 3 * PART  # the error holds its own
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert file.closed
+
+
+@pytest.mark.usefixtures("nothing_stored")
+def test_a_part_that_fails_fails_the_file(s3, any_driver, container):
+    """A failure is raised by a later write, or by close, once; nothing is left to close then."""
+    refuse_parts(s3)
     file = any_driver.ex_open(container, "wb", object_name="k")
     with pytest.raises(errors.AccessDeniedError):  # noqa: PT012
         for piece in cut(DATA, MIB):
@@ -956,6 +1033,28 @@ def test_ctrl_c_while_a_file_is_closed_leaves_nothing_to_store(s3, new_file):
             pressed_at(line, file.close)
         file.close()
         assert [each.data for each in s3.buckets["photos"].values()] in ([], [b"content"]), line
+
+
+@pytest.mark.filterwarnings(
+    "ignore:object 'k' is not stored:ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",  # Ctrl-C may come in a finalizer
+)
+def test_ctrl_c_while_a_file_is_given_up_leaves_no_part(s3, new_file):
+    """Wherever Ctrl-C comes while an exception ends a file, its parts go, at the latest with it."""
+
+    def leaving():
+        file = new_file()
+        file.write(bytes(2 * PART))
+        return lambda: file.__exit__(None, ValueError("stop"), None)
+
+    gc.collect()  # what other tests have left comes to lines of its own
+    here = [at for at in lines_of(leaving()) if at[0].endswith("object_file.py")]
+    assert len(here) > 10
+    for line in here:
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_at(line, leaving())
+        gc.collect()
+        assert not s3.uploads, line
 
 
 def test_memory_is_bounded(s3, new_driver, container):
