@@ -249,6 +249,7 @@ def test_right_values_are_accepted(name, value):
     [
         ("O.AuroraObjects.EU", "o.auroraobjects.eu"),
         ("localhost.", "localhost"),
+        ("2001:DB8::1", "2001:db8::1"),
         ("fe80::1%Eth0", "fe80::1%Eth0"),
     ],
 )
