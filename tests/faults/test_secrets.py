@@ -11,7 +11,9 @@ import traceback
 import libcloud
 import pytest
 from faults.matrix import OPERATIONS
+from libcloud.common.base import Connection
 from libcloud.common.types import LibcloudError
+from libcloud.utils.loggingconnection import LoggingConnection
 from servers import plan
 from servers.plan import FAULTS
 
@@ -44,12 +46,13 @@ def texts_of(error):
 
 
 @pytest.fixture
-def debug_log():
+def debug_log(monkeypatch):
     """What libcloud writes with ``LIBCLOUD_DEBUG`` in the environment."""
+    for owner, name in ((LoggingConnection, "log"), (Connection, "conn_class")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # to be put back
     log = io.StringIO()
     libcloud.enable_debug(log)
-    yield log
-    libcloud.reset_debug()
+    return log
 
 
 @pytest.mark.parametrize("operation", QUICK)
