@@ -179,10 +179,7 @@ class _Wire:
         self.used[self.owner] = self
 
     def connect(self) -> None:
-        self._held, self.is_sending = (
-            b"",
-            False,
-        )  # a request that was interrupted may have left some
+        self._held, self.is_sending = b"", False  # as a request that was interrupted left them
         self._sent, self._waited = 0, 0.0
         super().connect()  # type: ignore[misc]
         if _NOTSENT_LOWAT is not None and isinstance(self.sock, socket.socket):

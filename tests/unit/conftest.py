@@ -142,3 +142,16 @@ def driver(new_driver):
 def container(s3, driver):
     """The container ``photos``."""
     return driver.get_container("photos")
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """How many bytes have been read from files at a time."""
+    sizes = []
+
+    def counted(number, views, offset, read=os.preadv):
+        sizes.append(read(number, views, offset))
+        return sizes[-1]
+
+    monkeypatch.setattr(os, "preadv", counted)
+    return sizes

@@ -5,12 +5,10 @@ import csv
 import gc
 import gzip
 import io
-import itertools
 import os
 import shutil
 import tarfile
 import threading
-import time
 import tracemalloc
 import zipfile
 from functools import partial
@@ -21,11 +19,13 @@ import requests_mock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libcloud.storage.base import Object
+from unit.child import in_a_child
 from unit.ctrl_c import PACKAGE, calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_ceph20 import Ceph20
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import errors
+from libcloud_aurora._transfer.workers import Outcome
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -80,24 +80,6 @@ def ranges(s3):
     """Return the ranges that were fetched, their ends exclusive."""
     spans = [sent.headers["range"][6:].split("-") for sent in s3.requests]
     return [(int(first), int(last) + 1) for first, last in spans]
-
-
-def in_a_child(call):
-    """Return what a call says in a forked child."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(writing, str(call()).encode())
-        except Exception as error:  # noqa: BLE001 - the parent is told
-            os.write(writing, repr(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        said = pipe.read().decode()
-    os.waitpid(child, 0)
-    return said
 
 
 # Reading
@@ -889,35 +871,39 @@ def refuse_parts(s3):
 
 
 @pytest.mark.usefixtures("nothing_stored")
-def test_a_part_that_fails_is_known_with_the_next_ones(s3, new_file):
-    """Nobody goes on sending parts for long after one has failed."""
+def test_a_part_that_fails_is_known_with_the_next_one(s3, new_file, monkeypatch):
+    """No further part is sent once one has failed."""
+    settled = threading.Semaphore(0)
+
+    def settle(outcome, *result, real=Outcome.settle):
+        real(outcome, *result)
+        settled.release()
+
+    monkeypatch.setattr(Outcome, "settle", settle)
     refuse_parts(s3)
     file = new_file()
-    with pytest.raises(errors.AccessDeniedError):  # noqa: PT012
-        for sent in itertools.count():
-            file.write(bytes(PART))
-            while len(s3.sent("PUT")) < sent:
-                time.sleep(0.001)
-    assert len(s3.sent("PUT")) < 4
+    file.write(bytes(PART + 1))
+    assert all(settled.acquire(timeout=60) for _ in ("the upload has begun", "the part has failed"))
+    with pytest.raises(errors.AccessDeniedError):
+        file.write(bytes(PART))
+    assert len(s3.sent("PUT")) == 1
 
 
 @pytest.mark.usefixtures("nothing_stored")
 def test_a_file_that_failed_keeps_no_parts(s3, new_file):
     """What was to be sent is let go with the failure, while the file is still there."""
     refuse_parts(s3)
-    gc.collect()
-    gc.disable()
+    tracemalloc.start()
     try:
-        tracemalloc.start()
         file = new_file()
         with pytest.raises(errors.AccessDeniedError):  # noqa: PT012
             file.write(bytes(6 * PART))
             file.close()
         s3.requests.clear()
+        gc.collect()
         assert tracemalloc.get_traced_memory()[0] < 3 * PART  # the error holds its own
     finally:
         tracemalloc.stop()
-        gc.enable()
     assert file.closed
 
 

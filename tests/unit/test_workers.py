@@ -17,6 +17,7 @@ from collections import deque
 import pytest
 from keyboard import Keyboard
 from libcloud.storage.base import Container
+from unit.child import in_a_child
 from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_s3 import error
 
@@ -64,22 +65,6 @@ class Gauge:
     def __exit__(self, *_):
         with self.lock:
             self.now -= 1
-
-
-def in_a_child(work):
-    """Return what a forked child has to say."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(writing, str(work()).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        said = pipe.read().decode()
-    os.waitpid(child, 0)
-    return said
 
 
 # A crew
