@@ -36,6 +36,15 @@ def upload_file(scene, driver, **more):
     return driver.upload_object(path, scene.container(driver), "key", **more)
 
 
+def write(scene, driver, **more):
+    """Write 12 MiB to an object that is opened as a file."""
+    container = scene.container(driver)
+    with driver.ex_open(container, "wb", object_name="key", **more) as file:
+        for start in range(0, LARGE, MIB):
+            file.write(content(LARGE)[start : start + MIB])
+    return file.obj
+
+
 def download_file(scene, driver, **more):
     """Download 12 MiB to a file that exists."""
     target = scene.file("target", b"old")
@@ -53,7 +62,9 @@ def download_stream(scene, driver, **more):
     return b"".join(driver.download_object_as_stream(obj, **more))
 
 
-uploads = pytest.mark.parametrize("upload", [upload_stream, upload_file], ids=lambda f: f.__name__)
+uploads = pytest.mark.parametrize(
+    "upload", [upload_stream, upload_file, write], ids=lambda f: f.__name__
+)
 downloads = pytest.mark.parametrize(
     "download", [download_file, download_stream], ids=lambda f: f.__name__
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from faults.matrix import large_object
 from faults.scene import LARGE, MIB, content
-from faults.test_cancel import UPLOAD_STAGES, concurrency
+from faults.test_cancel import concurrency, write
 from servers import plan
 
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
@@ -29,14 +29,6 @@ each_way = pytest.mark.parametrize("read", [read_on, read_about], ids=lambda f: 
 breaks = pytest.mark.parametrize(
     "fault", [plan.RESET, plan.CUT_DOWN, plan.FIN_DOWN, plan.ANSWER_503], ids=lambda f: f.name
 )
-
-
-def write(scene, driver):
-    """Write 12 MiB, and return the object."""
-    with driver.ex_open(scene.container(driver), "wb", object_name="key") as file:
-        for start in range(0, LARGE, MIB):
-            file.write(content(LARGE)[start : start + MIB])
-    return file.obj
 
 
 @concurrency
@@ -97,19 +89,3 @@ def test_writing_that_fails(scene, workers):
     with pytest.raises(AuroraObjectsError, match="SlowDown"):
         write(scene, driver)
     assert not scene.backend.exists(scene.bucket, "key")
-
-
-@concurrency
-@pytest.mark.parametrize(("operation", "stage"), UPLOAD_STAGES)
-def test_interrupted_writing(scene, keyboard, operation, stage, workers):
-    """Ctrl-C at any stage leaves no part, no thread and no half object."""
-    driver = scene.driver(ex_max_concurrency=workers)
-    scene.proxy.plan = plan.once(
-        plan.hook(stage, lambda request: keyboard.press()), plan.is_any(operation)
-    )
-    scene.may_leave_empty_uploads = operation == "initiate"
-    with pytest.raises(KeyboardInterrupt):
-        write(scene, driver)
-    if scene.backend.exists(scene.bucket, "key"):
-        assert operation == "complete"
-        assert scene.backend.get(scene.bucket, "key") == content(LARGE)
