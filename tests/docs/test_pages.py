@@ -5,6 +5,7 @@ import inspect
 import operator
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from sybil import Sybil
@@ -72,6 +73,26 @@ def test_every_extra_that_is_named_exists():
     assert named
     for name in {name for names in named for name in names.split(",")}:
         assert re.search(rf"^{name} = \[$", extras, re.MULTILINE), name
+
+
+PICTURES = sorted((ROOT / "docs" / "pictures").iterdir())
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_pictures_are_shown_in_the_colours_of_the_page(path):
+    """A picture is on a page, says what it shows, and leaves its colours to the style sheet."""
+    picture = ElementTree.parse(path).getroot()  # noqa: S314
+    classes = {name for each in picture.iter() for name in each.get("class", "").split()}
+    style = (ROOT / "docs" / "_static" / "pages.css").read_text()
+    page = "".join(page.read_text() for page in PAGES)
+
+    assert page.count(f":file: pictures/{path.name}\n") == 1
+    assert picture.get("role") == "img"
+    assert picture.get("aria-label")
+    attributes = {name for each in picture.iter() for name in each.attrib}
+    assert not {"fill", "stroke", "style"} & attributes
+    for name in classes:
+        assert f".{name}" in style, name
 
 
 def test_every_block_says_its_language():
