@@ -1,9 +1,11 @@
 """The code and the claims of README.rst and of the pages in docs/."""
 
+import ast
 import importlib
 import inspect
 import operator
 import re
+import textwrap
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -73,6 +75,31 @@ def test_every_extra_that_is_named_exists():
     assert named
     for name in {name for names in named for name in names.split(",")}:
         assert re.search(rf"^{name} = \[$", extras, re.MULTILINE), name
+
+
+def shown_code(path):
+    """Yield each block of code that a page shows, those included from other files, too."""
+    text = path.read_text()
+    for block in re.finditer(
+        r"^( *)\.\. code-block:: .*\n\n((?:\1 +.*\n|\n)+)", text, re.MULTILINE
+    ):
+        yield textwrap.dedent(block[2])
+    for included in re.finditer(r"literalinclude:: (.*)\n.*\n   :(.*): (.*)\n", text):
+        source = (path.parent / included[1]).read_text()
+        if included[2] == "pyobject":
+            [definition] = [
+                node for node in ast.parse(source).body if getattr(node, "name", "") == included[3]
+            ]
+            source = ast.get_source_segment(source, definition)
+        yield source
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_is_narrow(path):
+    """No line of code on a page has more than 79 columns."""
+    lines = [line for block in shown_code(path) for line in block.splitlines()]
+
+    assert [line for line in lines if len(line) > 79] == []
 
 
 PICTURES = sorted((ROOT / "docs" / "pictures").iterdir())
