@@ -154,7 +154,7 @@ def restore(driver, obj, directory, only=None):
 
 def fetched(driver, obj, restore_to, title, only=None):
     """Yield name and SHA-256 of every file in an archive that is streamed down under a bar."""
-    bar = {"total": obj.size, "desc": title, **MEBIBYTES}
+    bar = {"total": obj.size, "desc": title, "bytes": False, **MEBIBYTES}
     with driver.ex_open(obj) as file, tqdm.wrapattr(file, "read", **bar) as source:
         try:
             yield from unpacked(source, restore_to, only)
