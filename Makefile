@@ -69,8 +69,8 @@ $(VENV)/.tox: EXTRAS := tox
 	@touch $@
 
 $(VENV)/.%: pyproject.toml | $(VENV)/pyvenv.cfg
-	@printf 'installing libcloud-aurora[$(EXTRAS)] into $(VENV) '
-	@(while sleep 1 && kill -0 $$$$ 2>/dev/null; do printf .; done) & dots=$$!; \
+	@echo "installing libcloud-aurora[$(EXTRAS)] into $(VENV)"
+	@(while sleep 2 && kill -0 $$$$ 2>/dev/null; do printf .; done) & dots=$$!; \
 	    $(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[$(EXTRAS)]"; code=$$?; \
 	    kill $$dots; echo; exit $$code
 	@touch $@
