@@ -251,13 +251,13 @@ def main():
     if given.restore and given.name is None:
         parser.error("--restore needs the name of the backup")
     if given.restore and os.path.lexists(directory):
-        parser.error(f"{directory} is there already: restore into a new directory")
+        parser.error(f"{directory} already exists: restore into a new directory")
     if not given.restore and not directory.is_dir():
         parser.error(f"{directory} is not a directory")
     if given.file is not None and not given.restore:
         parser.error("--file is for --restore")
     if given.keep is not None and (given.restore or given.keep < 1):
-        parser.error("--keep needs a number of backups of at least 1, and backs up")
+        parser.error("--keep needs a number of at least 1, and is not for --restore")
     try:
         with connect() as driver:
             if given.restore:

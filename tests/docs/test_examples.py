@@ -131,7 +131,7 @@ def test_restoring_uploads_nothing(environment, container, tmp_path):
     there = run(*command, "backup", environment=environment, expect=2)
     unnamed = run(*command, environment=environment, expect=2)
 
-    assert f"{source} is there already" in there
+    assert f"{source} already exists" in there
     assert "name of the backup" in unnamed
     assert stored(container) == before
 
