@@ -129,6 +129,14 @@ def test_every_block_says_its_language():
     assert {language.strip() for found in blocks for language in found} <= {"python", "console"}
 
 
+@pytest.mark.parametrize("page", ["README.rst", "docs/index.rst"])
+def test_claim_is_the_same_everywhere(page):
+    """README and the landing page open with one claim."""
+    claim = "moves data of any size in parallel, retries what fails and verifies what arrives."
+
+    assert claim in " ".join((ROOT / page).read_text().split())[:500]
+
+
 def test_readme_has_exactly_two_commands():
     """README names two commands, and the Makefile has both."""
     commands = re.findall(r"^ +\$ (.*)$", README, re.MULTILINE)
