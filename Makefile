@@ -54,7 +54,7 @@ clean:
 	rm -rf $(VENV) .venv-bench .tox .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 	    build dist docs/_build
 
-# One stamp file per extra of pyproject.toml; -qq keeps pip's warnings about itself away.
+# One stamp file per extra of pyproject.toml; -qq keeps pip's warnings about itself away, and dots show that it works.
 $(VENV)/.demo: EXTRAS := examples,server
 $(VENV)/.test: EXTRAS := test,dask,tables,types
 $(VENV)/.lint: EXTRAS := lint
@@ -70,7 +70,9 @@ $(VENV)/.tox: EXTRAS := tox
 
 $(VENV)/.%: pyproject.toml | $(VENV)/pyvenv.cfg
 	@echo "installing libcloud-aurora[$(EXTRAS)] into $(VENV)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@(while sleep 2 && kill -0 $$$$ 2>/dev/null; do printf .; done) & dots=$$!; \
+	    $(BIN)/python -m pip install -qq --disable-pip-version-check --editable ".[$(EXTRAS)]"; code=$$?; \
+	    kill $$dots; echo; exit $$code
 	@touch $@
 
 $(VENV)/pyvenv.cfg:

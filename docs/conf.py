@@ -35,7 +35,7 @@ pygments_dark_style = (
     "one-dark"  # furo's own underlines the names of modules, as if they were links
 )
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["pages.css"]
 # The same pages work from a directory, without a server and without the network.
 html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 

@@ -28,7 +28,8 @@ from pathlib import Path
 from connect import connect, run
 from tqdm import tqdm
 
-CHUNK_SIZE = 1024**2
+MIB = CHUNK_SIZE = 1024**2
+MEBIBYTES = {"unit": "iB", "unit_scale": True, "unit_divisor": 1024}  # how tqdm counts
 SUFFIX = ".tar.gz"
 DATE = "-0000-00-00T000000Z"  # what --keep adds to a name, any digits for the zeros
 
@@ -94,16 +95,11 @@ class HashingReader:
 
 def back_up(driver, packer, container, object_name):
     """Pack into an object, under a progress bar, and return it."""
-    with tqdm(
-        total=packer.size,
-        unit="B",
-        unit_scale=True,
-        unit_divisor=1024,
-        desc="packing and sending",
-    ) as bar:
+    title = "packing and sending"
+    with tqdm(total=packer.size, desc=title, **MEBIBYTES) as bar:
 
         def show(sent, _total):
-            bar.set_postfix_str(f"{sent / 1024**2:.1f} MiB sent", refresh=False)
+            bar.set_postfix_str(f"{sent / MIB:.1f} MiB sent", refresh=False)
             bar.update(packer.bytes_read - bar.n)
 
         with driver.ex_open(
@@ -133,18 +129,20 @@ def verify(driver, obj, checksums):
 
 def restore(driver, obj, directory, only=None):
     """
-    Unpack an archive into a new directory, which appears when all is there and verified.
+    Unpack an archive into a new directory, which appears when all is verified.
 
     :param only: Name of the one file to restore; all if not given.
     :return: How many files there are.
-    :raises BackupError: if it is not an archive or is damaged; no directory is left then.
+    :raises BackupError: if it is no archive, or damaged; no directory is left.
     """
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
+    mark = secrets.token_hex(4)
+    unfinished = directory.with_name(f".{directory.name}.{mark}")
     unfinished.mkdir()
     try:
-        count = len(list(fetched(driver, obj, unfinished, "fetching and restoring", only)))
+        title = "fetching and restoring"
+        count = len(list(fetched(driver, obj, unfinished, title, only)))
         if only is not None and not count:
             raise BackupError(f"{obj.name!r} has no file {only!r}")
         unfinished.rename(directory)
@@ -156,7 +154,7 @@ def restore(driver, obj, directory, only=None):
 
 def fetched(driver, obj, restore_to, title, only=None):
     """Yield name and SHA-256 of every file in an archive that is streamed down under a bar."""
-    bar = {"total": obj.size, "unit_divisor": 1024, "desc": title}
+    bar = {"total": obj.size, "desc": title, "bytes": False, **MEBIBYTES}
     with driver.ex_open(obj) as file, tqdm.wrapattr(file, "read", **bar) as source:
         try:
             yield from unpacked(source, restore_to, only)
@@ -253,13 +251,13 @@ def main():
     if given.restore and given.name is None:
         parser.error("--restore needs the name of the backup")
     if given.restore and os.path.lexists(directory):
-        parser.error(f"{directory} is there already: restore into a new directory")
+        parser.error(f"{directory} already exists: restore into a new directory")
     if not given.restore and not directory.is_dir():
         parser.error(f"{directory} is not a directory")
     if given.file is not None and not given.restore:
         parser.error("--file is for --restore")
     if given.keep is not None and (given.restore or given.keep < 1):
-        parser.error("--keep needs a number of backups of at least 1, and backs up")
+        parser.error("--keep needs a number of at least 1, and is not for --restore")
     try:
         with connect() as driver:
             if given.restore:

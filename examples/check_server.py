@@ -19,10 +19,10 @@ def checks(driver, name):
     difference = parsedate_to_datetime(answer.headers["date"]) - datetime.now(timezone.utc)
     yield "its clock, compared with this one", f"{difference.total_seconds():+.0f} s"
     page = driver.connection.request(f"/{name}", {"max-keys": "5000"}).object
-    yield "objects of one page at most", page.findtext("{*}MaxKeys") or "does not say"
+    yield "most objects of one page", page.findtext("{*}MaxKeys") or "does not say"
     found = next(driver.iterate_container_objects(driver.get_container(name)), None)
     if found is None:
-        yield "objects", "none, so that nothing more can be asked"
+        yield "objects", "none, so nothing more can be asked"
         return
     obj = driver.get_object(name, found.name)
     yield "an object", f"{obj.name!r}, {obj.size} bytes"
@@ -32,7 +32,7 @@ def checks(driver, name):
     path, asked = f"/{name}/{quote(obj.name)}", {"x-amz-checksum-mode": "ENABLED"}
     head = driver.connection.request(path, {"partNumber": "1"}, headers=asked, method="HEAD")
     sums = [field for field in head.headers if field.startswith("x-amz-checksum-")]
-    yield "parts, as it tells", head.headers.get("x-amz-mp-parts-count", "does not say")
+    yield "its parts, if the server says", head.headers.get("x-amz-mp-parts-count", "does not say")
     yield "checksums of the object", ", ".join(sums) or "none"
 
 

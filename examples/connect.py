@@ -32,7 +32,7 @@ def connect(**settings):
     try:
         return get_driver("auroraobjects")(*keys, **settings)
     except ValueError as error:
-        raise SystemExit(f"The driver cannot be made: {error}.") from None
+        raise SystemExit(f"The driver cannot be created: {error}.") from None
 
 
 def address(endpoint):

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 
 def sha256_of(name, size, driver, container_name):
-    """Stream an object down, and return its SHA-256; this runs on the workers."""
+    """Stream an object down and return its SHA-256, on a worker."""
     container = Container(container_name, {}, driver)
     obj = Object(name, size, None, {}, {}, container, driver)
     sha256 = hashlib.sha256()
@@ -35,19 +35,21 @@ def checksums(client, driver, container_name, prefix=None):
     """
     Return two dicts, from names to SHA-256 and from names to exceptions.
 
-    The objects are listed here and spread over the workers as they become free.
+    The objects are listed here, and each goes to the next worker that is free.
     """
     container = driver.get_container(container_name)
     objects = driver.list_container_objects(container, prefix=prefix)
     if prefix and not objects:
-        raise SystemExit(f"no object in {container_name!r} begins with {prefix!r}")
+        where = f"no object in {container_name!r}"
+        raise SystemExit(f"{where} begins with {prefix!r}")
     names, sizes = [obj.name for obj in objects], [obj.size for obj in objects]
     [everywhere] = client.scatter([driver], broadcast=True, hash=False)
     common = {"driver": everywhere, "container_name": container_name}
     futures = client.map(sha256_of, names, sizes, **common, pure=False)
     name_of = dict(zip(futures, names, strict=True))
     found, failures = {}, {}
-    for future in tqdm(as_completed(futures), "hashing", len(futures), unit=" objects"):
+    ended = as_completed(futures)
+    for future in tqdm(ended, "hashing", len(futures), unit=" objects"):
         name = name_of[future]
         if future.status == "finished":
             found[name] = future.result()

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import sysconfig
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -19,17 +20,22 @@ from backup_directory import Packer, back_up, copy, restore
 from connect import connect, run
 from libcloud.common.types import LibcloudError
 from libcloud.storage.types import ContainerDoesNotExistError
-from list_objects import list_objects
 
 MIB = 1024**2
 
 
+def say(label, text):
+    """Print a label and what there is to say, in lines that fit a terminal of 80 columns."""
+    indents = {"initial_indent": f"{label:<11}", "subsequent_indent": " " * 11}
+    print(textwrap.fill(text, 79, **indents, break_long_words=False, break_on_hyphens=False))
+
+
 @contextlib.contextmanager
 def server():
-    """Make sure that there is an S3 server to talk to, and say which."""
+    """Make sure that there is an S3 server to talk to, say which, and yield what to do next."""
     if "AURORA_ACCESS_KEY" in os.environ or "AURORA_SECRET_KEY" in os.environ:
-        print(f"server     {os.environ.get('AURORA_ENDPOINT') or 'AuroraObjects'}")
-        yield
+        say("server", os.environ.get("AURORA_ENDPOINT") or "AuroraObjects")
+        yield "run the programs in examples/, such as sync_directory.py, on your own files."
         return
     from moto.server import ThreadedMotoServer
 
@@ -40,8 +46,8 @@ def server():
         host, port = embedded.get_host_and_port()
         os.environ["AURORA_ENDPOINT"] = f"http://{host}:{port}"
         os.environ["AURORA_ACCESS_KEY"] = os.environ["AURORA_SECRET_KEY"] = "demo"  # noqa: S105
-        print(f"server     moto, embedded, at http://{host}:{port}; no account is needed")
-        yield
+        say("server", f"moto, embedded, at http://{host}:{port}; no account is needed")
+        yield "set AURORA_ACCESS_KEY and AURORA_SECRET_KEY, and run this again on AuroraObjects."
     finally:
         embedded.stop()
 
@@ -82,26 +88,26 @@ def timed(what, size):
     started = time.perf_counter()
     yield
     seconds = time.perf_counter() - started
-    print(
-        f"{what:<10} {size() / MIB:.1f} MiB in {seconds:.1f} s, {size() / MIB / seconds:.1f} MiB/s"
-    )
+    mib = size() / MIB
+    say(what, f"{mib:.1f} MiB in {seconds:.1f} s, {mib / seconds:.1f} MiB/s")
 
 
 def demonstrate(driver, container, source, restored):
     """Back up, restore, verify, list, and show what a CDN call says."""
     packer = Packer(source)
     name = f"backups/{time.strftime('%Y-%m-%d %H:%M')} żółw.tar.gz"
-    print(f"source     {len(packer.paths):,} files and directories, {packer.size / MIB:.1f} MiB")
+    say("source", f"{len(packer.paths):,} files and directories, {packer.size / MIB:.1f} MiB")
     with timed("backed up", lambda: packer.size):
         obj = back_up(driver, packer, container, name)
     try:
-        print(f"stored     {obj.size / MIB:.1f} MiB as {obj.name!r}, ETag {obj.hash}")
+        say("stored", f"{obj.size / MIB:.1f} MiB as {obj.name!r}, ETag {obj.hash}")
         with timed("restored", lambda: packer.size):
             restore(driver, obj, restored)
         compare(packer, restored)
-        print(f"verified   {len(packer.checksums):,} files, SHA-256 of each is the source's")
-        print(f"listing    of container {container.name!r}:")
-        list_objects(driver, container.name, prefix="backups/")
+        say("verified", f"{len(packer.checksums):,} files: SHA-256 of each is the source's")
+        say("listing", f"'backups/' in container {container.name!r}:")
+        for found in driver.iterate_container_objects(container, prefix="backups/"):
+            say("", f"{found.size / MIB:8.1f} MiB  {found.name}")
         show_cdn_error(container)
     finally:
         driver.delete_object(obj)
@@ -123,25 +129,30 @@ def compare(packer, restored):
 
 def show_cdn_error(container):
     """Show the documented error of every CDN call."""
+    say("CDN call", "there is no CDN, so the call is refused, and the error says why:")
     try:
         container.get_cdn_url()
     except LibcloudError as error:
-        print(f"CDN call   {type(error).__name__}: {error}")
+        say("", f"{type(error).__name__}: {error}")
     else:
         raise SystemExit("a CDN call returned")
 
 
 def main():
     """Run the demonstration in a temporary directory and clean up."""
-    with server(), tempfile.TemporaryDirectory(prefix="aurora-demo-") as directory:
+    with (
+        server() as next_step,
+        tempfile.TemporaryDirectory(prefix="aurora-demo-") as directory,
+    ):
         source, restored = Path(directory, "source"), Path(directory, "restored")
         source.mkdir()
         make_source(source)
         with connect() as driver:
-            print(f"driver     {type(driver).__module__}.{type(driver).__name__}")
+            say("driver", f"{type(driver).__module__}.{type(driver).__name__}")
             with demo_container(driver) as container:
                 demonstrate(driver, container, source, restored)
-    print("cleaned up: nothing of the demonstration is left")
+    say("cleanup", "nothing of the demonstration is left")
+    say("next", next_step)
 
 
 if __name__ == "__main__":

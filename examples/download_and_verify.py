@@ -11,11 +11,10 @@ from tqdm import tqdm
 
 
 def download_and_verify(driver, container_name, object_name, path):
-    """Download one object under a progress bar; the driver compares it with its ETag."""
+    """Download one object under a progress bar; the driver verifies it."""
     obj = driver.get_object(container_name, object_name)
-    with tqdm(
-        total=obj.size, unit="B", unit_scale=True, unit_divisor=1024, desc=object_name
-    ) as bar:
+    mebibytes = {"unit": "iB", "unit_scale": True, "unit_divisor": 1024}
+    with tqdm(total=obj.size, desc=object_name, **mebibytes) as bar:
         driver.download_object(
             obj,
             path,

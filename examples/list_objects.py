@@ -9,7 +9,7 @@ from connect import connect, run
 
 
 def list_objects(driver, container_name, prefix=None):
-    """Print one line per object and return how many there are and their bytes."""
+    """Print a line for each object; return their number and their bytes."""
     container = driver.get_container(container_name)
     count = size = 0
     for obj in driver.iterate_container_objects(container, prefix=prefix):

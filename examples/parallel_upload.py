@@ -39,12 +39,12 @@ class Interrupted(Exception):
 
 def in_parallel(work, items, threads, title):
     """
-    Call ``work(item, progress)`` for each item on some threads, under a progress bar.
+    Call ``work(item, progress)`` for each item, on threads; show progress.
 
-    ``work`` hands ``progress`` to the driver. After a Ctrl-C it cancels what is running:
-    nothing half done is left.
+    ``work`` hands ``progress`` to the driver. After a Ctrl-C it cancels what
+    is running: nothing half done is left.
 
-    :return: How many are done, and pairs of an item that failed and its exception.
+    :return: How many are done, and pairs of a failed item and its exception.
     """
     failures, stop = [], threading.Event()
 
@@ -55,7 +55,8 @@ def in_parallel(work, items, threads, title):
     pool = ThreadPoolExecutor(threads)
     try:
         futures = {pool.submit(work, item, progress): item for item in items}
-        for future in tqdm(as_completed(futures), title, len(futures), unit=" files"):
+        ended = as_completed(futures)
+        for future in tqdm(ended, title, len(futures), unit=" files"):
             if error := future.exception():
                 failures.append((futures[future], error))
     finally:
@@ -191,4 +192,4 @@ def main():
 
 
 if __name__ == "__main__":
-    run(main, interrupted="interrupted: files that were done stay, none is half done")
+    run(main, interrupted="interrupted: files that are done stay, and none is half done")

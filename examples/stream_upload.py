@@ -10,7 +10,7 @@ from connect import connect, run
 
 
 def stream_upload(driver, stream, container_name, object_name):
-    """Upload a stream in parts of 5 MiB while it is read, and return the new object."""
+    """Upload a stream while it is read, in parts of 5 MiB."""
     container = driver.get_container(container_name)
     return driver.upload_object_via_stream(stream, container, object_name)
 

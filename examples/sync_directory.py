@@ -149,4 +149,4 @@ def main():
 
 
 if __name__ == "__main__":
-    run(main, interrupted="interrupted: files that were done stay, none is half done")
+    run(main, interrupted="interrupted: files that are done stay, and none is half done")

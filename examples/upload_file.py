@@ -14,7 +14,8 @@ def upload_file(driver, path, container_name, object_name):
     """Upload one file under a progress bar and return the new object."""
     container = driver.get_container(container_name)
     size = path.stat().st_size
-    with tqdm(total=size, unit="B", unit_scale=True, unit_divisor=1024, desc=object_name) as bar:
+    mebibytes = {"unit": "iB", "unit_scale": True, "unit_divisor": 1024}
+    with tqdm(total=size, desc=object_name, **mebibytes) as bar:
         return driver.upload_object(
             path,
             container,

@@ -33,13 +33,22 @@ class Page:
         self.path.write_text(text)
 
 
-def list_table(rows, *, options=()):
-    """Return rows as a table, whose first row and first column are headings."""
-    lines = [".. list-table::", *options, "   :header-rows: 1", "   :stub-columns: 1", ""]
-    for row in rows:
+#: Roles that colour a cell, see docs/_static/pages.css; a page declares those that it uses.
+GOOD, LATER, KNOWN, BAD, NONE = "good", "later", "known", "bad", "none"
+
+
+def list_table(titles, rows, *, colour):
+    """
+    Return a table, the first column of which has headings.
+
+    :param colour: Given the text of a cell, returns its role, or ``None``.
+    """
+    options = [f"   :{option}" for option in ("class: narrow", "header-rows: 1", "stub-columns: 1")]
+    lines = [".. list-table::", *options, ""]
+    coloured = [
+        [row[0], *(f":{role}:`{text}`" if (role := colour(text)) else text for text in row[1:])]
+        for row in rows
+    ]
+    for row in (titles, *coloured):
         lines += [f"   {'  ' if n else '* '}- {text}".rstrip() for n, text in enumerate(row)]
     return "\n".join(lines)
-
-
-#: Cells in small type, as wide as the page.
-NARROW = ("   :class: narrow",)

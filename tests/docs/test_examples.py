@@ -131,7 +131,7 @@ def test_restoring_uploads_nothing(environment, container, tmp_path):
     there = run(*command, "backup", environment=environment, expect=2)
     unnamed = run(*command, environment=environment, expect=2)
 
-    assert f"{source} is there already" in there
+    assert f"{source} already exists" in there
     assert "name of the backup" in unnamed
     assert stored(container) == before
 
@@ -349,6 +349,8 @@ def test_demo_cleans_up(environment, driver):
 
     assert "SHA-256 of each is the source's" in output
     assert "CDNNotSupportedError" in output
+    assert max(map(len, output.splitlines())) < 80
+    assert re.search(r"^next  +run the programs", output, re.MULTILINE)
     assert {found.name for found in driver.iterate_containers()} == before
 
 
@@ -365,7 +367,10 @@ def test_demo_needs_no_account(environment):
     """Without keys the demonstration starts a server of its own."""
     bare = {k: v for k, v in environment.items() if not k.startswith("AURORA_")}
 
-    assert "no account is needed" in run("demo.py", environment=bare)
+    output = run("demo.py", environment=bare)
+
+    assert "no account is needed" in output
+    assert re.search(r"^next  +set AURORA_ACCESS_KEY", output, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """The code and the claims of README.rst and of the pages in docs/."""
 
+import ast
 import importlib
 import inspect
 import operator
 import re
+import textwrap
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from sybil import Sybil
@@ -74,11 +77,64 @@ def test_every_extra_that_is_named_exists():
         assert re.search(rf"^{name} = \[$", extras, re.MULTILINE), name
 
 
+def shown_code(path):
+    """Yield each block of code that a page shows, those included from other files, too."""
+    text = path.read_text()
+    for block in re.finditer(
+        r"^( *)\.\. code-block:: .*\n\n((?:\1 +.*\n|\n)+)", text, re.MULTILINE
+    ):
+        yield textwrap.dedent(block[2])
+    for included in re.finditer(r"literalinclude:: (.*)\n.*\n   :(.*): (.*)\n", text):
+        source = (path.parent / included[1]).read_text()
+        if included[2] == "pyobject":
+            [definition] = [
+                node for node in ast.parse(source).body if getattr(node, "name", "") == included[3]
+            ]
+            source = ast.get_source_segment(source, definition)
+        yield source
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_is_narrow(path):
+    """No line of code on a page has more than 79 columns."""
+    lines = [line for block in shown_code(path) for line in block.splitlines()]
+
+    assert [line for line in lines if len(line) > 79] == []
+
+
+PICTURES = sorted((ROOT / "docs" / "pictures").iterdir())
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_pictures_are_shown_in_the_colours_of_the_page(path):
+    """A picture is on a page, says what it shows, and leaves its colours to the style sheet."""
+    picture = ElementTree.parse(path).getroot()  # noqa: S314
+    classes = {name for each in picture.iter() for name in each.get("class", "").split()}
+    style = (ROOT / "docs" / "_static" / "pages.css").read_text()
+    page = "".join(page.read_text() for page in PAGES)
+
+    assert page.count(f":file: pictures/{path.name}\n") == 1
+    assert picture.get("role") == "img"
+    assert picture.get("aria-label")
+    attributes = {name for each in picture.iter() for name in each.attrib}
+    assert not {"fill", "stroke", "style"} & attributes
+    for name in classes:
+        assert f".{name}" in style, name
+
+
 def test_every_block_says_its_language():
     """No block of code escapes the tests because it names no language, or an unknown one."""
     blocks = [re.findall(r"\.\. code(?:-block)?::(.*)", path.read_text()) for path in PAGES]
 
     assert {language.strip() for found in blocks for language in found} <= {"python", "console"}
+
+
+@pytest.mark.parametrize("page", ["README.rst", "docs/index.rst"])
+def test_claim_is_the_same_everywhere(page):
+    """README and the landing page open with one claim."""
+    claim = "moves data of any size in parallel, retries what fails and verifies what arrives."
+
+    assert claim in " ".join((ROOT / page).read_text().split())[:500]
 
 
 def test_readme_has_exactly_two_commands():

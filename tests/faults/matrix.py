@@ -19,6 +19,7 @@ ROUNDS = 16
 ONE_IN_EIGHT, EVERY = "one request in eight", "every request"
 NOT_TOUCHED = "not touched"
 RIGHT = "right"
+ALTERED = "altered bytes"
 #: Where a timeout is what the fault is about.
 TIMEOUTS = {ONE_IN_EIGHT: 1.0, EVERY: 0.1}
 
@@ -164,8 +165,8 @@ CAUSES = {
 #: What cannot be noticed, or is survived, beside what :func:`allowed` says of all others.
 EXCEPTIONS: dict[tuple[str, str, str], str] = {
     (ONE_IN_EIGHT, plan.FLIP_DOWN.name, "download as stream"): "HashMismatchError",
-    (ONE_IN_EIGHT, plan.FLIP_DOWN.name, "download range"): "altered bytes",
-    (EVERY, plan.FLIP_DOWN.name, "download range"): "altered bytes",
+    (ONE_IN_EIGHT, plan.FLIP_DOWN.name, "download range"): ALTERED,
+    (EVERY, plan.FLIP_DOWN.name, "download range"): ALTERED,
     # Only the question why HEAD said 404 is broken, and 404 alone says enough.
     (EVERY, plan.FLIP_DOWN.name, "create container"): RIGHT,
 }
@@ -217,7 +218,7 @@ class Cell:
             assert_whole(scene)
             return " ".join(filter(None, [type(error).__name__, getattr(error, "code", None)]))
         except Altered:
-            return "altered bytes"
+            return ALTERED
         return RIGHT
 
     def judge(self, error: LibcloudError) -> None:

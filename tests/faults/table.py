@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faults.matrix import EVERY, ONE_IN_EIGHT, OPERATIONS, Cell
+from faults.matrix import ALTERED, EVERY, NOT_TOUCHED, ONE_IN_EIGHT, OPERATIONS, RIGHT, Cell
 from servers.plan import FAULTS
-from written import NARROW, Page, list_table
+from written import BAD, GOOD, KNOWN, NONE, Page, list_table
 
 PAGE = Page("fault-matrix.rst", "WRITE_FAULT_MATRIX", Path(__file__).with_name("matrix.json"))
 
 INTRODUCTION = """\
 .. Written by the tests: make it anew with ``{write}=1 pytest tests/faults/test_matrix.py``.
+
+.. role:: good
+.. role:: known
+.. role:: bad
+.. role:: none
 
 Fault matrix
 ============
@@ -21,14 +26,14 @@ a real S3 server caused the fault, and a test recorded the outcome. After a ``st
 arrive, in a ``trickle`` one arrives now and then, and a ``slow server`` pauses within its
 responses. A ``restart of the server`` breaks all connections at once.
 
-``right``
+:good:`right`
     The operation succeeded, and every byte and every name was compared.
-``not touched``
+:none:`not touched`
     The fault cannot affect this operation, which sends nothing in the direction that is broken.
-an error class
+:known:`an error class`
     The operation ended with this error, which names the cause. Files were as before, no object was
     incomplete, and no part, temporary file, thread or connection was left behind.
-``altered bytes``
+:bad:`altered bytes`
     The fault cannot be detected: radosgw sends no checksum for a range of an object. Over
     ``https``, which is the default, TLS detects it.
 
@@ -48,8 +53,11 @@ SHARES = {
     EVERY: "Every request is broken\n-----------------------",
 }
 
-#: Columns of one table: as many as a page is wide.
-GROUPS = [list(OPERATIONS)[start : start + 5] for start in range(0, len(OPERATIONS), 5)]
+#: Columns of one table, as many as fit: uploads, downloads, and the rest.
+GROUPS = [list(OPERATIONS)[start:stop] for start, stop in ((0, 3), (3, 6), (6, None))]
+
+#: Roles of the cells that have no error.
+ROLES = {RIGHT: GOOD, NOT_TOUCHED: NONE, ALTERED: BAD, "": None}
 
 
 def entry(cell: Cell) -> str:
@@ -77,8 +85,9 @@ def render(outcomes: dict[str, str]) -> str:
 
 def table(share: str, operations: list[str], outcomes: dict[str, str]) -> str:
     """Return a table of one share: a row for each fault, a column for each operation."""
-    rows = [["fault", *operations]]
-    for fault in FAULTS:
-        found = [outcomes.get(entry(Cell(share, fault, each)), "") for each in operations]
-        rows.append([fault.name, *found])
-    return f"\n{list_table(rows, options=NARROW)}\n"
+    rows = [
+        [fault.name, *(outcomes.get(entry(Cell(share, fault, each)), "") for each in operations)]
+        for fault in FAULTS
+    ]
+    text = list_table(["fault", *operations], rows, colour=lambda cell: ROLES.get(cell, KNOWN))
+    return f"\n{text}\n"

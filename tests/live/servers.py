@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from live.oracle import MIB, noise
-from written import Page, list_table
+from written import GOOD, NONE, Page, list_table
 
 from libcloud_aurora.errors import AuroraObjectsError
 
@@ -197,14 +197,19 @@ def check(name, server, question):
 
 def render(record):
     """Return the page of the docs."""
-    rows = [["", *record]]
-    for question in PROBES:
-        rows.append([question, *(answers.get(question, "") for answers in record.values())])
-    return f"{INTRODUCTION}\n{list_table(rows)}\n{END}"
+    rows = [
+        [question, *(answers.get(question, "") for answers in record.values())]
+        for question in PROBES
+    ]
+    table = list_table(["", *record], rows, colour={"yes": GOOD, "no": NONE}.get)
+    return f"{INTRODUCTION}\n{table}\n{END}"
 
 
 INTRODUCTION = f"""\
 .. Written by the tests: make it anew with ``{PAGE.variable}=1 pytest tests/live/test_servers.py``.
+
+.. role:: good
+.. role:: none
 
 Which servers
 =============

@@ -167,7 +167,7 @@ READS = {
 @pytest.mark.parametrize("key", [OTHER, None], ids=["wrong", "missing"])
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_wrong_and_missing_keys(keyed, witness, container, tmp_path, read, key, size):
-    """Whoever has not the key gets an error that says so, and nothing appears."""
+    """Without the key there is an error that says so, and nothing appears."""
     obj = upload(keyed, container, "key", LARGE[:size])
     said = "another key" if key else "encrypted with its owner's key"
     with pytest.raises(EncryptionKeyError, match=said) as caught:

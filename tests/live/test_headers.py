@@ -15,7 +15,7 @@ from live.ceph import Cluster
 from live.oracle import PART, backend, md5, noise, unfinished_uploads
 from servers.proxy import Proxy
 from workers import wait_for_workers
-from written import NARROW, Page, list_table
+from written import GOOD, KNOWN, LATER, NONE, Page, list_table
 
 import libcloud_aurora
 from libcloud_aurora._s3.encryption import CustomerKey
@@ -81,6 +81,11 @@ CARRIED = [pattern for pattern in TABLE if TABLE[pattern][Way.KEEPING] is Fate.C
 INTRODUCTION = """\
 .. Written by the tests: make it anew with ``{write}=1 pytest tests/live/test_headers.py``.
 
+.. role:: good
+.. role:: later
+.. role:: known
+.. role:: none
+
 Headers
 =======
 
@@ -89,25 +94,25 @@ depending on how the object is stored and on the version of Ceph. The driver mak
 it can, and refuses the rest. The table holds for Ceph 16, 18 and 20: a test stores an object for
 each cell and reads back what is in effect.
 
-``sent``
+:good:`sent`
     It is part of the request that stores the object or begins the upload, and the server honours
     it.
-``done afterwards``
+:later:`done afterwards`
     Once the object is stored, and before the call returns, the driver sets it with a separate
     request, which names the version if there is one. In between, the object does not have it. If
     that request fails, the object stays, and the error says what it lacks, which version it is, and
     which call sets it.
-``compared``
+:later:`compared`
     It can no longer be set on an upload that an earlier call has begun. If the finished object
     differs, the server copies it onto itself with what this call asks for.
-``checked``
+:good:`checked`
     The driver compares it with the MD5 of the bytes. If they differ, nothing is stored, and the
     call raises a ``HashMismatchError``.
-``carried over``
+:good:`carried over`
     The copy has what the original has.
-``not copied``
+:none:`not copied`
     The copy is as if it had been uploaded without it.
-``refused``
+:known:`refused`
     The call raises a ``ValueError`` that says why, before anything is sent.
 
 The columns are the ways to store an object: in *one part*; in *parts*; with ``ex_resume``, where an
@@ -136,6 +141,16 @@ Metadata may have {fields} fields, because many clients cannot read a response w
 headers. radosgw accepts about 16 KiB of headers, and only 4 KiB before 16.2.15. If they are too
 large, the error says so.
 """
+#: The colours of the cells.
+ROLES = {
+    Fate.SENT.value: GOOD,
+    Fate.AFTERWARDS.value: LATER,
+    Fate.COMPARED.value: LATER,
+    Fate.CHECKED.value: GOOD,
+    Fate.CARRIED.value: GOOD,
+    Fate.NOT_COPIED.value: NONE,
+    Fate.REFUSED.value: KNOWN,
+}
 TITLES = ["Header", "one part", "parts", "resumed", "copy, not given", "copy, given"]
 
 
@@ -500,10 +515,10 @@ def test_metadata_that_is_too_large_is_named(make_bench, body):
 
 def render():
     """Return the page of the docs."""
-    rows = [TITLES, *([f"``{name}``", *(each.value for each in TABLE[name])] for name in TABLE)]
+    rows = [[f"``{name}``", *(each.value for each in TABLE[name])] for name in TABLE]
     rows[-1][0] = "any other"
     introduction = INTRODUCTION.format(write=PAGE.variable)
-    table = list_table(rows, options=NARROW)
+    table = list_table(TITLES, rows, colour=ROLES.get)
     return f"{introduction}\n{table}\n{CONCLUSION.format(fields=MAX_FIELDS)}"
 
 

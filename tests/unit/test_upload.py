@@ -148,7 +148,7 @@ def test_an_initiate_whose_answer_is_lost_aborts_nobodys_upload(s3, driver, cont
     """
     Another client's upload of the same name survives a lost answer to Initiate.
 
-    It looks the same as the one nobody knows of: as fresh, and without parts.
+    It looks the same as one that nobody remembers: as fresh, and without parts.
     """
     theirs = s3.begin("k", initiated="2026-07-01T12:00:01.000Z")
     after(s3, LOST, method="POST", query="uploads=")
