@@ -364,7 +364,8 @@ class _Known:
         for thread in threads:
             connection: Any = self._used.get(thread)
             if connection and connection.owner == thread and (bodies or not connection.is_sending):
-                for sock in (connection.opening, connection.sock):
+                outer = getattr(connection.sock, "socket", connection.sock)  # of TLS in TLS
+                for sock in (connection.opening, outer):
                     if isinstance(sock, socket.socket):
                         with contextlib.suppress(OSError):  # no longer connected
                             socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's state stays

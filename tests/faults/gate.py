@@ -65,12 +65,16 @@ class Gate(Server):
                 other.connect(("127.0.0.1", self.port))
         other.close()
 
+    def wait_until_stuck(self) -> None:
+        """Wait until a connection other than the first one gets no further."""
+        while not self.stuck.wait(0.01):
+            if self._is_awaited():
+                self.stuck.set()
+
     def _count(self, moved: int) -> None:
         self.left -= moved
         if self.left <= 0 < self.left + moved:
-            while not self.stuck.wait(0.01):
-                if self._is_awaited():
-                    self.stuck.set()
+            self.wait_until_stuck()
             self.then()
 
     def _is_awaited(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
@@ -209,6 +210,22 @@ def test_a_download_does_not_wait_for_who_connects(scene, gate, download, keyboa
     gate.then = keyboard.press
     with pytest.raises(KeyboardInterrupt):
         download(scene, gate.driver)
+
+
+def test_ctrl_c_while_the_caller_s_thread_connects(scene, gate, keyboard):
+    """Ctrl-C ends a request that still connects, and leaves no socket."""
+    gate.driver.get_container(scene.bucket)
+    gate.driver.close()  # the next request needs another connection
+
+    def press():
+        gate.wait_until_stuck()
+        keyboard.press()
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        gate.driver.get_container(scene.bucket)
+    presser.join()
 
 
 @uploads
