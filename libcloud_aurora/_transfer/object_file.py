@@ -344,7 +344,8 @@ class ObjectWriter(io.BufferedIOBase):
         try:
             self._written.write(content)
         except BaseException as error:
-            self._give_up(error)
+            self._error = error  # first: Ctrl-C may come just as giving up begins
+            self._give_up()
             raise
         return len(content)
 
@@ -353,22 +354,25 @@ class ObjectWriter(io.BufferedIOBase):
         if self.closed:
             return
         try:
-            super().close()  # first: who closes it again after Ctrl-C must not store what is left
-            self.obj = self._written.finish(self._driver)
+            if self._error is None:
+                self.obj = self._written.finish(self._driver)
+                self._forgotten.detach()
+                super().close()
         except BaseException as error:
-            self._give_up(error)
+            self._error = error
             raise
-        self._forgotten.detach()
+        finally:
+            if self._error is not None:
+                self._give_up()
 
     def abort(self) -> None:
         """Discard what was written: no object is stored, and no part is left."""
-        if not self.closed:
-            self._give_up(None)
+        self._error = self._error or ValueError("it was aborted")
+        self.close()
 
-    def _give_up(self, cause: BaseException | None) -> None:
-        self._error = cause
+    def _give_up(self) -> None:
         try:
-            self._written.abort(cause)
+            self._written.abort(self._error)
             self._forgotten.detach()  # unless Ctrl-C broke that off: it is done again then
         finally:
             super().close()
@@ -378,10 +382,11 @@ class ObjectWriter(io.BufferedIOBase):
             raise ValueError(f"object {self.name!r}: the file is closed") from self._error
 
     def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
-        if error is None or self.closed:
+        self._error = self._error or error
+        try:
             self.close()
-        else:
-            self._give_up(error)
+        finally:
+            self.close()  # Ctrl-C may have come just as the first call began
 
     def __del__(self) -> None:
         # io's would close it, and store half an object.

@@ -43,8 +43,13 @@ class Partial:
                     if os.path.samefile(self._data_path, destination.path):
                         os.unlink(self._data_path)  # complete: a crash has kept its second name
                 self.file = files.enter_context(_own(self._data_path))
-                destination.check_links(self._data_path, probe)
                 self.identity, self._spans = self._load()
+                try:
+                    destination.check_links(self._data_path, probe)
+                except AuroraObjectsError:
+                    if not self._spans:
+                        self.discard()
+                    raise
                 self._open = files.pop_all()
         except OSError as exc:
             raise AuroraObjectsError(

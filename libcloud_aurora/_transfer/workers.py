@@ -27,7 +27,8 @@ from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.errors import AuroraObjectsError, NetworkTimeoutError
 
 T = TypeVar("T")
-#: Seconds after which a request that cannot be interrupted, because it still connects, is left.
+#: Seconds after which a request that cannot be interrupted is left: a name is resolved for it, or
+#: it waits for a SOCKS proxy.
 LEAVING_SECONDS = 1.0
 #: Seconds that a body being sent may take to reach the end of a chunk before it is cut off.
 BODY_SECONDS = 10.0
@@ -231,7 +232,7 @@ class Crew:
             self._left.get()
             return
         self._interrupt(active, bodies=bodies)
-        with contextlib.suppress(Empty):  # a thread that is connecting is interrupted next time
+        with contextlib.suppress(Empty):  # whoever had no socket yet is interrupted next time
             self._left.get(timeout=0.1)
 
 

@@ -281,7 +281,7 @@ class Request(Generic[T]):
         self._headers = {"Host": host, "User-Agent": agent, "Accept-Encoding": "identity"}
         for name, value in (headers or {}).items():
             self._headers[str(name)] = wire_value(str(name), value)
-        if self._customer_keys() and connection.refuses_keys():
+        if self._values("customer-key") and connection.refuses_keys():
             raise EncryptionKeyError(
                 f"{self.subject} failed: its key would be sent over plain http to another machine. "
                 "Nothing was sent. Use https, or ex_allow_plain_keys=True.",
@@ -402,8 +402,9 @@ class Request(Generic[T]):
             error._is_final = False  # radosgw's response to a body that was cut off
         return error
 
-    def _customer_keys(self) -> list[str]:
-        return [value for name, value in self._headers.items() if "customer-key" in name.lower()]
+    def _values(self, part: str) -> list[str]:
+        """Return the values of headers by a part of their names."""
+        return [value for name, value in self._headers.items() if part in name.lower()]
 
     def _ask_why(self, *, one_byte: bool) -> tuple[int, dict[str, str], bytes]:
         """Send a GET, for no rows or for one byte, in place of a HEAD that was refused."""
@@ -422,7 +423,9 @@ class Request(Generic[T]):
         driver = getattr(self._connection, "driver", None)
         names = unquote(bucket) or None, unquote(key) or None
         # Not a method of this request: a cycle would keep its body.
-        secrets = partial(self._connection.secrets, self._customer_keys())
+        logins = [value.partition(" ")[2] or value for value in self._values("authorization")]
+        keys = [*self._values("customer-key"), *logins]
+        secrets = partial(self._connection.secrets, keys)
         return Subject(self.method, *names, driver, secrets)
 
 

@@ -32,6 +32,8 @@ from libcloud.http import LibcloudConnection
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3 import Timeout
+from urllib3.exceptions import NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 
 from libcloud_aurora._s3.signing import escape_dots
 from libcloud_aurora.config import BUFFER_SIZE
@@ -160,6 +162,8 @@ class _Wire:
     """Connection that joins small pieces, sends as the socket accepts, and acknowledges at once."""
 
     sock: Any
+    #: The same socket by another number, to be interrupted while TLS takes it over.
+    opening: Any = None
     response_class: Any = _Response
     idle_since = 0.0
     is_sending = False  # a body
@@ -181,9 +185,38 @@ class _Wire:
     def connect(self) -> None:
         self._held, self.is_sending = b"", False  # as a request that was interrupted left them
         self._sent, self._waited = 0, 0.0
-        super().connect()  # type: ignore[misc]
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            if self.opening is not None:
+                self.opening.close()
         if _NOTSENT_LOWAT is not None and isinstance(self.sock, socket.socket):
             self.sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, NOTSENT_SIZE)
+
+    def _new_conn(self: Any) -> Any:
+        """Connect as urllib3 does, but where an interruption finds the socket."""
+        if hasattr(self, "_socks_options"):
+            return super()._new_conn()  # type: ignore[misc]
+        try:
+            family = allowed_gai_family()
+            found = socket.getaddrinfo(self._dns_host, self.port, family, socket.SOCK_STREAM)
+            while True:
+                *kind, _, address = found.pop(0)
+                self.sock = sock = socket.socket(*kind)
+                try:
+                    for option in self.socket_options or ():
+                        sock.setsockopt(*option)
+                    sock.settimeout(self.timeout)
+                    sock.connect(address)
+                    self.opening = sock.dup()
+                    return sock
+                except OSError:
+                    sock.close()
+                    if not found:
+                        raise
+        except (OSError, UnicodeError) as exc:
+            said = f"connecting to {self._dns_host} failed: {exc}"
+            raise NewConnectionError(self, said) from exc
 
     def _tunnel(self) -> None:
         self._joins = False  # the proxy's response is awaited without getresponse()
@@ -330,10 +363,12 @@ class _Known:
         """
         for thread in threads:
             connection: Any = self._used.get(thread)
-            sock = connection and connection.owner == thread and connection.sock
-            if isinstance(sock, socket.socket) and (bodies or not connection.is_sending):
-                with contextlib.suppress(OSError):  # no longer connected
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # leaves TLS's state alone
+            if connection and connection.owner == thread and (bodies or not connection.is_sending):
+                outer = getattr(connection.sock, "socket", connection.sock)  # of TLS in TLS
+                for sock in (connection.opening, outer):
+                    if isinstance(sock, socket.socket):
+                        with contextlib.suppress(OSError):  # no longer connected
+                            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's state stays
 
 
 @cache

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 
 import pytest
+from faults.gate import Gate
 from faults.matrix import large_object
 from faults.scene import LARGE, MIB, SMALL, content
 from libcloud.common.types import LibcloudError
 from servers import plan
+from servers.proxy import Proxy
 from workers import workers
 
 UPLOAD_STAGES = [
@@ -148,6 +152,80 @@ def test_a_consumer_that_stops(scene, workers, taken, size):
         assert chunk
     stream.close()
     assert driver.get_container(scene.bucket).name == scene.bucket
+
+
+@pytest.fixture(
+    params=[
+        ("http", "connect"),
+        ("https", "connect"),
+        ("https", "handshake"),
+        ("proxy", "connect"),
+        ("proxy", "tunnel"),
+        ("proxy", "handshake"),
+    ],
+    ids="-".join,
+)
+def gate(request, scene, authority):
+    """A gate and a driver that gets one connection through it, the way there being http or so."""
+    way, stage = request.param
+    tls = None if way == "http" else authority.server_context("127.0.0.1")
+    with (
+        Proxy(scene.backend.host, scene.backend.port, tls=tls) as server,
+        Gate(server.port, stage, is_proxy=way == "proxy") as gate,
+    ):
+        port, proxy_url = gate.port, None
+        if way == "proxy":
+            port, proxy_url = server.port, f"http://127.0.0.1:{gate.port}"
+        gate.driver = scene.driver(
+            secure=way != "http",
+            port=port,
+            proxy_url=proxy_url,
+            timeout=60,
+            ex_verify_ssl=str(authority.bundle),
+        )
+        began = time.monotonic()
+        yield gate
+        assert time.monotonic() - began < 30
+        gate.driver.close()
+        assert server.wait_until_idle()
+        assert gate.wait_until_idle()
+
+
+@uploads
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_upload_does_not_wait_for_who_connects(scene, gate, upload, error):
+    """A part whose SYN, CONNECT or handshake is not answered ends as soon as the upload does."""
+
+    def progress(done, total):
+        if gate.stuck.is_set():
+            raise error("the caller's own")
+
+    with pytest.raises(error, match="the caller's own"):
+        upload(scene, gate.driver, ex_progress=progress)
+
+
+@downloads
+def test_a_download_does_not_wait_for_who_connects(scene, gate, download, keyboard):
+    """A range whose SYN, CONNECT or handshake is not answered ends as soon as Ctrl-C comes."""
+    gate.then = keyboard.press
+    with pytest.raises(KeyboardInterrupt):
+        download(scene, gate.driver)
+
+
+def test_ctrl_c_while_the_caller_s_thread_connects(scene, gate, keyboard):
+    """Ctrl-C ends a request that still connects, and leaves no socket."""
+    gate.driver.get_container(scene.bucket)
+    gate.driver.close()  # the next request needs another connection
+
+    def press():
+        gate.wait_until_stuck()
+        keyboard.press()
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        gate.driver.get_container(scene.bucket)
+    presser.join()
 
 
 @uploads

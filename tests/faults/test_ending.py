@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from dataclasses import replace
@@ -181,22 +180,27 @@ def test_a_failed_upload_is_aborted_in_spite_of_ctrl_c(scene, keyboard, workers)
         upload(scene, driver, failing=True)
 
 
-def test_who_still_connects_is_not_waited_for(authority, keyboard):
-    """A second Ctrl-C does not wait for a handshake; an upload that it begins later is aborted."""
+def test_who_cannot_be_interrupted_is_not_waited_for(authority, keyboard, monkeypatch):
+    """A second Ctrl-C does not wait for a SOCKS proxy; an upload begun later is aborted."""
     go_on = threading.Event()
-    context = authority.server_context("127.0.0.1")
 
     def serve(peer):
-        if peer.number == 1:  # the abort has a connection of its own
-            peer.sock.recv(1, socket.MSG_PEEK)  # before its handshake it can be interrupted
-            keyboard.press(2)
-        assert go_on.wait(60)
-        with context.wrap_socket(peer.sock, server_side=True) as peer.sock:
-            while peer.ask():
-                peer.answer(b"<R><UploadId>late</UploadId></R>")
+        with peer.sock.makefile("rb") as said:
+            said.read(said.read(2)[1])
+            if peer.number == 1:  # the abort has a connection of its own
+                keyboard.press(2)
+            assert go_on.wait(60)
+            peer.say(b"\5\0")
+            said.read(10)
+        peer.say(b"\5\0\0\1", bytes(6))
+        while peer.ask():
+            peer.answer(b"<R><UploadId>late</UploadId></R>")
 
     with Listener(serve) as server:
-        driver = driver_of(server, authority)
+        for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{server.port}")
+        driver = driver_of(server, authority, secure=False)
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             driver.upload_object_via_stream([content(LARGE)], Container("b", {}, driver), "key")

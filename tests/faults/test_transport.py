@@ -841,6 +841,31 @@ def test_a_forked_child_uses_sockets_of_its_own(listen, connect, secured):
 # By which way
 
 
+def test_each_address_of_a_host_is_tried(listen, connect, monkeypatch):
+    """A host one of whose addresses refuses is reached by its next; one without any is an error."""
+    server = listen()
+    refusing = socket.create_server(("127.0.0.1", 0))
+    refused = refusing.getsockname()
+    refusing.close()
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", address)
+        for address in (refused, ("127.0.0.1", server.port))
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: list(found))
+    connect(server).connection.request("/b/k")
+    assert len(server.asked) == 1
+    found.pop()
+    with pytest.raises(errors.NetworkError, match=r"connecting to 127\.0\.0\.1 failed: .*refused"):
+        connect(server).connection.request("/b/k")
+
+
+def test_a_host_that_no_name_can_be_is_an_error(listen, connect):
+    """A name that cannot be looked up is an error that says which."""
+    driver = connect(listen(), host=f"{'a' * 64}.example")
+    with pytest.raises(errors.NetworkError, match=r"connecting to a{64}\.example failed"):
+        driver.connection.request("/b/k")
+
+
 def through(target):
     """Return what a proxy does: it answers requests for URLs itself, and leads CONNECT onward."""
 
@@ -873,6 +898,38 @@ def test_https_goes_through_a_proxy_in_a_tunnel(listen, connect, authority, sche
     assert request.line.startswith(f"CONNECT 127.0.0.1:{target.port} ")
     assert {request.target for request in target.asked} == {"/b/../k"}
     assert target.connections == 1
+    driver.close()
+    assert target.wait_until_idle()
+    assert proxy.wait_until_idle()
+
+
+def test_ctrl_c_ends_a_download_through_a_proxy_by_tls(listen, connect, authority, keyboard):
+    """Whoever waits for a response through TLS within TLS ends with the transfer."""
+    body, stalled = content(6 * MIB), threading.Semaphore()
+
+    def serve(peer: Peer) -> None:
+        request = peer.ask()
+        first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
+        if first and stalled.acquire(blocking=False):
+            keyboard.press()
+        if first:
+            peer.wait()
+        send_range(peer, body, first, last)
+        serve(peer)
+
+    tls = authority.server_context("127.0.0.1")
+    target = listen(serve, tls=tls)
+    proxy = listen(through(target), tls=tls)
+    driver = connect(
+        target,
+        timeout=60,
+        ex_verify_ssl=str(authority.bundle),
+        proxy_url=f"https://127.0.0.1:{proxy.port}",
+    )
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        b"".join(stream_of(driver, len(body)))
+    assert time.monotonic() - began < 30
     driver.close()
     assert target.wait_until_idle()
     assert proxy.wait_until_idle()

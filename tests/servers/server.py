@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,12 +20,14 @@ class Server:
     :param tls: Ends TLS with this.
     :param receive_buffer: Bytes of the kernel's buffer for what comes, its default if 0.
     :ivar connections: How many have been opened in all.
+    :ivar most: How many it accepts.
     :ivar changed: Told of whatever happens.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, receive_buffer: int = 0):
         self.tls = tls
         self.connections = 0
+        self.most = sys.maxsize
         self.changed = threading.Condition()
         self._clients: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
@@ -71,7 +74,7 @@ class Server:
 
     def _accept(self) -> None:
         with suppress(OSError):
-            while True:
+            while self.connections < self.most:
                 client, _ = self._listener.accept()
                 with self.changed:
                     self.connections += 1
@@ -99,7 +102,9 @@ class Server:
                 self.changed.notify_all()
 
 
-def pump(one: socket.socket, other: socket.socket) -> None:
+def pump(
+    one: socket.socket, other: socket.socket, moved: Callable[[int], object] = lambda count: None
+) -> None:
     """Move bytes both ways until one side ends; a TLS socket is no thread's but one's."""
     while True:
         pending = [each for each in (one, other) if getattr(each, "pending", int)()]
@@ -108,3 +113,4 @@ def pump(one: socket.socket, other: socket.socket) -> None:
             if not piece:
                 return
             (other if source is one else one).sendall(piece)
+            moved(len(piece))

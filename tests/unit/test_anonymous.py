@@ -1,10 +1,15 @@
 """Requests without a signature: what anybody may do."""
 
+import io
 import pickle
 from base64 import b64encode
 
+import libcloud
 import pytest
+from libcloud.common.base import Connection
+from libcloud.common.types import LibcloudError
 from libcloud.storage.providers import get_driver
+from libcloud.utils.loggingconnection import LoggingConnection
 from unit.memory_s3 import Answer, error, md5
 
 from libcloud_aurora.errors import AccessDeniedError
@@ -116,3 +121,23 @@ def test_no_url_can_be_presigned(anonymous):
     obj = anonymous.upload_object_via_stream(b"x", anonymous.get_container("photos"), "k")
     with pytest.raises(ValueError, match="ex_anonymous: a URL cannot be signed"):
         anonymous.ex_get_object_presigned_url(obj)
+
+
+@pytest.mark.parametrize(
+    "login", ["Basic dXNlcjpwYXNz", "dXNlcjpwYXNz", "Digest username=u, response=dXNlcjpwYXNz"]
+)
+def test_a_login_of_ones_own_is_shown_nowhere(s3, anonymous, monkeypatch, caplog, login):
+    """A user's own Authorization header is neither in libcloud's debug log nor in an error."""
+    for owner, name in ((LoggingConnection, "log"), (Connection, "conn_class")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # to be put back
+    log = io.StringIO()
+    libcloud.enable_debug(log)
+    said = f"<Error><Code>AccessDenied</Code><Message>not with {login}</Message></Error>"
+    s3.faults.append(lambda seen: Answer(403, said.encode()))
+    with pytest.raises(LibcloudError) as caught:
+        anonymous.connection.request("/photos/k", headers={"authorization": login})
+    assert s3.requests[-1].headers["authorization"] == login
+    assert "authorization: ..." in log.getvalue()
+    for text in (log.getvalue(), caplog.text, str(caught.value), repr(caught.value)):
+        assert "dXNlcjpwYXNz" not in text
+        assert "username=u" not in text

@@ -321,6 +321,7 @@ def test_file_systems_without_links_are_told_first(save, tmp_path, monkeypatch, 
         with pytest.raises(AuroraObjectsError, match="no hard links") as caught:
             save(tmp_path / "f", overwrite=False, ex_resume=resume)
     assert "Use overwrite_existing=True" in str(caught.value)
+    assert listing(tmp_path) == []
     assert save(tmp_path / "f", overwrite=True, ex_resume=resume)
     assert listing(tmp_path) == ["f"]
 

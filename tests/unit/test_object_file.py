@@ -4,6 +4,7 @@ import contextlib
 import csv
 import gc
 import gzip
+import inspect
 import io
 import os
 import shutil
@@ -25,6 +26,7 @@ from unit.memory_ceph20 import Ceph20
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import errors
+from libcloud_aurora._transfer.object_file import ObjectWriter
 from libcloud_aurora._transfer.workers import Outcome
 
 KIB = 1024
@@ -1041,6 +1043,41 @@ def test_ctrl_c_while_a_file_is_given_up_leaves_no_part(s3, new_file):
             pressed_at(line, leaving())
         gc.collect()
         assert not s3.uploads, line
+
+
+def fail_to_write(s3, file):
+    s3.fail(9, error(403, "AccessDenied"), method="PUT")
+    while True:
+        file.write(bytes(PART))
+
+
+def fail_in_the_block(s3, file):
+    file.__exit__(ValueError, ValueError("stop"), None)
+
+
+def fail_to_close(s3, file):
+    s3.fail(9, error(403, "AccessDenied"), method="PUT")
+    file.close()
+
+
+def abort(s3, file):
+    file.abort()
+
+
+@pytest.mark.parametrize("way", [fail_to_write, fail_in_the_block, fail_to_close, abort])
+def test_another_ctrl_c_as_a_file_is_given_up(s3, new_file, way):
+    """Where Ctrl-C comes just as a file is given up, its block or the next close() does that."""
+    file = new_file()
+    file.write(bytes(2 * PART + 1))
+    begin = inspect.getsourcelines(ObjectWriter._give_up)[1] + 1
+    with pytest.raises(KeyboardInterrupt):
+        pressed_at(("_transfer/object_file.py", begin), lambda: way(s3, file))
+    if way is not fail_in_the_block:
+        assert not file.closed
+        file.close()
+    assert file.closed
+    assert not s3.uploads
+    assert not s3.buckets["photos"]
 
 
 def test_memory_is_bounded(s3, new_driver, container):

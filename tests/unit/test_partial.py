@@ -1,5 +1,6 @@
 """Downloads that go on where an earlier call was cut off, by what it has left on the disk."""
 
+import errno
 import fcntl
 import json
 import os
@@ -92,6 +93,19 @@ def test_what_has_arrived_is_not_fetched_again(resume, leave, target):
     assert resume() == [(2 * UNIT, 5 * UNIT), (6 * UNIT + 7, SIZE)]
     assert target.read_bytes() == DATA
     assert names(target) == ["file"]
+
+
+def test_what_has_arrived_outlives_a_refusal(resume, leave, target, monkeypatch):
+    """What an earlier call has left stays where this one is refused for want of hard links."""
+
+    def refused(*paths):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    leave((0, 2 * UNIT))
+    with pytest.raises(errors.AuroraObjectsError, match="no hard links"):
+        resume()
+    assert resume(overwrite_existing=True) == [(2 * UNIT, SIZE)]
 
 
 def test_spans_that_overlap_count_once(resume, leave, target):
