@@ -316,7 +316,7 @@ def object_from_head(name: str, container: Container, head: ObjectHead, driver: 
 
 
 def object_from_row(row: Mapping[str, str], name: str, container: Container, driver: Any) -> Object:
-    """Return the object that one row of a listing describes."""
+    """Return the object that one row of a listing describes; libcloud has owners in meta_data."""
     etag = row.get("ETag")
     modified = row.get("LastModified")
     extra = {**UNKNOWN, "last_modified": modified, "etag": etag}
@@ -324,9 +324,11 @@ def object_from_row(row: Mapping[str, str], name: str, container: Container, dri
     extra["url"] = _url(name, container, driver)
     if "StorageClass" in row:
         extra["storage_class"] = row["StorageClass"]
+    meta_data = {}
     if "Owner/ID" in row:
-        extra["owner"] = {"id": row["Owner/ID"], "display_name": row.get("Owner/DisplayName", "")}
-    return Object(name, int(row["Size"]), strip_etag(etag), extra, {}, container, driver)
+        owner = {"id": row["Owner/ID"], "display_name": row.get("Owner/DisplayName", "")}
+        extra["owner"] = meta_data["owner"] = owner
+    return Object(name, int(row["Size"]), strip_etag(etag), extra, meta_data, container, driver)
 
 
 def version_from_row(

@@ -26,8 +26,6 @@ DIFFERENT = {
     "test_get_object_container_doesnt_exist",
     "test_get_object_no_content_type_and_etag_in_response_headers",
     "test_get_object_unable_to_determine_object_size",
-    "test_list_container_objects_success",
-    "test_list_container_objects_with_prefix",
     "test_upload_big_object_via_stream",
     "test_upload_object_invalid_ex_storage_class",
 }
