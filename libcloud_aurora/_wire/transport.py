@@ -84,10 +84,12 @@ class _Pace:
 
 
 class _Incoming(io.RawIOBase):
-    """What http.client reads a response from."""
+    """What http.client reads a response from, in place of a file that is closed with it."""
 
-    def __init__(self, raw: Any, sock: socket.socket) -> None:
-        self._raw = raw
+    _file: Any = io.BytesIO()  # for the collector, if Ctrl-C comes just as this is made
+
+    def __init__(self, file: Any, sock: socket.socket) -> None:
+        self._file = file
         self._sock = sock
         self._pace = _Pace(sock.gettimeout())
 
@@ -101,7 +103,7 @@ class _Incoming(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        self._raw.close()
+        self._file.close()
         super().close()
 
 
@@ -133,13 +135,13 @@ class _Lines:
 
 
 class _Response(http.client.HTTPResponse):
-    fp: Any
+    fp: Any = None
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         if isinstance(sock, socket.socket):  # and not TLS in TLS, to a proxy
-            raw = self.fp.detach()
-            self.fp = io.BufferedReader(_Incoming(raw, sock))
+            file, self.fp = self.fp, None  # Ctrl-C may come before the other has it
+            self.fp = io.BufferedReader(_Incoming(file, sock))
 
     def begin(self) -> None:
         file = self.fp

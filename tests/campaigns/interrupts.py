@@ -135,7 +135,8 @@ def run(count):
     counts, lost = Counter(), []
 
     def note(ignored):
-        lost.append(f"{ignored.object.__module__}.{ignored.object.__qualname__}")
+        at = ignored.object  # on Python 3.14 the message may name it instead
+        lost.append(f"{at.__module__}.{at.__qualname__}" if at else str(ignored.err_msg))
 
     sys.unraisablehook = note
     keyboard = Keyboard()

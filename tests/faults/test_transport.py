@@ -838,6 +838,50 @@ def test_a_forked_child_uses_sockets_of_its_own(listen, connect, secured):
     assert by_connection == [("/b/parent", 1), ("/b/child", 2), ("/b/child", 2), ("/b/parent", 1)]
 
 
+@pytest.mark.parametrize("function", ["_Response.__init__", "_Incoming.__init__"])
+def test_ctrl_c_as_a_response_is_made_is_all_that_is_said(listen, connect, function):
+    """Ctrl-C just as a response is made leaves nothing that complains as it is collected."""
+    server = listen()
+    program = f"""
+        import sys
+        from libcloud_aurora import AuroraObjectsStorageDriver
+        from libcloud_aurora._wire import transport
+
+        def trace(frame, event, arg):
+            if frame.f_code is not transport.{function}.__code__:
+                return None
+            if event == "line" and frame.f_lineno not in seen:
+                seen.add(frame.f_lineno)
+                raise KeyboardInterrupt
+            return trace
+
+        seen = set()
+        driver = AuroraObjectsStorageDriver(
+            "key", "secret", host="127.0.0.1", port={server.port}, secure=False, ex_max_attempts=1
+        )
+        while True:
+            sys.settrace(trace)
+            try:
+                driver.connection.request("/b/k")
+                break
+            except KeyboardInterrupt:
+                pass
+        sys.settrace(None)
+        driver.close()
+        print(len(seen))
+    """
+    # Only in its development mode does Python before 3.14 tell what goes wrong in a finalizer.
+    said = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert int(said.stdout) > 1
+    assert said.stderr == ""
+
+
 # By which way
 
 
