@@ -58,6 +58,15 @@ def upload_small(scene: Scene, driver, number: int) -> None:
     expect(scene.backend.get(scene.bucket, stored.name), content(SMALL))
 
 
+def write_file(scene: Scene, driver, number: int) -> None:
+    """Write 12 MiB to an object that is open as a file."""
+    body, name = content(LARGE), f"written-{number}"
+    with driver.ex_open(scene.container(driver), "wb", object_name=name) as file:
+        for start in range(0, LARGE, 100_000):
+            file.write(body[start : start + 100_000])
+    expect(scene.backend.get(scene.bucket, name), body)
+
+
 def large_object(scene: Scene, driver) -> Object:
     """Return an object of 12 MiB in parts, stored once in a session."""
 
@@ -92,6 +101,12 @@ def download_range(scene: Scene, driver, number: int) -> None:
     source = large_object(scene, driver)
     assert driver.download_object_range(source, str(target), *RANGE, True) is True
     expect(target.read_bytes(), content(LARGE)[slice(*RANGE)])
+
+
+def read_file(scene: Scene, driver, number: int) -> None:
+    """Read 12 MiB from an object that is open as a file."""
+    with driver.ex_open(large_object(scene, driver)) as file:
+        expect(file.read(), content(LARGE))
 
 
 def list_keys(scene: Scene, driver, number: int) -> None:
@@ -132,9 +147,11 @@ OPERATIONS: dict[str, Callable[[Scene, object, int], None]] = {
     "upload file": upload_file,
     "upload stream": upload_stream,
     "upload small file": upload_small,
+    "write to open object": write_file,
     "download to file": download_file,
     "download as stream": download_stream,
     "download range": download_range,
+    "read from open object": read_file,
     "list 2,300 keys": list_keys,
     "delete object": delete,
     "create container": create_container,
@@ -165,6 +182,7 @@ CAUSES = {
 #: What cannot be noticed, or is survived, beside what :func:`allowed` says of all others.
 EXCEPTIONS: dict[tuple[str, str, str], str] = {
     (ONE_IN_EIGHT, plan.FLIP_DOWN.name, "download as stream"): "HashMismatchError",
+    (ONE_IN_EIGHT, plan.FLIP_DOWN.name, "read from open object"): "HashMismatchError",
     (ONE_IN_EIGHT, plan.FLIP_DOWN.name, "download range"): ALTERED,
     (EVERY, plan.FLIP_DOWN.name, "download range"): ALTERED,
     # Only the question why HEAD said 404 is broken, and 404 alone says enough.
@@ -184,6 +202,7 @@ class Cell:
         """Run the operation, judge the end, and say in a few words what came out."""
         timeout = TIMEOUTS[self.share] if self.fault in (plan.STALL, plan.TRICKLE) else 10
         driver = scene.driver(timeout=timeout, ex_max_attempts=ATTEMPTS)
+        scene.may_leave_empty_uploads = True
         if self.share == EVERY:
             return self.run_every(scene, driver)
         return self.run_eighth(scene, driver)
@@ -204,7 +223,6 @@ class Cell:
     def run_every(self, scene: Scene, driver) -> str:
         """Run the operation once with every request broken."""
         scene.proxy.plan = plan.always(self.fault)
-        scene.may_leave_empty_uploads = True
         outcome = self.attempt(scene, driver, 0)
         assert most_repeats(scene) <= ATTEMPTS
         return outcome if scene.proxy.plan.fired else NOT_TOUCHED
@@ -237,7 +255,7 @@ def assert_whole(scene: Scene) -> None:
     for path in scene.directory.glob("target-*"):
         assert path.read_bytes() == b"old", f"{path} is neither the old nor the new file"
     for key in scene.backend.keys(scene.bucket):
-        if key.startswith(("file-", "stream-")):
+        if key.startswith(("file-", "stream-", "written-")):
             expect(scene.backend.get(scene.bucket, key), content(LARGE))
 
 

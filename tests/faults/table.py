@@ -39,8 +39,8 @@ responses. A ``restart of the server`` breaks all connections at once.
 
 There are three limits that the table does not show:
 
-* A stream is verified at its last byte: ``HashMismatchError`` comes at the end of the iteration,
-  when the other bytes have already been handed out.
+* A stream is verified at its last byte, and so is an open object that is read in order:
+  ``HashMismatchError`` comes at the end, when the other bytes have already been handed out.
 * In a listing, the flipped bit hit the markup. In a name, it could not be detected over plain
   ``http``.
 * When the response to the request that begins an upload is lost, an upload without parts may be
@@ -54,7 +54,7 @@ SHARES = {
 }
 
 #: Columns of one table, as many as fit: uploads, downloads, and the rest.
-GROUPS = [list(OPERATIONS)[start:stop] for start, stop in ((0, 3), (3, 6), (6, None))]
+GROUPS = [list(OPERATIONS)[start:stop] for start, stop in ((0, 4), (4, 8), (8, None))]
 
 #: Roles of the cells that have no error.
 ROLES = {RIGHT: GOOD, NOT_TOUCHED: NONE, ALTERED: BAD, "": None}
