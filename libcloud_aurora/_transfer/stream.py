@@ -115,6 +115,7 @@ class Stream:
             first = self._collect(reader, start, reader.first_stop)
             self._measure(len(first), time.monotonic() - began)
             yield first
+            self._buffers.give(first.obj)
             start = reader.first_stop
         yield from self.ranges(reader, start, reader.stop)
 
