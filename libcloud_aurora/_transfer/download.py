@@ -171,7 +171,7 @@ class Download:
                 if verifier is not None:
                     verifier.update(offset, view)
                 if isinstance(verifier, PartHashes) and verifier.early and limit > 1:
-                    hashing.submit(partial(_hash, verifier, file, verifier.ready()))
+                    hashing.submit(partial(_hash, verifier, file, verifier.ready(), window))
                 moved = max(0, offset + len(view) - furthest)  # what comes again counts once
                 furthest += moved
                 window.report(moved)
@@ -196,9 +196,16 @@ def _is_cut_otherwise(reader: Reader, file: OpenFile, tried: PartHashes) -> bool
     return False
 
 
-def _hash(verifier: Verifier, file: OpenFile, spans: Iterable[tuple[int, int]]) -> None:
+def _hash(
+    verifier: Verifier,
+    file: OpenFile,
+    spans: Iterable[tuple[int, int]],
+    stop_sign: Stop | None = None,
+) -> None:
     """Read from the file what came before its turn, or in an earlier call."""
     buffer = memoryview(bytearray(BUFFER_SIZE))
     for start, stop in spans:
         for offset, piece in file.pieces(start, stop, buffer):
             verifier.update(offset, piece)
+            if stop_sign is not None and stop_sign.is_set():
+                return

@@ -115,6 +115,7 @@ class Stream:
             first = self._collect(reader, start, reader.first_stop)
             self._measure(len(first), time.monotonic() - began)
             yield first
+            self._buffers.give(first.obj)
             start = reader.first_stop
         yield from self.ranges(reader, start, reader.stop)
 
@@ -212,25 +213,27 @@ class _Range:
     def fetch(self, reader: Reader, buffers: Buffers, stop_sign: Stop) -> None:
         """Fetch it, in another thread."""
         began, waited = time.monotonic(), 0.0
+        buffer: memoryview | None = None  # has a place, which a failed attempt leaves to the next
 
         def into(position: int) -> memoryview:
-            nonlocal waited
-            before = time.monotonic()
-            while not stop_sign.is_set() and threading.get_ident() != self._consumer:
-                with contextlib.suppress(Empty):
-                    self._places.get(timeout=PLACE_SECONDS)
-                    break
-            waited += time.monotonic() - before
-            return memoryview(buffers.take(BUFFER_SIZE))
+            nonlocal buffer, waited
+            if buffer is None:
+                before = time.monotonic()
+                while not stop_sign.is_set() and threading.get_ident() != self._consumer:
+                    with contextlib.suppress(Empty):
+                        self._places.get(timeout=PLACE_SECONDS)
+                        break
+                waited += time.monotonic() - before
+                buffer = memoryview(buffers.take(BUFFER_SIZE))
+            return buffer
+
+        def deliver(offset: int, piece: memoryview) -> None:
+            nonlocal buffer
+            buffer = None
+            self.pieces.put(piece)
 
         try:
-            reader.read(
-                self.start,
-                self.stop,
-                lambda offset, piece: self.pieces.put(piece),
-                into=into,
-                stop_sign=stop_sign,
-            )
+            reader.read(self.start, self.stop, deliver, into=into, stop_sign=stop_sign)
             self.seconds = time.monotonic() - began - waited
         finally:
             self.pieces.put(None)

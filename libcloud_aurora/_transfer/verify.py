@@ -60,10 +60,11 @@ class PartHashes(Verifier):
         while view:
             index = bisect_right(self.ends, offset)
             piece = view[: self.ends[index] - offset]
-            if self._frontiers[index] == offset:
+            frontier = self._frontiers[index]  # another thread may move it meanwhile
+            if frontier == offset:
                 self._hashes[index].update(piece)
                 self._frontiers[index] = offset + len(piece)
-            elif self._frontiers[index] < offset:
+            elif frontier < offset:
                 self.early[offset + len(piece)] = self.early.pop(offset, offset)
             offset += len(piece)
             view = view[len(piece) :]

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+import tracemalloc
 import warnings
 from itertools import accumulate
 
@@ -318,6 +319,25 @@ def test_a_consumer_may_take_its_time(listen, connect):
     taken = next(stream)
     threading.Event().wait(0.7)
     assert taken + b"".join(stream) == body
+
+
+@pytest.mark.parametrize("rate", [1, 10**13], ids=["one connection", "many"])
+def test_a_stream_holds_what_it_may(listen, connect, monkeypatch, rate):
+    """Whatever ranges it reads, a stream holds 2 MiB for each connection, 2 more, and a chunk."""
+    monkeypatch.setattr("libcloud_aurora._transfer.stream.ENOUGH_RATE", rate)
+    body = memoryview(content(30 * MIB))
+    driver = connect(listen(ranges_of(body)), ex_max_concurrency=3)
+    stream, received = stream_of(driver, len(body)), 0
+    tracemalloc.start()
+    while chunk := next(stream, b""):
+        assert chunk == body[received : received + MIB]
+        received += MIB
+        if received == 2 * MIB:
+            threading.Event().wait(0.3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert received == len(body)
+    assert peak < (8 + 2) * MIB + MIB // 2  # one chunk, and the one before it
 
 
 @pytest.mark.parametrize("stage", ["answer", "body"])

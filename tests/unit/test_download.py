@@ -9,6 +9,7 @@ from libcloud.storage.base import Object
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import errors
+from libcloud_aurora._wire.connection import AuroraObjectsConnection
 
 MIB = 1_048_576
 LARGE = os.urandom(21 * MIB + 12_345)
@@ -253,6 +254,43 @@ def test_what_came_too_early_is_hashed_while_the_rest_is_under_way(
     driver.download_object(obj, str(tmp_path / "f"), ex_progress=progress)
     assert (tmp_path / "f").read_bytes() == LARGE
     assert two_are_hashed.is_set()
+
+
+def test_ctrl_c_does_not_wait_for_hashes(s3, container, new_driver, tmp_path, monkeypatch):
+    """A download that ends before its time hashes nothing more of what came too early."""
+    s3.put("k", LARGE)
+    edges = [len(LARGE) * index // 5 for index in range(6)]
+    two_are_there, is_hashing, is_ending = (threading.Event() for _ in range(3))
+    readings = []
+
+    def counted(number, views, offset, read=os.preadv):
+        readings.append(offset)
+        is_hashing.set()
+        assert is_ending.wait(30)
+        return read(number, views, offset)
+
+    def late(request):
+        start = int(request.headers["range"][6:].split("-")[0])
+        awaited = {edges[1]: two_are_there, edges[4]: is_ending}.get(start)
+        assert awaited is None or awaited.wait(30)
+
+    def progress(done, total):
+        if done == edges[1] + edges[4] - edges[2]:
+            two_are_there.set()
+        if done == edges[4]:
+            assert is_hashing.wait(30)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "preadv", counted)
+    monkeypatch.setattr(
+        AuroraObjectsConnection, "interrupt", lambda self, threads, *, bodies: is_ending.set()
+    )
+    s3.faults.append(late)
+    driver = new_driver()
+    obj = handle(container, driver, size=len(LARGE))
+    with pytest.raises(KeyboardInterrupt):
+        driver.download_object(obj, str(tmp_path / "f"), ex_progress=progress)
+    assert readings == [edges[2]]
 
 
 def test_ranges_end_where_parts_do(s3, container, driver, tmp_path):

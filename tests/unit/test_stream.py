@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 import time
+from collections import Counter
 from itertools import count, islice
 
 import pytest
@@ -316,6 +317,29 @@ def test_failures_on_the_way_are_survived(s3, container, any_driver):
     """Ranges that fail are tried again, and the stream is complete."""
     s3.put("k", LARGE)
     s3.fail(4, error(503, "SlowDown"), method="GET")
+    stream = any_driver.download_object_as_stream(handle(container, any_driver))
+    assert b"".join(stream) == LARGE
+
+
+@pytest.mark.parametrize("arrived", [0, 100, MIB + 100])
+def test_ranges_that_are_cut_again_and_again_are_completed(s3, container, any_driver, arrived):
+    """However often a range is cut, and wherever, the rest is asked for and the stream goes on."""
+    s3.put("k", LARGE)
+    cuts = Counter()
+
+    def cut(request):
+        first, last = map(int, request.headers["range"][6:].split("-"))
+        cuts[last] += 1
+        if first == 0 or cuts[last] > 4:
+            return None
+        head = {
+            "etag": f'"{md5(LARGE)}"',
+            "content-length": str(last + 1 - first),
+            "content-range": f"bytes {first}-{last}/{len(LARGE)}",
+        }
+        return Answer(206, LARGE[first : min(first + arrived, last)], head)
+
+    s3.faults.append(cut)
     stream = any_driver.download_object_as_stream(handle(container, any_driver))
     assert b"".join(stream) == LARGE
 
