@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, repeat
 
@@ -88,6 +89,29 @@ def plan_ranges(
     count = max(1, min(concurrency * rounds, size // smallest))
     edges = [start + size * index // count for index in range(count + 1)]
     return list(pairwise(edges))
+
+
+def fit_ranges(
+    ranges: Sequence[tuple[int, int]], ends: Sequence[int], *, largest: int, step: int
+) -> list[tuple[int, int]]:
+    """
+    Fit ranges to the parts of an object, each of which can only be hashed from its start on.
+
+    :param ranges: ``(start, stop)`` of ranges that join.
+    :param ends: End of each part in bytes.
+    :param largest: Most bytes of a part at whose ends ranges are to end as well.
+    :param step: Most bytes of a range where parts are longer: the sooner ranges end, the less is
+        left to be hashed after the last.
+    :return: Ranges of the same bytes, the first as it was.
+    """
+    start, first = ranges[0]
+    edges = {first}
+    is_long = max(end - begin for begin, end in pairwise([0, *ends])) > largest
+    for begin, end in ranges[1:]:
+        count = -(-(end - begin) // step) if is_long else 1
+        cut = [begin + (end - begin) * index // count for index in range(1, count + 1)]
+        edges.update(cut if is_long else [ends[bisect_left(ends, end)]])
+    return list(pairwise([start, *sorted(edges)]))
 
 
 def composite_etag(part_etags: Sequence[str]) -> str:

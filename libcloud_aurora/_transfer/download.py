@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from itertools import pairwise
@@ -12,16 +12,18 @@ from libcloud_aurora._transfer.open_file import OpenFile
 from libcloud_aurora._transfer.partial import Partial, remove_partial
 from libcloud_aurora._transfer.reader import Reader, Reading
 from libcloud_aurora._transfer.verify import PartHashes, Verifier
-from libcloud_aurora._transfer.workers import Task, Window
+from libcloud_aurora._transfer.workers import Crew, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import BUFFER_SIZE, MIB
 from libcloud_aurora.errors import HashMismatchError
-from libcloud_aurora.parts import other_layouts, plan_ranges
+from libcloud_aurora.parts import fit_ranges, other_layouts, plan_ranges
 
 #: Fewest bytes worth a request of their own when a file is fetched in ranges.
 SMALLEST_RANGE = 4 * MIB
 #: Most bytes of one range to a file; larger objects take more rounds.
 LARGEST_RANGE = 16 * MIB
+#: Most bytes of one range of a longer part, which can only be hashed from its start on.
+FOLLOWED_RANGE = 8 * MIB
 
 Ranges = list[tuple[int, int]]
 #: Takes note of bytes that have arrived.
@@ -41,7 +43,7 @@ class Download:
             closing(Reader(self._reading, self._first_size())) as reader,
             target.appearing(reader.stop - reader.start) as file,
         ):
-            self._fetch_verified(reader, file, self._plan(reader))
+            self._fetch_verified(reader, file, self._plan(reader), fits=True)
         remove_partial(target)
 
     def to_file_resuming(self, target: Destination) -> None:
@@ -97,17 +99,24 @@ class Download:
         file: OpenFile,
         ranges: Ranges,
         record: Recorder = lambda start, stop: None,
+        *,
+        fits: bool = False,
     ) -> None:
         """
         Fetch until the bytes are what the server says they are.
 
         Each attempt cuts different ranges, so that damage at one place of each response hits other
         bytes. If the parts behind an ETag are unknown, two downloads that agree count as right.
+
+        :param fits: Whether to fit the ranges, which join, to the object's parts.
         """
         seen: list[list[bytes]] = []
         key, begun_with = self._reading.path.key, len(ranges)
         for attempt in range(1, self._reading.client.max_attempts + 1):
             verifier = reader.verifier()
+            if fits and attempt == 1 < len(ranges) and isinstance(verifier, PartHashes):
+                sizes = {"largest": LARGEST_RANGE, "step": FOLLOWED_RANGE}
+                ranges = fit_ranges(ranges, verifier.ends, **sizes)
             self._fetch(reader, file, verifier, ranges, record)
             if verifier is None:
                 if self._reading.config.verify and reader.is_whole:
@@ -149,6 +158,7 @@ class Download:
 
         limit = min(self._reading.config.file_concurrency, len(ranges))
         interrupt = self._reading.client.interrupt
+        hashing = Crew(1)
         window = Window(limit=limit, on_bytes=report, interrupt=interrupt)
 
         def fetch(start: int, stop: int) -> None:
@@ -160,6 +170,8 @@ class Download:
                 record(offset, offset + len(view))
                 if verifier is not None:
                     verifier.update(offset, view)
+                if isinstance(verifier, PartHashes) and verifier.early and limit > 1:
+                    hashing.submit(partial(_hash, verifier, file, verifier.ready()))
                 moved = max(0, offset + len(view) - furthest)  # what comes again counts once
                 furthest += moved
                 window.report(moved)
@@ -167,9 +179,10 @@ class Download:
             reader.read(start, stop, deliver, stop_sign=window)
 
         report(0)
-        window.run(Task(partial(fetch, *span)) for span in ranges)
+        with hashing, hashing:
+            window.run(Task(partial(fetch, *span)) for span in ranges)
         if verifier is not None:
-            _catch_up(verifier, file)
+            _hash(verifier, file, list(verifier.gaps()))
 
 
 def _is_cut_otherwise(reader: Reader, file: OpenFile, tried: PartHashes) -> bool:
@@ -177,15 +190,15 @@ def _is_cut_otherwise(reader: Reader, file: OpenFile, tried: PartHashes) -> bool
     for layout in other_layouts(reader.size, reader.etag):
         if layout != tried.ends:
             other = PartHashes(tried.expected, layout)
-            _catch_up(other, file)
+            _hash(other, file, list(other.gaps()))
             if other.matches():
                 return True
     return False
 
 
-def _catch_up(verifier: Verifier, file: OpenFile) -> None:
-    """Read from the file what arrived out of turn or in an earlier call."""
+def _hash(verifier: Verifier, file: OpenFile, spans: Iterable[tuple[int, int]]) -> None:
+    """Read from the file what came before its turn, or in an earlier call."""
     buffer = memoryview(bytearray(BUFFER_SIZE))
-    for start, stop in list(verifier.gaps()):
+    for start, stop in spans:
         for offset, piece in file.pieces(start, stop, buffer):
             verifier.update(offset, piece)

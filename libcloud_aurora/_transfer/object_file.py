@@ -162,7 +162,7 @@ class RawReader(io.RawIOBase):
 
     def _block(self, start: int, stop: int) -> memoryview:
         space = memoryview(bytearray(stop - start))
-        self._reader.read(start, stop, space=space, stop_sign=Stop())
+        self._reader.read(start, stop, into=lambda at: space[at - start :], stop_sign=Stop())
         return space
 
     def _verify(self, position: int, piece: memoryview) -> None:

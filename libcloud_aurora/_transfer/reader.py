@@ -98,16 +98,19 @@ class Reader:
         stop: int,
         deliver: Deliver | None = None,
         *,
-        space: memoryview | None = None,
+        into: Callable[[int], memoryview] | None = None,
         stop_sign: Stop,
     ) -> None:
         """
         Read a range, resuming where the connection broke.
 
-        :param deliver: Takes its bytes, in a buffer that is reused.
-        :param space: Takes all of them instead.
+        :param deliver: Takes its bytes.
+        :param into: Returns where to put the bytes at a position; by default into one buffer, which
+            is reused.
         """
-        buffer = space or memoryview(bytearray(min(BUFFER_SIZE, max(1, stop - start))))
+        if into is None:
+            buffer = memoryview(bytearray(min(BUFFER_SIZE, max(1, stop - start))))
+            into = lambda _: buffer  # noqa: E731
         position = start
 
         def take(body: OpenObject) -> None:
@@ -115,7 +118,7 @@ class Reader:
             try:
                 self._check(body, position, stop)
                 while position < stop and not stop_sign.is_set():
-                    view = buffer[position - start :] if space else buffer[: stop - position]
+                    view = into(position)[: stop - position]
                     count = body.readinto(view)
                     if deliver is not None:
                         deliver(position, view[:count])

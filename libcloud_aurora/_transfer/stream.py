@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import threading
+import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
-from itertools import islice
+from queue import Empty, SimpleQueue
 
 from libcloud_aurora._transfer.reader import Reader, Reading
 from libcloud_aurora._transfer.verify import PartHashes, Verifier
 from libcloud_aurora._transfer.workers import Buffers, Crew, Outcome
 from libcloud_aurora._wire.retry import Stop, logger
-from libcloud_aurora.config import MIB, check_number
+from libcloud_aurora.config import BUFFER_SIZE, MIB, check_number
 
 #: Bytes of the first range, which is alone until the consumer asks for more.
 FIRST_RANGE = MIB
-#: Bytes of each further range, held in memory until the consumer takes them.
+#: Fewest bytes of each further range.
 NEXT_RANGE = 2 * MIB
+#: Most bytes of a range that is alone, which need not fit into memory, and of one among others.
+ALONE_RANGE, SHARED_RANGE = 64 * MIB, 8 * MIB
+#: Seconds after which who waits for the consumer looks whether the stream has ended.
+PLACE_SECONDS = 1.0
+#: Bytes a second that connections have to bring together: a process that receives over TLS and
+#: verifies takes few more, and each further thread costs it time. Measured on loopback.
+ENOUGH_RATE = 256 * MIB
 
 
 class Stream:
     """
     One object, or a span of it, coming down as an iterator.
 
-    Memory: ``stream_concurrency`` ranges of 2 MiB, the one being consumed, and one chunk.
+    Memory: ``stream_concurrency`` times 2 MiB, the piece being consumed, and one chunk.
     """
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._concurrency = reading.config.stream_concurrency
         self._buffers = Buffers()
+        self._room = (self._concurrency + 1) * NEXT_RANGE
+        self._pace = 0.0  # bytes a second of the fastest connection
 
     def chunks(self, chunk_size: int) -> Iterator[bytes]:
         """Yield the bytes in chunks of one size, except for the last, and at least ``b""``."""
@@ -52,19 +65,24 @@ class Stream:
             yield self.at_once(reader)
             return
         verifier = reader.verifier()
-        offset = reader.start
-        for piece in self._ranges_in_order(reader):
-            if verifier is not None:
-                verifier.update(offset, piece)
-            offset += len(piece)
-            if offset == reader.stop and verifier is not None:
-                self.check(reader, verifier)
-            yield piece
+        offset, crew = reader.start, Crew(1)  # hashes while the consumer has the piece
+        with crew, crew:
+            for piece in self._ranges_in_order(reader):
+                hashing = None
+                if verifier is not None:
+                    update = partial(verifier.update, offset, piece)
+                    hashing = crew.submit(update) if self._concurrency > 1 else update()
+                offset += len(piece)
+                if offset == reader.stop and verifier is not None:
+                    _ = hashing and crew.result(hashing)
+                    self.check(reader, verifier)
+                yield piece
+                _ = hashing and crew.result(hashing)
 
     def at_once(self, reader: Reader) -> memoryview:
         """Return a small object, reading it again while it differs from its ETag."""
         for _ in range(self._reading.client.max_attempts):
-            content = self._collect(reader, reader.start, reader.stop, Stop())
+            content = self._collect(reader, reader.start, reader.stop)
             verifier = reader.verifier()
             if verifier is None:
                 return content
@@ -93,46 +111,129 @@ class Stream:
             yield from reader.once()
             return
         if reader.first_stop - start <= FIRST_RANGE:
-            yield self._collect(reader, start, reader.first_stop, Stop())
+            began = time.monotonic()
+            first = self._collect(reader, start, reader.first_stop)
+            self._measure(len(first), time.monotonic() - began)
+            yield first
             start = reader.first_stop
         yield from self.ranges(reader, start, reader.stop)
 
     def ranges(self, reader: Reader, start: int, stop: int) -> Generator[memoryview, None, None]:
         """Yield the bytes of a span, in pieces whose memory is used again."""
-        starts = range(start, stop, NEXT_RANGE)
-        spans = ((each, min(each + NEXT_RANGE, stop)) for each in starts)
         if self._concurrency > 1:
-            yield from self._read_ahead(reader, spans)
+            yield from self._read_ahead(reader, start, stop)
             return
-        for span in spans:
-            yield self._collect(reader, *span, Stop())
+        for each in range(start, stop, NEXT_RANGE):
+            space = self._collect(reader, each, min(each + NEXT_RANGE, stop))
+            yield space
+            self._buffers.give(space.obj)
 
-    def _collect(self, reader: Reader, start: int, stop: int, stop_sign: Stop) -> memoryview:
+    def _collect(self, reader: Reader, start: int, stop: int) -> memoryview:
         space = memoryview(self._buffers.take(stop - start))[: stop - start]
-        reader.read(start, stop, space=space, stop_sign=stop_sign)
+        reader.read(start, stop, into=lambda position: space[position - start :], stop_sign=Stop())
         return space
 
-    def _read_ahead(self, reader: Reader, spans: Iterator[tuple[int, int]]) -> Iterator[memoryview]:
-        """Fetch ranges ahead of the consumer: two at first, twice as many when it has to wait."""
+    def _read_ahead(self, reader: Reader, start: int, stop: int) -> Iterator[memoryview]:
+        """Fetch ranges ahead of the consumer: two at first, and as planned once it has waited."""
         stop_sign = Stop()
         crew = Crew(self._concurrency, self._reading.client.interrupt, stop=stop_sign)
-        ahead: deque[Outcome[memoryview]] = deque()
-        width = 2
+        ahead: deque[tuple[_Range, Outcome[None]]] = deque()
+        position, width, size, room = start, 2, NEXT_RANGE, NEXT_RANGE
 
         def extend() -> None:
-            for span in islice(spans, width - len(ahead)):
-                ahead.append(crew.submit(partial(self._collect, reader, *span, stop_sign)))
+            nonlocal position
+            while position < stop and len(ahead) <= width:
+                if sum(each.left for each, _ in ahead) > self._room - room:
+                    break
+                each = _Range(position, min(position + size, stop), room)
+                fetch = partial(each.fetch, reader, self._buffers, stop_sign)
+                ahead.append((each, crew.submit(fetch)))
+                position = each.stop
 
         with crew, crew:
-            extend()
-            while ahead:
-                if not ahead[0].done():
-                    width = min(2 * width, self._concurrency)
-                    extend()
-                space = crew.result(ahead.popleft())
-                yield space
-                self._buffers.give(space.obj)
+            try:
                 extend()
+                while ahead:
+                    each = ahead[0][0]
+                    while True:
+                        if each.pieces.empty():
+                            width, size, room = self._plan()
+                            extend()
+                        piece = crew.taken(each.pieces)
+                        if piece is None:
+                            break
+                        yield piece
+                        self._buffers.give(piece.obj)
+                        each.take(len(piece))
+                        extend()
+                    crew.result(ahead.popleft()[1])
+                    self._measure(each.stop - each.start, each.seconds)
+            finally:
+                stop_sign.set()
+                for each, _ in ahead:
+                    each.take(0)  # lets it see the sign
+
+    def _measure(self, size: int, seconds: float) -> None:
+        self._pace = max(self._pace, size / max(1e-3, seconds))
+
+    def _plan(self) -> tuple[int, int, int]:
+        """Return how many ranges to fetch ahead, their size, and how much of one to hold."""
+        enough = math.ceil(ENOUGH_RATE / self._pace) if self._pace else 4
+        width = min(enough, self._concurrency)
+        room = self._room // (width + 1) // MIB * MIB
+        return width, ALONE_RANGE if width == 1 else min(room, SHARED_RANGE), room
+
+
+class _Range:
+    """
+    A range on its way, handed on piece by piece.
+
+    :param room: Bytes of it that may be held in memory.
+    :ivar left: Bytes that the consumer has not taken.
+    :ivar pieces: Gets each piece, and ``None`` after the last.
+    :ivar seconds: How long it has taken, without waiting for the consumer.
+    """
+
+    def __init__(self, start: int, stop: int, room: int) -> None:
+        self.start, self.stop = start, stop
+        self.pieces: SimpleQueue[memoryview | None] = SimpleQueue()
+        self.seconds = 0.0
+        self._consumer = threading.get_ident()  # fetches it where no thread can be started
+        self.left = stop - start
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(room // BUFFER_SIZE):
+            self._places.put(None)
+
+    def take(self, count: int) -> None:
+        """Note that the consumer has taken a piece, whose place another may have."""
+        self.left -= count
+        self._places.put(None)
+
+    def fetch(self, reader: Reader, buffers: Buffers, stop_sign: Stop) -> None:
+        """Fetch it, in another thread."""
+        began, waited = time.monotonic(), 0.0
+
+        def into(position: int) -> memoryview:
+            nonlocal waited
+            before = time.monotonic()
+            while not stop_sign.is_set() and threading.get_ident() != self._consumer:
+                with contextlib.suppress(Empty):
+                    self._places.get(timeout=PLACE_SECONDS)
+                    break
+            waited += time.monotonic() - before
+            return memoryview(buffers.take(BUFFER_SIZE))
+
+        try:
+            reader.read(
+                self.start,
+                self.stop,
+                lambda offset, piece: self.pieces.put(piece),
+                into=into,
+                stop_sign=stop_sign,
+            )
+            self.seconds = time.monotonic() - began - waited
+        finally:
+            self.pieces.put(None)
 
 
 def rechunk(pieces: Iterator[memoryview], size: int) -> Iterator[bytes]:

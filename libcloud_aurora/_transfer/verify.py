@@ -40,9 +40,10 @@ class PartHashes(Verifier):
     """
     Hashes of an object under one assumption about how it was cut.
 
-    Each part is hashed from its start; bytes that come before their turn are left out. One part is
+    Each part is hashed from its start; bytes that come before their turn are noted. One part is
     only ever fed by one thread at a time, because the bytes at its frontier are handed over once.
 
+    :ivar early: Where each run of bytes starts that came before its turn, by where it ends.
     :ivar is_guess: Whether nobody has said how the object was cut: another text than expected is
         then no proof of damage.
     """
@@ -53,6 +54,7 @@ class PartHashes(Verifier):
         self.ends = ends
         self._hashes = [expected.begin() for _ in ends]
         self._frontiers = [0, *ends[:-1]]
+        self.early: dict[int, int] = {}
 
     def update(self, offset: int, view: memoryview) -> None:
         while view:
@@ -61,8 +63,21 @@ class PartHashes(Verifier):
             if self._frontiers[index] == offset:
                 self._hashes[index].update(piece)
                 self._frontiers[index] = offset + len(piece)
+            elif self._frontiers[index] < offset:
+                self.early[offset + len(piece)] = self.early.pop(offset, offset)
             offset += len(piece)
             view = view[len(piece) :]
+
+    def ready(self) -> Iterator[tuple[int, int]]:
+        """Yield ``(start, stop)`` of what came before its turn, once its turn has come."""
+        found = True
+        while found:
+            found = False
+            for stop, start in list(self.early.items()):
+                if self._frontiers[bisect_right(self.ends, start)] == start:
+                    found = True
+                    if self.early.pop(stop, None) is not None:  # else it has just grown
+                        yield start, stop
 
     def gaps(self) -> Iterator[tuple[int, int]]:
         for frontier, end in zip(self._frontiers, self.ends, strict=True):

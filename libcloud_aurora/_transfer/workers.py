@@ -186,15 +186,23 @@ class Crew:
 
     def result(self, outcome: Outcome[T]) -> T:
         """Return what a submitted call has returned."""
+        self._check_process()
+        try:
+            return outcome.result()
+        finally:
+            del outcome  # holds the error, whose traceback holds this frame
+
+    def taken(self, pieces: SimpleQueue[T]) -> T:
+        """Return what a submitted call puts into a queue."""
+        self._check_process()
+        return pieces.get()
+
+    def _check_process(self) -> None:
         if self._pid != os.getpid():
             raise AuroraObjectsError(
                 "an iterator that was started before a fork cannot continue in the child; start a "
                 "new one."
             )
-        try:
-            return outcome.result()
-        finally:
-            del outcome  # holds the error, whose traceback holds this frame
 
     def close(self) -> None:
         """Let no further call begin, wait for those under way, and raise what came meanwhile."""

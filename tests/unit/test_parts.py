@@ -256,3 +256,28 @@ def test_copies_by_this_driver_are_recognised_first(size):
     count = -(-size // 512)
     ends = next(parts.other_layouts(size * MIB, f"{PLAIN}-{count}"))
     assert ends[0] == 512 * MIB
+
+
+@st.composite
+def cut_objects(draw):
+    """Where the parts of an object end, and ranges that cover it."""
+    ends = sorted(draw(st.sets(st.integers(1, 1000), min_size=1, max_size=9)))
+    edges = {0, ends[-1], *draw(st.sets(st.integers(1, ends[-1]), max_size=9))}
+    return ends, list(pairwise(sorted(edges)))
+
+
+@given(cut_objects(), st.integers(1, 1000), st.integers(1, 300))
+def test_fitted_ranges_cover_the_same_bytes(cut, largest, step):
+    """The first range stays; the others end where parts do, or are short where a part is long."""
+    ends, ranges = cut
+    fitted = parts.fit_ranges(ranges, ends, largest=largest, step=step)
+    assert fitted[0] == ranges[0]
+    assert fitted[-1][1] == ends[-1]
+    assert all(one[1] == two[0] for one, two in pairwise(fitted))
+    assert all(start < stop for start, stop in fitted)
+    if max(stop - start for start, stop in pairwise([0, *ends])) > largest:
+        assert all(stop - start <= step for start, stop in fitted[1:])
+        assert {stop for _, stop in ranges} <= {stop for _, stop in fitted}
+    else:
+        assert all(stop in ends for _, stop in fitted[1:])
+        assert len(fitted) <= len(ranges)

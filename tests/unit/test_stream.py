@@ -3,7 +3,8 @@
 import contextlib
 import os
 import threading
-from itertools import islice
+import time
+from itertools import count, islice
 
 import pytest
 from libcloud.storage.base import Object
@@ -107,31 +108,76 @@ def test_closing_in_the_middle_ends_the_read_ahead(s3, container, driver):
     taken = list(islice(stream, 4))
     stream.close()
     count = len(s3.requests)
-    for thread in set(threading.enumerate()) - {threading.current_thread()}:
-        thread.join(10)
+    while set(threading.enumerate()) - {threading.current_thread()}:
+        time.sleep(0.001)
     assert b"".join(taken) == LARGE[: 4 * MIB]
     assert len(s3.requests) == count
 
 
-def test_read_ahead_grows_while_the_consumer_waits(s3, container, driver):
-    """Two ranges are fetched at first, twice as many each time the consumer has to wait."""
+@pytest.fixture
+def at_pace(monkeypatch):
+    """Lets a clock go forward by so many seconds whenever somebody looks at it."""
+
+    def patch(seconds):
+        ticks = count()
+        monkeypatch.setattr(time, "monotonic", lambda: next(ticks) * seconds)
+
+    return patch
+
+
+def read_ahead(s3):
+    """Return the lengths of the ranges that were asked for after the first."""
+    spans = [sent.headers["range"][6:].split("-") for sent in s3.requests[1:]]
+    return [int(last) - int(first) + 1 for first, last in spans]
+
+
+def test_a_server_that_is_far_gets_many_short_requests(s3, container, new_driver, at_pace):
+    """Where connections are slow, as many are used as the driver may, for 2 MiB each."""
+    driver = new_driver(ex_max_concurrency=5)
     s3.put("k", LARGE)
     s3.requests.clear()
-    gate, waiting = threading.Semaphore(2), []
+    lock, waiting, crowded = threading.Lock(), [], threading.Event()
 
     def slow(request):
-        if "if-match" in request.headers:
+        if "if-match" not in request.headers or request.headers["range"].startswith(f"bytes={MIB}"):
+            return
+        with lock:
             waiting.append(request)
-            gate.acquire(timeout=10)
+            if len(waiting) == 5:
+                crowded.set()
+        assert crowded.wait(30)
 
     s3.faults.append(slow)
-    received = 0
-    for chunk in driver.download_object_as_stream(handle(container, driver)):
-        received += len(chunk)
-        gate.release()
-        gate.release()
-    assert received == len(LARGE)
-    assert len(waiting) == 11
+    at_pace(1.0)
+    assert b"".join(driver.download_object_as_stream(handle(container, driver))) == LARGE
+    assert read_ahead(s3) == [*[2 * MIB] * 10, 12_345]
+
+
+def test_a_server_that_is_near_gets_few_long_requests(s3, container, driver, at_pace):
+    """Where a connection is fast, one brings all the rest as soon as that is known."""
+    s3.put("k", LARGE)
+    s3.requests.clear()
+    s3.faults.append(lambda request: time.sleep(0.05) if len(s3.requests) == 2 else None)
+    at_pace(1e-6)
+    assert b"".join(driver.download_object_as_stream(handle(container, driver))) == LARGE
+    lengths = read_ahead(s3)
+    assert sum(lengths) == len(LARGE) - MIB
+    assert {*lengths[:-1]} == {2 * MIB}
+    assert len(lengths) < 6
+
+
+def test_a_long_range_waits_for_the_consumer(s3, container, new_driver, at_pace, monkeypatch):
+    """A range longer than its share of memory comes whole, however long the consumer pauses."""
+    monkeypatch.setattr("libcloud_aurora._transfer.stream.PLACE_SECONDS", 0.01)
+    driver = new_driver(ex_max_concurrency=2)
+    s3.put("k", LARGE)
+    s3.requests.clear()
+    at_pace(1e-6)
+    chunks = driver.download_object_as_stream(handle(container, driver))
+    begun = b"".join(islice(chunks, 9))
+    time.sleep(0.05)
+    assert begun + b"".join(chunks) == LARGE
+    assert max(read_ahead(s3)) > 6 * MIB
 
 
 @pytest.mark.parametrize(

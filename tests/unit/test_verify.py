@@ -46,6 +46,21 @@ def test_bytes_in_any_order_and_the_gaps_give_the_md5_of_each_part(cut):
     assert list(hashes.gaps()) == []
 
 
+@given(cut_objects())
+def test_what_is_ready_leaves_no_gap(cut):
+    """If what came too early is hashed as soon as it is ready, nothing is left after the last."""
+    data, ends, pieces = cut
+    hashes = PartHashes(ETAG, ends)
+    for offset, piece in pieces:
+        hashes.update(offset, memoryview(piece))
+        for start, stop in hashes.ready():
+            hashes.update(start, memoryview(data[start:stop]))
+    assert list(hashes.gaps()) == []
+    starts = [0, *ends[:-1]]
+    expected = [md5(data[a:b]).digest() for a, b in zip(starts, ends, strict=True)]
+    assert hashes.digests() == expected
+
+
 @given(st.binary(max_size=100))
 def test_bytes_in_order_leave_no_gap(data):
     """Bytes that come in order are hashed as they come."""
