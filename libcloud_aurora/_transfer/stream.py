@@ -199,7 +199,8 @@ class _Range:
         self.start, self.stop = start, stop
         self.pieces: SimpleQueue[memoryview | None] = SimpleQueue()
         self.seconds = 0.0
-        self._consumer = threading.get_ident()  # fetches it where no thread can be started
+        self._here = threading.local()
+        self._here.consumes = True  # and fetches it, where no thread can be started
         self.left = stop - start
         self._places: SimpleQueue[None] = SimpleQueue()
         for _ in range(room // BUFFER_SIZE):
@@ -219,7 +220,7 @@ class _Range:
             nonlocal buffer, waited
             if buffer is None:
                 before = time.monotonic()
-                while not stop_sign.is_set() and threading.get_ident() != self._consumer:
+                while not (stop_sign.is_set() or hasattr(self._here, "consumes")):
                     with contextlib.suppress(Empty):
                         self._places.get(timeout=PLACE_SECONDS)
                         break
