@@ -61,6 +61,22 @@ def test_what_is_ready_leaves_no_gap(cut):
     assert hashes.digests() == expected
 
 
+def test_what_grows_while_it_becomes_ready_is_hashed_whole():
+    """A run that another thread makes longer meanwhile is found again, at its new end."""
+    data = bytes(range(20))
+    hashes = PartHashes(ETAG, [10, 20])
+    for start, stop in ((5, 7), (15, 17), (0, 5), (10, 15)):
+        hashes.update(start, memoryview(data[start:stop]))
+    ready = hashes.ready()
+    assert next(ready) == (5, 7)
+    hashes.update(5, memoryview(data[5:7]))
+    hashes.update(17, memoryview(data[17:18]))
+    assert next(ready) == (15, 18)
+    hashes.update(15, memoryview(data[15:18]))
+    assert list(ready) == []
+    assert list(hashes.gaps()) == [(7, 10), (18, 20)]
+
+
 @given(st.binary(max_size=100))
 def test_bytes_in_order_leave_no_gap(data):
     """Bytes that come in order are hashed as they come."""
