@@ -29,7 +29,8 @@ from connect import connect, run
 from tqdm import tqdm
 
 MIB = CHUNK_SIZE = 1024**2
-MEBIBYTES = {"unit": "iB", "unit_scale": True, "unit_divisor": 1024}  # how tqdm counts
+#: How tqdm counts; without a terminal it shows nothing.
+MEBIBYTES = {"unit": "iB", "unit_scale": True, "unit_divisor": 1024, "disable": None}
 SUFFIX = ".tar.gz"
 DATE = "-0000-00-00T000000Z"  # what --keep adds to a name, any digits for the zeros
 
@@ -281,7 +282,7 @@ def save_to(driver, directory, container_name, name, keep):
     files = f"{len(packer.checksums):,} files of {packer.size:,} bytes"
     print(f"{obj.name}: {files} backed up and verified")
     if keep is not None:
-        print(f"{prune(container, stem, keep)} older backups deleted")
+        print(f"older backups deleted: {prune(container, stem, keep)}")
     for path in packer.skipped:
         print(f"not packed: {path} is neither a file nor a directory")
 
@@ -289,7 +290,7 @@ def save_to(driver, directory, container_name, name, keep):
 def restore_from(driver, directory, container_name, name, only):
     """Restore and say what was done."""
     count = restore(driver, driver.get_object(container_name, name), directory, only)
-    print(f"{directory}: {count:,} files restored")
+    print(f"{directory}: {count:,} {'file' if count == 1 else 'files'} restored")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def list_objects(driver, container_name, prefix=None):
 
 
 def main():
-    """Read the command line and list."""
+    """List the containers, or the objects of one whose names begin with a prefix."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("container", nargs="?")
     parser.add_argument("prefix", nargs="?")

@@ -56,7 +56,8 @@ def in_parallel(work, items, threads, title):
     try:
         futures = {pool.submit(work, item, progress): item for item in items}
         ended = as_completed(futures)
-        for future in tqdm(ended, title, len(futures), unit=" files"):
+        shown = {"unit": " files", "disable": None}  # only on a terminal
+        for future in tqdm(ended, title, len(futures), **shown):
             if error := future.exception():
                 failures.append((futures[future], error))
     finally:

@@ -107,7 +107,7 @@ def test_the_last_backups_are_kept_and_one_file_comes_back(environment, containe
     several = run(*command[:2], "0", *command[3:], environment=environment, expect=2)
     file = run(command[0], "--file", "x", *command[3:], environment=environment, expect=2)
 
-    assert "1 older backups deleted" in said
+    assert "older backups deleted: 1" in said
     assert left[0] == "source-2025-01-01T000000Z.tar.gz"
     assert re.fullmatch(r"source-\d{4}-\d\d-\d\dT\d{6}Z.tar.gz", left[1])
     assert [path.name for path in restored.rglob("*") if path.is_file()] == ["text"]
