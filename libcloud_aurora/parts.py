@@ -108,9 +108,11 @@ def fit_ranges(
     edges = {first}
     is_long = max(end - begin for begin, end in pairwise([0, *ends])) > largest
     for begin, end in ranges[1:]:
-        count = -(-(end - begin) // step) if is_long else 1
-        cut = [begin + (end - begin) * index // count for index in range(1, count + 1)]
-        edges.update(cut if is_long else [ends[bisect_left(ends, end)]])
+        if is_long:
+            count = -(-(end - begin) // step)
+            edges.update(begin + (end - begin) * index // count for index in range(1, count + 1))
+        else:
+            edges.add(ends[bisect_left(ends, end)])
     return list(pairwise([start, *sorted(edges)]))
 
 

@@ -316,7 +316,11 @@ def object_from_head(name: str, container: Container, head: ObjectHead, driver: 
 
 
 def object_from_row(row: Mapping[str, str], name: str, container: Container, driver: Any) -> Object:
-    """Return the object that one row of a listing describes; libcloud has owners in meta_data."""
+    """
+    Return the object that one row of a listing describes.
+
+    Its owner is in ``meta_data`` too, where libcloud's driver has it.
+    """
     etag = row.get("ETag")
     modified = row.get("LastModified")
     extra = {**UNKNOWN, "last_modified": modified, "etag": etag}

@@ -35,7 +35,8 @@ class Stream:
     """
     One object, or a span of it, coming down as an iterator.
 
-    Memory: ``stream_concurrency`` times 2 MiB, the piece being consumed, and one chunk.
+    Memory: 2 MiB for each of ``stream_concurrency`` and one more, and one chunk, which is held
+    twice if it is larger than a piece.
     """
 
     def __init__(self, reading: Reading) -> None:
