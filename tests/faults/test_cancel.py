@@ -271,7 +271,8 @@ def test_transfers_have_workers(scene, transfer):
     driver = scene.driver(ex_max_concurrency=2)
     seen = []
     transfer(scene, driver, ex_progress=lambda done, total: seen.append(len(workers())))
-    assert max(seen) in (2, 3)  # one more may hash
+    hashing = transfer in (download_file, download_stream)  # on one more
+    assert 2 <= max(seen) <= 2 + hashing
 
 
 @pytest.mark.parametrize("room", [0, 9 * MIB], ids=["first range", "last range"])

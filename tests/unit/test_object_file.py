@@ -241,7 +241,7 @@ def test_reading_on_fetches_more_at_once(s3, opened):
     assert [stop - start for start, stop in fetched[:4]] == [
         size * KIB for size in (64, 128, 384, 640)
     ]
-    assert 2 * MIB <= max(stop - start for start, stop in fetched) <= 8 * MIB
+    assert max(stop - start for start, stop in fetched) >= 2 * MIB
     assert all(stop == start for (_, stop), (start, _) in pairwise(fetched))
 
 
