@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from servers.server import Server
 from servers.wire import PIECE, read_head
@@ -39,11 +40,11 @@ class Peer:
         self.sock = sock
         self.number = number
 
-    def ask(self, *, body: bool = True) -> Asked | None:
-        """Read the next request; ``None`` when the client is done."""
+    def ask(self, *, body: bool = True) -> Asked:
+        """Read the next request; a client that has no more of them ends this connection."""
         head, rest = read_head(self.sock)
         if not head:
-            return None
+            self.end()
         line, _, lines = head.partition(b"\r\n")
         headers = http.client.parse_headers(io.BytesIO(lines))
         request = Asked(line.decode("latin-1"), headers, self.number, rest)
@@ -67,8 +68,8 @@ class Peer:
         self.say("\r\n".join(["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *lines, "", ""]))
         self.say(body)
 
-    def end(self) -> bytes:
-        """End this connection."""
+    def end(self) -> NoReturn:
+        """End this connection, quietly."""
         raise ConnectionAbortedError
 
     def wait(self) -> None:
@@ -80,7 +81,8 @@ class Peer:
 
 def serve(peer: Peer) -> None:
     """Answer every request with an empty success."""
-    while peer.ask():
+    while True:
+        peer.ask()
         peer.answer()
 
 

@@ -193,7 +193,8 @@ def test_who_cannot_be_interrupted_is_not_waited_for(authority, keyboard, monkey
             peer.say(b"\5\0")
             said.read(10)
         peer.say(b"\5\0\0\1", bytes(6))
-        while peer.ask():
+        while True:
+            peer.ask()
             peer.answer(b"<R><UploadId>late</UploadId></R>")
 
     with Listener(serve) as server:
@@ -237,7 +238,8 @@ def interrupted(request, authority, keyboard, tmp_path):
         parts, ended = [], threading.Event()
 
         def serve(peer):
-            while asked := peer.ask(body=False):
+            while True:
+                asked = peer.ask(body=False)
                 if asked.line.startswith("PUT"):
                     parts.append(asked)
                     if len(parts) == 1:
@@ -293,7 +295,8 @@ def test_a_connection_over_which_a_body_ended_early_is_not_used_again(authority)
     """The server might take the next request for the rest of the body."""
 
     def serve(peer):
-        while asked := peer.ask(body=False):
+        while True:
+            asked = peer.ask(body=False)
             while asked.line.startswith("PUT") and not asked.body.endswith(b"\r\n\r\n"):
                 asked.body += peer.sock.recv(65_536)
             peer.answer()

@@ -89,7 +89,8 @@ def ranges_of(body):
     """Return what serves an object range by range."""
 
     def serve(peer: Peer) -> None:
-        while request := peer.ask():
+        while True:
+            request = peer.ask()
             first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
             send_range(peer, body, first, min(last, len(body) - 1))
 
@@ -262,7 +263,7 @@ def test_a_slow_reader_is_no_timeout(listen, connect, secured):
     def slowly(peer: Peer) -> None:
         request = peer.ask(body=False)
         while len(request.body) < len(body):
-            piece = peer.sock.recv(64 * 1024)
+            piece = peer.sock.recv(64 * 1024) or peer.end()
             request.body += piece
             rest.wait(len(piece) / (2 * MIB))
         peer.answer()
@@ -362,7 +363,8 @@ def test_who_ends_a_transfer_does_not_wait_for_a_timeout(listen, connect, secure
     body, stalled = content(9 * MIB), threading.Event()
 
     def serve(peer: Peer) -> None:
-        while request := peer.ask():
+        while True:
+            request = peer.ask()
             if request.headers["Range"].startswith("bytes=0-"):
                 send_range(peer, body, 0, len(body) // 2 - 1, 0)
                 assert stalled.wait(10)
@@ -391,7 +393,8 @@ def test_a_callback_that_makes_requests_may_end_a_transfer(listen, connect, secu
     body = content(9 * MIB)
 
     def serve(peer: Peer) -> None:
-        while request := peer.ask():
+        while True:
+            request = peer.ask()
             if "Range" not in request.headers:
                 peer.answer()
             elif request.headers["Range"].startswith("bytes=0-"):
@@ -480,7 +483,8 @@ def test_an_object_may_have_many_headers(listen, connect):
     metadata = {f"x-amz-meta-{number}": str(number) * 300 for number in range(500)}
 
     def serve(peer: Peer) -> None:
-        while peer.ask():
+        while True:
+            peer.ask()
             peer.answer(b"body", **metadata)
 
     connection = connect(listen(serve)).connection
@@ -495,7 +499,8 @@ def test_interim_responses_are_skipped(listen, connect, interim):
     """What comes before the final response, with headers or without, is not taken for it."""
 
     def serve(peer: Peer) -> None:
-        while peer.ask():
+        while True:
+            peer.ask()
             peer.say(f"HTTP/1.1 {interim}\r\n\r\n", f"HTTP/1.1 {interim}\r\nLink: </x>\r\n\r\n")
             peer.answer(b"body")
 
@@ -544,7 +549,8 @@ def test_a_body_of_unknown_length_is_read_to_its_end(listen, connect):
     chunks = "4\r\nbody\r\n5;x=y\r\n, all\r\n0\r\nTrailer: x\r\n\r\n"
 
     def serve(peer: Peer) -> None:
-        while peer.ask():
+        while True:
+            peer.ask()
             peer.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks)
 
     server = listen(serve)
@@ -560,7 +566,8 @@ def test_an_object_of_unknown_length_is_whole(listen, connect, has_etag):
     etag = f'ETag: "{md5}"\r\n' if has_etag else ""
 
     def serve(peer: Peer) -> None:
-        while peer.ask():
+        while True:
+            peer.ask()
             peer.say(f"HTTP/1.1 200 OK\r\n{etag}Transfer-Encoding: chunked\r\n\r\n")
             peer.say("4\r\nbody\r\n5\r\n, all\r\n0\r\n\r\n")
 
@@ -596,7 +603,8 @@ def in_chunks(*chunks):
     """Return what serves an object of 4 bytes whose length is not said beforehand."""
 
     def serve(peer: Peer) -> None:
-        while peer.ask():
+        while True:
+            peer.ask()
             peer.say(
                 "HTTP/1.1 206 Partial Content\r\nTransfer-Encoding: chunked\r\n"
                 'Content-Range: bytes 0-3/4\r\nETag: "opaque"\r\n\r\n',
@@ -934,7 +942,8 @@ def through(target):
     """Return what a proxy does: it answers requests for URLs itself, and leads CONNECT onward."""
 
     def serve(peer: Peer) -> None:
-        while request := peer.ask():
+        while True:
+            request = peer.ask()
             if request.line.startswith("CONNECT"):
                 with socket.create_connection(("127.0.0.1", target.port)) as onward:
                     peer.say("HTTP/1.1 200 Connection established\r\n\r\n")
@@ -972,14 +981,14 @@ def test_ctrl_c_ends_a_download_through_a_proxy_by_tls(listen, connect, authorit
     body, stalled = content(6 * MIB), threading.Semaphore()
 
     def serve(peer: Peer) -> None:
-        request = peer.ask()
-        first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
-        if first and stalled.acquire(blocking=False):
-            keyboard.press()
-        if first:
-            peer.wait()
-        send_range(peer, body, first, last)
-        serve(peer)
+        while True:
+            request = peer.ask()
+            first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
+            if first and stalled.acquire(blocking=False):
+                keyboard.press()
+            if first:
+                peer.wait()
+            send_range(peer, body, first, last)
 
     tls = authority.server_context("127.0.0.1")
     target = listen(serve, tls=tls)
