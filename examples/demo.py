@@ -46,7 +46,7 @@ def server():
         host, port = embedded.get_host_and_port()
         os.environ["AURORA_ENDPOINT"] = f"http://{host}:{port}"
         os.environ["AURORA_ACCESS_KEY"] = os.environ["AURORA_SECRET_KEY"] = "demo"  # noqa: S105
-        say("server", f"moto, embedded, at http://{host}:{port}; no account is needed")
+        say("server", f"moto, a simulated S3, at http://{host}:{port}; no account is needed")
         yield "set AURORA_ACCESS_KEY and AURORA_SECRET_KEY, and run this again on AuroraObjects."
     finally:
         embedded.stop()
@@ -96,7 +96,9 @@ def demonstrate(driver, container, source, restored):
     """Back up, restore, verify, list, and show what a CDN call says."""
     packer = Packer(source)
     name = f"backups/{time.strftime('%Y-%m-%d %H:%M')} żółw.tar.gz"
-    say("source", f"{len(packer.paths):,} files and directories, {packer.size / MIB:.1f} MiB")
+    files = sum(path.is_file() for path in packer.paths)
+    what = f"{files:,} files in {len(packer.paths) - files:,} directories"
+    say("source", f"{what}: Python's own library, and a photo that does not compress")
     with timed("backed up", lambda: packer.size):
         obj = back_up(driver, packer, container, name)
     try:
