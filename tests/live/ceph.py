@@ -73,7 +73,7 @@ def new_key():
 
 
 class Cluster:
-    """One monitor, one OSD in memory and one radosgw on free ports of 127.0.0.1.
+    """One monitor, one OSD in memory and one radosgw on ports of 127.0.0.1 that are theirs alone.
 
     :param options: more settings of radosgw, as in ``ceph.conf``:
         ``{"rgw_crypt_require_ssl": "false"}``.
@@ -85,15 +85,14 @@ class Cluster:
 
     def __init__(self, options=None, *, frontend="", tls=False, memory=6 << 30):
         self.host = "127.0.0.1"
-        self.port = free_port()
-        self.tls_port = free_port() if tls else None
+        self.port = self.tls_port = self.directory = None
         self.owner = User("owner", "OWNER" + secrets.token_hex(8).upper(), secrets.token_hex(20))
         self.stranger = User("other", "OTHER" + secrets.token_hex(8).upper(), secrets.token_hex(20))
-        self.directory = None
         self._options = options or {}
         self._frontend = frontend
+        self._tls = tls
         self._memory = memory
-        self._daemons = []
+        self._daemons, self._ports = [], contextlib.ExitStack()
 
     @functools.cached_property
     def version(self):
@@ -144,6 +143,7 @@ class Cluster:
                 os.killpg(daemon.pid, signal.SIGKILL)  # all data is in memory: nothing to flush
             daemon.wait()
         self._daemons.clear()
+        self._ports.close()
         if self.directory is not None:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -169,11 +169,13 @@ class Cluster:
         self.stop()
 
     def _configure(self):
+        self.port = self._ports.enter_context(held_port())
         frontends = f"beast endpoint=127.0.0.1:{self.port}"
-        if self.tls_port is not None:
+        if self._tls:
+            self.tls_port = self._ports.enter_context(held_port())
             frontends += f" ssl_endpoint=127.0.0.1:{self.tls_port}"
             frontends += f" ssl_certificate={write_certificate(self.directory)}"
-        self._fsid, self._mon_port = str(uuid.uuid4()), free_port()
+        self._fsid, self._mon_port = str(uuid.uuid4()), self._ports.enter_context(held_port())
         for name in ("mon", "osd", "rgw", "crash"):
             (self.directory / name).mkdir()
         text = CONFIGURATION.format(
@@ -265,11 +267,16 @@ class Cluster:
         return "\n".join(texts)
 
 
-def free_port():
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+@contextlib.contextmanager
+def held_port():
+    """Yield a TCP port of 127.0.0.1 that the system gives to nobody else for a ``with`` block.
+
+    Linux lets a server with SO_REUSEADDR, as Ceph's are, listen on a port that is bound like this.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def answers(host, port):
