@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.network import Proxy, check
 from benchmarks.results import DIRECTORY, Results, parse
-from benchmarks.scenarios import FAR, NEAR, scenarios
+from benchmarks.scenarios import BOTH, FAR, NEAR, scenarios
 from benchmarks.servers import HOST, REPOSITORY, serving
 from benchmarks.stage import BUCKET, Stage
 
@@ -159,11 +159,13 @@ def arguments():
     parser.add_argument("patterns", nargs="*", default=["*"], help="scenarios, such as 'near-*'")
     parser.add_argument("--all", action="store_true", help="everything, without an end")
     parser.add_argument("--clients", help="patterns of clients, with commas")
+    parser.add_argument("--scheme", choices=BOTH, help="only over this one")
     parser.add_argument("--turns", type=int, default=99, help="runs of each client at most")
     parser.add_argument("--divisor", type=int, default=1, help="so many times less to do")
     parser.add_argument("--output", type=Path, help="file of results to write or to complete")
     options = parser.parse_args()
-    whole = options.patterns == ["*"] and options.turns == 99 and not options.clients
+    parts = options.clients or options.scheme or options.turns < 99
+    whole = options.patterns == ["*"] and not parts
     today = f"{datetime.date.today()}{'' if options.all else '-quick'}.jsonl"
     default = DIRECTORY / today if whole and options.divisor == 1 else Path("benchmarks.jsonl")
     options.output = options.output or default
@@ -182,9 +184,10 @@ def select(options):
             scenario = scenario.shrunk(options.divisor)
         wanted = (options.clients or "*").split(",")
         clients = tuple(one for one in scenario.clients if matches(one, wanted))
+        schemes = tuple(one for one in scenario.schemes if options.scheme in (None, one))
         turns = min(options.turns, scenario.turns)
-        if clients and scenario.schemes:
-            chosen.append(scenario._replace(clients=clients, turns=turns))
+        if clients and schemes:
+            chosen.append(scenario._replace(clients=clients, schemes=schemes, turns=turns))
     return chosen
 
 
