@@ -158,7 +158,7 @@ def _rows(
     elements = [element for element in document.iter() if element.tag in kinds]
     rows = [_row(element) for element in elements]
     for element, texts in zip(elements, rows, strict=True):
-        for name in needs:
+        for name in (*needs, *(_NUMBERS & texts.keys())):
             if name not in texts or (name in _NUMBERS and whole_number(texts[name]) is None):
                 raise MalformedXMLError(f"a <{element.tag}> whose <{name}> is {texts.get(name)!r}")
     return rows
@@ -192,15 +192,8 @@ def _unescaped(texts: list[str]) -> list[str]:
     return unescape(joined, {"&quot;": '"', "&apos;": "'"}).split("\n")
 
 
-class Attributes(NamedTuple):
-    """What a server says of an object: as headers would say it, and the sizes of its parts."""
-
-    headers: dict[str, str]
-    sizes: dict[int, int]
-
-
-def attributes(body: bytes) -> Attributes:
-    """Read the response to GetObjectAttributes."""
+def attributes(body: bytes) -> tuple[dict[str, str], dict[int, int]]:
+    """Read what GetObjectAttributes says: as headers would say it, and the sizes of the parts."""
     document = parse(body)
     if not document.tag.startswith("GetObjectAttributes"):
         raise MalformedXMLError(f"<{document.tag}> where <GetObjectAttributes> belongs")
@@ -210,7 +203,7 @@ def attributes(body: bytes) -> Attributes:
     headers = {
         name.replace("Checksum", "x-amz-checksum-").lower(): text for name, text in texts.items()
     }
-    return Attributes(headers, {int(row["PartNumber"]): int(row["Size"]) for row in rows})
+    return headers, {int(row["PartNumber"]): int(row["Size"]) for row in rows}
 
 
 def text_of(body: bytes, name: str) -> str:

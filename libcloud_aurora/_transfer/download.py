@@ -56,7 +56,9 @@ class Download:
                 return
             with Partial(target, self._reading.path.quoted) as kept:
                 kept.begin(reader.etag, reader.size)
-                reader.read(0, reader.first_stop, stop_sign=Stop())  # frees its connection
+                if reader.first_stop == 1:
+                    reader.read(0, 1, stop_sign=Stop())  # frees its connection
+                reader.close()  # what is more, because its size was not known, comes in ranges
                 gaps = kept.missing(reader.size)
                 ranges = [each for gap in gaps for each in self._ranges(*gap)]
                 try:

@@ -138,6 +138,16 @@ def test_every_range_is_pinned(scene, driver, target):
     assert first.bytes_down + sum(request.bytes_down for request in others) == LARGE
 
 
+def test_a_wrong_size_does_not_fetch_an_object_twice(scene, driver, target):
+    """An object that is thought to be empty, and is not, is not read whole before its ranges."""
+    body = content(4 * LARGE)
+    obj = scene.store(driver, "key", body)
+    obj.size = 0
+    driver.download_object(obj, target, overwrite_existing=True, ex_resume=True)
+    assert target.read_bytes() == body
+    assert scene.proxy.seen("get")[0].bytes_down < 3 * LARGE  # what was under way is lost
+
+
 @pytest.mark.parametrize(
     "header", ["bytes 100-199/12582912", "bytes 5-4/12582912", "nonsense", "bytes */12582912", ""]
 )

@@ -111,3 +111,17 @@ def test_an_object_replaced_before_it_is_deleted(driver, counted, remote, cluste
     else:
         counted.delete_object(old, ex_check_condition=True)
         assert driver.list_container_objects(remote) == []
+
+
+@pytest.mark.parametrize("versioning", [False, True], ids=["plain", "versioned"])
+def test_the_answer_to_a_deletion_is_lost(counted, remote, s3, proxy, versioning):
+    """The second attempt finds nothing to delete, and what the first has deleted counts."""
+    if versioning:
+        status = {"Status": "Enabled"}
+        s3.put_bucket_versioning(Bucket=remote.name, VersioningConfiguration=status)
+    obj = counted.upload_object_via_stream(iter([b"old"]), remote, "key")
+    proxy.plan = plan.once(plan.LOSE, plan.is_any("delete"))
+    assert counted.delete_object(obj, ex_check_condition=True)
+    assert len(proxy.seen("delete")) == 2
+    assert counted.list_container_objects(remote) == []
+    counted.ex_empty_container(remote, ex_versions=True)

@@ -144,6 +144,28 @@ def test_only_the_object_that_is_known_is_deleted(s3, driver):
     assert len(s3.sent("DELETE")) == 1
 
 
+@pytest.mark.parametrize("is_there", [False, True], ids=["gone", "still there"])
+def test_a_refused_deletion_of_what_is_gone_counts(s3, driver, is_there):
+    """Ceph 20 refuses where an earlier attempt has left a delete marker: a look decides."""
+    s3.put("k", b"old")
+    obj = driver.get_object("photos", "k")
+
+    def refuse(request):
+        if request.method == "DELETE":
+            if not is_there:
+                del s3.buckets["photos"]["k"]
+            return error(412, "PreconditionFailed")
+        return None
+
+    s3.faults.append(refuse)
+    if is_there:
+        with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
+            driver.delete_object(obj, ex_check_condition=True)
+    else:
+        assert driver.delete_object(obj, ex_check_condition=True)
+    assert len(s3.sent("DELETE")) == 1
+
+
 def test_an_object_without_an_etag_cannot_be_compared(s3, driver):
     """The refusal comes before any request."""
     s3.put("k", b"old")

@@ -146,6 +146,15 @@ def test_a_version_without_an_id_is_an_error(s3, driver, container):
         list(driver.ex_iterate_object_versions(container))
 
 
+def test_a_version_of_no_readable_size_is_an_error(s3, driver, container):
+    """A page that is damaged counts as a failed attempt, and the next one is read."""
+    row = "<Version><Key>k</Key><VersionId>v</VersionId><Size>{}</Size></Version>"
+    pages = [f"<ListVersionsResult>{row.format(size)}</ListVersionsResult>" for size in ("x", 1)]
+    s3.faults.append(lambda request: Answer(200, pages.pop(0).encode()))
+    (version,) = driver.ex_iterate_object_versions(container)
+    assert version.size == 1
+
+
 def test_a_version_is_downloaded_as_it_was(versions, driver, tmp_path):
     """Downloads of a version, whole or in part, are of this version and are verified."""
     assert b"".join(driver.download_object_as_stream(versions[2])) == b"first"
