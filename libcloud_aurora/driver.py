@@ -409,7 +409,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
         source = CopySource(source_path, self._client.head_object(source_path))
         kept = wanted.kept_headers(source.head.headers, given)
-        self._copy(source, wanted).make(kept, replace=replaces or itself)
+        Copy(self._uploads, source, wanted).make(kept, replace=replaces or itself)
         head = self._client.head_object(wanted.path)
         return objects.object_from_head(name, container, head, self)
 
@@ -1106,14 +1106,11 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             except ObjectNotFoundError:  # deleted since
                 return wanted.object(parts.sent, stored, self)
             if source.head.etag == stored.etag and not wanted.describes(source.head):
-                self._copy(source, wanted).make({}, replace=True)
+                Copy(self._uploads, source, wanted).make({}, replace=True)
                 stored = self._client.head_object(wanted.path).stored
             elif source.head.etag == stored.etag:
                 finish(self._client, wanted.path, planned.afterwards, stored.version_id)
         return wanted.object(parts.sent, stored, self)
-
-    def _copy(self, source: CopySource, wanted: Wanted) -> Copy:
-        return Copy(self._client, self._uploads, source, wanted, self._transfer)
 
 
 def _asked(headers: Mapping[str, str]) -> tuple[dict[str, str], CustomerKey | None]:

@@ -44,20 +44,9 @@ def plan_part_sizes(
         return _growing_sizes(part_size)
     if not 0 <= object_size <= MAX_OBJECT_SIZE:
         raise ValueError(f"object_size must be from 0 bytes to 5 TiB, not {object_size!r} bytes")
-    size = even_part_size(object_size, part_size)
-    return (min(size, object_size - offset) for offset in range(0, object_size, size))
-
-
-def even_part_size(object_size: int, part_size: int = MIN_PART_SIZE) -> int:
-    """
-    Return the size of the parts of an object whose size is known.
-
-    :param object_size: Size of the object in bytes.
-    :param part_size: Desired size of a part in bytes.
-    :return: ``part_size``, or the fewest whole MiB with which 10,000 parts suffice.
-    """
     needed = -(-object_size // MAX_PARTS)
-    return part_size if needed <= part_size else -(-needed // MIB) * MIB
+    size = part_size if needed <= part_size else -(-needed // MIB) * MIB
+    return (min(size, object_size - offset) for offset in range(0, object_size, size))
 
 
 def _growing_sizes(part_size: int) -> Iterator[int]:

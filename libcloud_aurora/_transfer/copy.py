@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import accumulate, pairwise
 
-from libcloud_aurora._client import Client, CopySource
+from libcloud_aurora._client import CopySource
 from libcloud_aurora._s3.checksums import checksum_in
 from libcloud_aurora._s3.headers import TAGS, Way, plan, tag_header
 from libcloud_aurora._s3.objects import Wanted, is_joined
 from libcloud_aurora._transfer.upload import Uploads, finish
 from libcloud_aurora._transfer.workers import Task, Window
-from libcloud_aurora.config import MAX_PART_SIZE, MIB, TransferConfig
+from libcloud_aurora.config import MAX_PART_SIZE, MIB
 from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
 
@@ -23,19 +23,11 @@ COPY_PART_SIZE = 512 * MIB
 class Copy:
     """One copy that the server makes of a source as a HEAD found it."""
 
-    def __init__(
-        self,
-        client: Client,
-        uploads: Uploads,
-        source: CopySource,
-        wanted: Wanted,
-        config: TransferConfig,
-    ) -> None:
-        self._client = client
+    def __init__(self, uploads: Uploads, source: CopySource, wanted: Wanted) -> None:
+        self._client = uploads.client
         self._uploads = uploads
         self._source = source
         self._wanted = wanted
-        self._config = config
 
     def make(self, kept: Mapping[str, str], *, replace: bool) -> None:
         """
@@ -101,7 +93,8 @@ class Copy:
         source, path = self._source, self._wanted.path
         with self._uploads.aborting(path):
             upload = self._uploads.begin(path, asked)
-            window = Window(limit=self._config.file_concurrency, interrupt=self._client.interrupt)
+            limit = self._uploads.config.file_concurrency
+            window = Window(limit=limit, interrupt=self._client.interrupt)
             etags: dict[int, str] = {}
 
             def copy(number: int, span: tuple[int, int]) -> None:

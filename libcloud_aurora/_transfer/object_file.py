@@ -22,7 +22,6 @@ from libcloud_aurora._transfer.sources import (
     Parts,
     Progress,
     as_bytes,
-    check_stream_size,
     checked,
     too_long,
 )
@@ -212,7 +211,6 @@ class Written(Parts):
     def __init__(
         self, uploads: Uploads, wanted: Wanted, size: int | None, progress: Progress | None
     ) -> None:
-        check_stream_size(size)
         super().__init__(size, progress)
         self._uploads = uploads
         self._wanted = wanted

@@ -51,6 +51,8 @@ class Parts(Iterable[Part]):
     """What an upload sends, and a count of what has been sent."""
 
     def __init__(self, size: int | None, progress: Progress | None) -> None:
+        if size is not None:
+            check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
         self.size = size
         self.sent = 0
         self._progress = progress
@@ -207,7 +209,6 @@ class StreamParts(Parts):
     def __init__(
         self, stream: Any, part_size: int, size: int | None = None, progress: Progress | None = None
     ) -> None:
-        check_stream_size(size)
         super().__init__(size, progress)
         self._cutter = _Cutter(stream, self._buffers)
         self._parts = self._cutter.parts(plan_part_sizes(size, part_size), size)
@@ -221,11 +222,6 @@ class StreamParts(Parts):
 
     def __iter__(self) -> Iterator[Part]:
         return self._parts
-
-
-def check_stream_size(size: int | None) -> None:
-    if size is not None:
-        check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
 
 
 def too_long(size: int) -> ValueError:
