@@ -123,10 +123,10 @@ class _Lines:
             yield readline(MAX_LINE)  # the status
             block = b""
             while (line := readline(MAX_LINE)).strip():
-                block += line
-                if len(block) > MAX_LINE // 2:
+                if block and len(block) + len(line) >= MAX_LINE:
                     yield block
                     block = b""
+                block += line
             if not line:
                 raise http.client.IncompleteRead(block)
             if block:

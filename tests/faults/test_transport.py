@@ -481,6 +481,7 @@ def test_systems_without_these_options_do_without(listen):
 def test_an_object_may_have_many_headers(listen, connect):
     """More headers than http.client takes come in, each whole, however long."""
     metadata = {f"x-amz-meta-{number}": str(number) * 300 for number in range(500)}
+    metadata["x-amz-meta-long"] = "l" * 60_000
 
     def serve(peer: Peer) -> None:
         while True:
