@@ -46,7 +46,7 @@ def server():
         host, port = embedded.get_host_and_port()
         os.environ["AURORA_ENDPOINT"] = f"http://{host}:{port}"
         os.environ["AURORA_ACCESS_KEY"] = os.environ["AURORA_SECRET_KEY"] = "demo"  # noqa: S105
-        say("server", f"moto, a simulated S3, at http://{host}:{port}; no account is needed")
+        say("server", f"moto, a simulated S3, at http://{host}:{port}; no account needed")
         yield "set AURORA_ACCESS_KEY and AURORA_SECRET_KEY, and run this again on AuroraObjects."
     finally:
         embedded.stop()
