@@ -8,9 +8,11 @@ from fnmatch import fnmatch
 #: The first pattern that fits counts.
 REASONS = {
     "far-upload-stream": (
-        "obstore needs three rounds as well, but does not ask what is stored. The driver did when "
-        "this was measured, which took one round trip more. It does not any more."
+        "The connections for the parts are opened once the upload has begun, which takes two round "
+        "trips, and ten parts are sent at once: 50 MiB of memory. obstore sends twelve at once, "
+        "and so the last two of these 26 parts find a connection earlier."
     ),
+    "loopback-upload-file": "The runs overlap; s5cmd and obstore are compiled.",
     "loopback-download-*": (
         "The MD5 that is compared with the ETag takes 0.36 s of CPU time for 256 MiB; no peer "
         "compares. A stream comes in many ranges besides, which makes it several times faster over "
@@ -21,12 +23,13 @@ REASONS = {
         "else may have run beside it."
     ),
     "growth-download-*": "The MD5 that is compared with the ETag, as for 256 MiB.",
-    "small-put": "The runs of both overlap; most of the time is the server's.",
     "small-*": (
-        "obstore is compiled: a request costs it 0.4 to 0.6 ms less CPU time than Python, and the "
-        "client shares two cores with the server."
+        "obstore and s5cmd are compiled: a request costs them 0.4 to 1.5 ms less CPU time than "
+        "Python, and the client shares two cores with the server. minio-py, the fastest in "
+        "Python, takes 0.9 of this driver's time: over https it hashes no body, while this driver "
+        "signs and compares what it sends, and compares what it receives."
     ),
-    "look-up": "As for small objects: 0.4 ms of Python for each request.",
+    "look-up": "As for small objects: 0.4 to 1 ms of Python for each request.",
 }
 
 
