@@ -401,8 +401,9 @@ class Client:
                 raise
             try:
                 self.head_object(path)
-            except ObjectNotFoundError:
-                return
+            except AuroraObjectsError as found:
+                if isinstance(found, ObjectNotFoundError):
+                    return
             raise
 
     def check_conditions(

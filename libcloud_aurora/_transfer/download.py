@@ -58,7 +58,7 @@ class Download:
                 kept.begin(reader.etag, reader.size)
                 if reader.first_stop == 1:
                     reader.read(0, 1, stop_sign=Stop())  # frees its connection
-                reader.close()  # what is more, because its size was not known, comes in ranges
+                reader.close()  # had its size not been known, it would all come here
                 gaps = kept.missing(reader.size)
                 ranges = [each for gap in gaps for each in self._ranges(*gap)]
                 try:

@@ -144,26 +144,41 @@ def test_only_the_object_that_is_known_is_deleted(s3, driver):
     assert len(s3.sent("DELETE")) == 1
 
 
-@pytest.mark.parametrize("is_there", [False, True], ids=["gone", "still there"])
-def test_a_refused_deletion_of_what_is_gone_counts(s3, driver, is_there):
-    """Ceph 20 refuses where an earlier attempt has left a delete marker: a look decides."""
+@pytest.fixture
+def refused(s3, driver):
+    """Return a function that deletes an object, which is refused and then looked at."""
     s3.put("k", b"old")
     obj = driver.get_object("photos", "k")
 
-    def refuse(request):
-        if request.method == "DELETE":
-            if not is_there:
-                del s3.buckets["photos"]["k"]
-            return error(412, "PreconditionFailed")
-        return None
+    def delete(then):
+        def refuse(request):
+            if request.method == "DELETE":
+                then()
+                return error(412, "PreconditionFailed")
+            return None
 
-    s3.faults.append(refuse)
-    if is_there:
-        with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
-            driver.delete_object(obj, ex_check_condition=True)
-    else:
-        assert driver.delete_object(obj, ex_check_condition=True)
+        s3.faults.append(refuse)
+        return driver.delete_object(obj, ex_check_condition=True)
+
+    yield delete
     assert len(s3.sent("DELETE")) == 1
+
+
+def test_a_refused_deletion_of_what_is_gone_counts(s3, refused):
+    """Ceph 20 refuses where an earlier attempt has left a delete marker: a look decides."""
+    assert refused(lambda: s3.buckets["photos"].pop("k"))
+
+
+def test_a_refused_deletion_of_what_is_there_is_an_error(s3, refused):
+    """An object that another client has put in its place stays."""
+    with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
+        refused(lambda: s3.put("k", b"new"))
+
+
+def test_a_refused_deletion_of_what_cannot_be_looked_at_is_an_error(s3, refused):
+    """The error is that of the deletion, whatever the look says."""
+    with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
+        refused(lambda: s3.fail(9, error(400, "InvalidRequest"), method="HEAD"))
 
 
 def test_an_object_without_an_etag_cannot_be_compared(s3, driver):
