@@ -149,6 +149,24 @@ def test_committed_results_are_explained(benchmarks):
     assert [loss for loss in results.losses() if not benchmarks.reasons.reason(loss)] == []
 
 
+def test_readme_says_what_was_measured(benchmarks):
+    """Each ratio over https that README gives is that of the newest committed runs."""
+    results = benchmarks.results.Results(benchmarks.results.DIRECTORY.glob("*.jsonl"))
+    readme = " ".join((REPOSITORY / "README.rst").read_text().split())
+
+    def ratio(name):
+        table = results.tables[name, "https"]
+        best, _ = table.best("wall", benchmarks.results.PEERS)
+        return f"{table.median('aurora', 'wall') / best:.2f}"
+
+    for text, *names in (
+        ("{} up, {} down; * a stream", "near-upload-file", "near-download-file"),
+        ("{} up, {} down; * 200 objects", "near-upload-stream", "near-download-stream"),
+        ("one after another: {}; a listing of 5,000 keys: {}.", "small-get", "list"),
+    ):
+        assert text.format(*map(ratio, names)) in readme
+
+
 def test_network_has_its_delay_and_its_rate(benchmarks):
     """Nothing arrives sooner than the link can carry it, and opening takes a round trip."""
     link = benchmarks.network.Link(0.005, 4 << 20)

@@ -10,6 +10,7 @@ from itertools import count, islice
 import pytest
 from libcloud.storage.base import Object
 from unit.memory_s3 import Answer, composite, error, md5
+from workers import wait_for_workers
 
 from libcloud_aurora import errors
 
@@ -109,8 +110,7 @@ def test_closing_in_the_middle_ends_the_read_ahead(s3, container, driver):
     taken = list(islice(stream, 4))
     stream.close()
     count = len(s3.requests)
-    while set(threading.enumerate()) - {threading.current_thread()}:
-        time.sleep(0.001)
+    wait_for_workers()
     assert b"".join(taken) == LARGE[: 4 * MIB]
     assert len(s3.requests) == count
 
