@@ -36,12 +36,17 @@ class Connection(AuroraObjectsConnection):
 
 
 class Driver(libcloud_aurora.AuroraObjectsStorageDriver):
-    """The driver, without pauses between attempts."""
+    """
+    The driver, without pauses between attempts, and with one request at a time.
+
+    A mock of libcloud's replaces a method of ``requests`` for as long as its request takes. Of two
+    at once, the one that ends last may put back what the other had put there.
+    """
 
     connectionCls = Connection
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, retry_delay=0, **kwargs)
+        super().__init__(*args, retry_delay=0, ex_max_concurrency=1, **kwargs)
 
 
 @pytest.fixture(autouse=True)
