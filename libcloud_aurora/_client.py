@@ -193,6 +193,8 @@ class Client:
         self.timeout: float = connection.timeout or DEFAULT_REQUEST_TIMEOUT
         #: Breaks the requests that some threads make.
         self.interrupt = connection.interrupt
+        #: Returns what opens the connections that so many requests at once would lack.
+        self.openers = connection.openers
 
     # Containers
 

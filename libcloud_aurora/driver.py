@@ -1076,7 +1076,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             [only] = checked([only], planned.md5, wanted.path)
             put = self._put_object
         # The inherited method does not abort after Ctrl-C.
-        with self._uploads.aborting(wanted.path) as call:
+        with self._uploads.aborting(wanted.path, None if only else parts) as call:
             obj = put(
                 container=wanted.container,
                 object_name=wanted.path.key,

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -25,6 +26,8 @@ Progress = Callable[[int, Any], object]
 
 #: Bytes up to which a stream is sent without a buffer of the size of a part.
 SMALL_SIZE = 64 * 1024
+#: Seconds for the first part after which a stream counts as slow.
+SLOW_SECONDS = 0.25
 #: Bytes from which a chunk is sent as it is; copying a smaller one costs less than a send.
 KEPT_SIZE = 256 * 1024
 
@@ -48,7 +51,13 @@ class Part(NamedTuple):
 
 
 class Parts(Iterable[Part]):
-    """What an upload sends, and a count of what has been sent."""
+    """
+    What an upload sends, and a count of what has been sent.
+
+    :ivar is_slow: Whether parts come so slowly that few will be sent at once.
+    """
+
+    is_slow = False
 
     def __init__(self, size: int | None, progress: Progress | None) -> None:
         if size is not None:
@@ -214,9 +223,11 @@ class StreamParts(Parts):
         self._parts = self._cutter.parts(plan_part_sizes(size, part_size), size)
 
     def only_part(self) -> Part | None:
+        began = time.monotonic()
         first = next(self._parts)
         if self._cutter.ended():
             return first
+        self.is_slow = time.monotonic() - began > SLOW_SECONDS
         self._parts = chain([first], self._parts)
         return None
 

@@ -224,6 +224,11 @@ class AuroraObjectsConnection(BaseS3Connection):
         values = [value for value in (*own, *keys) if value]
         return [shape for value in values for shape in (value, quote(value, safe=""), quote(value))]
 
+    def openers(self, count: int) -> list[Callable[[], None]]:
+        """Return what opens the connections that so many requests at once would lack."""
+        ours = isinstance(self.connection, AuroraTransport)
+        return self.connection.openers(count) if ours else []
+
     def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
         """Break the requests of these threads, or only those without a body."""
         if isinstance(self.connection, AuroraTransport):

@@ -24,7 +24,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import requests
@@ -169,6 +169,7 @@ class _Wire:
     response_class: Any = _Response
     idle_since = 0.0
     is_sending = False  # a body
+    is_fresh = False  # opened ahead of the request that will use it
     body_left = 0
     owner = 0
     used: dict[int, Any]
@@ -194,6 +195,25 @@ class _Wire:
                 self.opening.close()
         if _NOTSENT_LOWAT is not None and isinstance(self.sock, socket.socket):
             self.sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, NOTSENT_SIZE)
+
+    def take_tickets(self) -> None:
+        """
+        Read what TLS 1.3 sends after its handshake, to resume sessions with.
+
+        urllib3 takes an idle connection on which something has arrived for one that has ended.
+        """
+        self.is_fresh = False
+        if isinstance(self.sock, ssl.SSLSocket):
+            timeout = self.sock.gettimeout()
+            self.sock.settimeout(0)
+            try:
+                self.sock.recv(1)
+            except ssl.SSLWantReadError:
+                self.sock.settimeout(timeout)
+                return
+            except OSError:
+                pass
+            self.close()  # type: ignore[attr-defined]
 
     def _new_conn(self: Any) -> Any:
         """Connect as urllib3 does, but where an interruption finds the socket."""
@@ -302,16 +322,22 @@ class _Idle:
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         try:
-            return self._connections.pop()
+            connection = self._connections.pop()
         except IndexError:
             raise queue.Empty from None
+        if connection.is_fresh:
+            connection.take_tickets()
+        return connection
 
     def put(self, connection: Any, block: bool = True) -> None:
         if connection is None:
             return  # urllib3 fills a new pool with placeholders
         if len(self._connections) >= self._maxsize:
             raise queue.Full
-        self._connections.append(connection)
+        if connection.is_fresh:  # one that is known to work goes first
+            self._connections.appendleft(connection)
+        else:
+            self._connections.append(connection)
 
     def close(self) -> None:
         with contextlib.suppress(queue.Empty):
@@ -351,6 +377,19 @@ class _Known:
         super()._put_conn(connection)  # type: ignore[misc]
         if self._is_retired:
             self.retire()
+
+    def open(self, timeout: float) -> None:
+        """Open a connection for a request to come."""
+        connection: Any = self._new_conn()  # type: ignore[attr-defined]
+        connection.timeout, connection.used = timeout, self._used
+        connection.claim()
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        connection.is_fresh = True
+        self._put_conn(connection)
 
     def retire(self) -> None:
         """Close idle connections now, and those in use when they are given back."""
@@ -459,14 +498,30 @@ class AuroraTransport(LibcloudConnection):
         self.proxies = dict(self.session.proxies)
         self.close()
 
+    def _own(self) -> _Sockets:
+        """Return this process's sockets; of several threads, the first makes them."""
+        sockets = self._sockets.get(os.getpid())
+        if sockets is None:
+            made = _Sockets(self.host, self.verify_ssl, self.proxies)
+            sockets = self._sockets.setdefault(os.getpid(), made)
+        return sockets
+
+    def openers(self, count: int) -> list[Callable[[], None]]:
+        """
+        Return what opens the connections that so many requests lack while one request is made.
+
+        Through a proxy none is opened ahead.
+        """
+        if select_proxy(self.host, self.proxies):
+            return []
+        pool = self._own().pool
+        return [partial(pool.open, self.session.timeout)] * (count - max(1, pool.pool.qsize()))
+
     def exchange(
         self, method: str, url: str, body: Any, headers: dict[str, str]
     ) -> requests.Response:
         """Send one request once, and return its response with the body still to read."""
-        sockets = self._sockets.get(os.getpid())
-        if sockets is None:  # of several threads, the first wins
-            made = _Sockets(self.host, self.verify_ssl, self.proxies)
-            sockets = self._sockets.setdefault(os.getpid(), made)
+        sockets = self._own()
         if sockets.prefix:
             path, mark, query = url.partition("?")
             url = f"{sockets.prefix}{escape_dots(path)}{mark}{query}"  # urllib3 collapses dots

@@ -200,6 +200,7 @@ def test_an_upload_does_not_wait_for_who_connects(scene, gate, upload, error):
         if gate.stuck.is_set():
             raise error("the caller's own")
 
+    gate.driver.get_container(scene.bucket)  # over the connection that passes
     with pytest.raises(error, match="the caller's own"):
         upload(scene, gate.driver, ex_progress=progress)
 

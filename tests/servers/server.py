@@ -64,7 +64,7 @@ class Server:
                     socket.socket.shutdown(client, socket.SHUT_RDWR)  # leaves TLS's state alone
 
     def wait_for(self, condition: Callable[[], object], timeout: float = 10) -> bool:
-        """Wait until a condition holds: asked at every request, answer and closed connection."""
+        """Wait until a condition holds: asked at every request, answer and connection."""
         with self.changed:
             return bool(self.changed.wait_for(condition, timeout))
 
@@ -80,6 +80,7 @@ class Server:
                     self.connections += 1
                     self._clients.add(client)
                     number = self.connections
+                    self.changed.notify_all()
                 threading.Thread(
                     target=self._serve, args=(client, number), name="server", daemon=True
                 ).start()

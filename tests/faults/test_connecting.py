@@ -1,0 +1,172 @@
+"""While an upload begins, the connections for its parts are opened: those it lacks, and no more."""
+
+from __future__ import annotations
+
+import io
+import socket
+import struct
+import time
+
+import pytest
+from faults.scene import MIB, content
+from libcloud.storage.base import Container
+from servers import plan
+from servers.proxy import Proxy
+from workers import wait_for_workers
+
+from libcloud_aurora import AuroraObjectsStorageDriver
+from libcloud_aurora.errors import AuroraObjectsError
+
+BODY = content(19 * MIB)  # four parts
+PARTS = 4
+
+
+class Far(Proxy):
+    """
+    A server that answers Initiate once so many connections are open.
+
+    :ivar wanted: How many in all.
+    :ivar found: How many there were, for each Initiate.
+    :ivar ending: Ends a connection that was opened ahead, if it is to be ended before its use.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.wanted, self.found = 1, []
+        self.ending, self.ended = None, 0
+        self.plan = plan.always(plan.hook("head", self._answer), plan.is_any("initiate"))
+
+    def serve(self, client, number):
+        if self.ending and 1 < number <= self.wanted:
+            self.ending(client)
+            client.close()
+            self.ended += 1
+        else:
+            super().serve(client, number)
+
+    def _answer(self, request):
+        self.wait_for(lambda: self.connections >= self.wanted)
+        if self.ending:
+            self.wait_for(lambda: self.ended == self.wanted - 1)
+        self.found.append(self.connections)
+
+
+@pytest.fixture(params=["http", "https"])
+def far(request, backend, authority):
+    """A server that is far away."""
+    tls = authority.server_context("127.0.0.1") if request.param == "https" else None
+    with Far(backend.host, backend.port, tls=tls) as server:
+        yield server
+
+
+@pytest.fixture
+def connected(far, backend, bucket, authority):
+    """Return a container of a driver with one connection; at the end, nothing of it is left."""
+    made = []
+
+    def connected(**settings):
+        settings = {"secure": far.tls is not None, "host": "127.0.0.1", "port": far.port} | settings
+        settings |= {"ex_verify_ssl": str(authority.bundle), "timeout": 10, "retry_delay": 0.001}
+        driver = AuroraObjectsStorageDriver(backend.key, backend.secret, **settings)
+        made.append(driver)
+        return driver.get_container(bucket)
+
+    yield connected
+    for driver in made:
+        driver.close()
+    wait_for_workers()
+    assert far.wait_until_idle()
+
+
+def upload_file(container, tmp_path, **more):
+    """Upload a file."""
+    (tmp_path / "file").write_bytes(BODY)
+    container.driver.upload_object(str(tmp_path / "file"), container, "key", **more)
+
+
+def resume_file(container, tmp_path):
+    """Upload a file so that it can be resumed."""
+    upload_file(container, tmp_path, ex_resume=True)
+
+
+def upload_sized(container, tmp_path):
+    """Upload a stream of known size."""
+    upload_stream(container, tmp_path, ex_size=len(BODY))
+
+
+def upload_stream(container, tmp_path, **more):
+    """Upload a stream that may be of any size."""
+    container.driver.upload_object_via_stream(io.BytesIO(BODY), container, "key", **more)
+
+
+@pytest.mark.parametrize(
+    ("upload", "count"),
+    [(upload_file, PARTS), (resume_file, PARTS), (upload_sized, PARTS), (upload_stream, 10)],
+)
+def test_parts_find_connections(far, connected, tmp_path, upload, count):
+    """When an upload has begun, there is a connection for each part that is sent at once."""
+    container, far.wanted = connected(), count
+    upload(container, tmp_path)
+    assert far.found == [count]
+    # One may look as if it had ended if what TLS sends after its handshake comes just then.
+    assert far.connections <= count + 1
+    upload(container, tmp_path)
+    assert far.connections <= count + 1
+    assert b"".join(container.get_object("key").as_stream()) == BODY
+
+
+def test_the_first_request_of_a_driver(far, connected, tmp_path, bucket):
+    """A driver that has no connection opens those of the parts beside that of Initiate."""
+    driver = connected().driver
+    driver.close()
+    far.wanted = 1 + PARTS - 1  # Initiate may take one of them
+    upload_file(Container(bucket, {}, driver), tmp_path)
+    assert far.found[0] in (PARTS, PARTS + 1)
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_no_more_than_help(far, connected, is_slow):
+    """One part at a time needs one connection, and so does a stream whose parts come slowly."""
+    container = connected() if is_slow else connected(ex_max_concurrency=1)
+
+    def chunks():
+        for start in range(0, len(BODY), MIB):
+            time.sleep(0.06 * (is_slow and start < 5 * MIB))
+            yield BODY[start : start + MIB]
+
+    container.upload_object_via_stream(chunks(), "key")
+    assert far.found == [1]
+    assert far.connections <= 2
+
+
+def refuse(client):
+    """End a connection as a server does that has waited too long for a request."""
+    client.sendall(b"HTTP/1.1 408 Request Time-out\r\nConnection: close\r\n\r\n")
+
+
+def reset(client):
+    """Break a connection."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("ending", [refuse, reset, lambda client: None])
+def test_what_the_server_has_ended_is_not_used(far, connected, tmp_path, caplog, ending):
+    """Connections that the server ends before their use cost no attempt: parts open others."""
+    container, far.wanted, far.ending = connected(), PARTS, ending
+    upload_file(container, tmp_path)
+    assert len(far.seen("initiate")) == 1
+    assert len(far.seen("part")) == PARTS
+    assert caplog.messages == []
+    assert b"".join(container.get_object("key").as_stream()) == BODY
+
+
+def test_an_upload_that_does_not_begin(far, connected, tmp_path):
+    """Where Initiate is refused, that is the error, and the next upload is as any other."""
+    container, far.wanted = connected(), PARTS
+    begins, refusal = far.plan, plan.error_answer("refused", 400, "InvalidRequest")
+    far.plan = plan.once(refusal, plan.is_any("initiate"))
+    with pytest.raises(AuroraObjectsError, match="InvalidRequest"):
+        upload_file(container, tmp_path)
+    far.plan = begins
+    upload_file(container, tmp_path)
+    assert b"".join(container.get_object("key").as_stream()) == BODY
