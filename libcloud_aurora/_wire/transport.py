@@ -24,7 +24,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import requests
@@ -514,8 +514,9 @@ class AuroraTransport(LibcloudConnection):
         """
         if select_proxy(self.host, self.proxies):
             return []
-        pool = self._own().pool
-        return [partial(pool.open, self.session.timeout)] * (count - max(1, pool.pool.qsize()))
+        sockets = self._sockets.get(os.getpid())
+        idle = sockets.pool.pool.qsize() if sockets else 0
+        return [lambda: self._own().pool.open(self.session.timeout)] * (count - max(1, idle))
 
     def exchange(
         self, method: str, url: str, body: Any, headers: dict[str, str]

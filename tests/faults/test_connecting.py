@@ -64,9 +64,9 @@ def connected(far, backend, bucket, authority):
     """Return a container of a driver with one connection; at the end, nothing of it is left."""
     made = []
 
-    def connected(**settings):
-        settings = {"secure": far.tls is not None, "host": "127.0.0.1", "port": far.port} | settings
-        settings |= {"ex_verify_ssl": str(authority.bundle), "timeout": 10, "retry_delay": 0.001}
+    def connected(bundle=authority.bundle, **settings):
+        settings |= {"secure": far.tls is not None, "host": "127.0.0.1", "port": far.port}
+        settings |= {"ex_verify_ssl": str(bundle), "timeout": 10, "retry_delay": 0.001}
         driver = AuroraObjectsStorageDriver(backend.key, backend.secret, **settings)
         made.append(driver)
         return driver.get_container(bucket)
@@ -131,7 +131,7 @@ def test_no_more_than_help(far, connected, is_slow):
 
     def chunks():
         for start in range(0, len(BODY), MIB):
-            time.sleep(0.06 * (is_slow and start < 5 * MIB))
+            time.sleep(0.06 * is_slow)
             yield BODY[start : start + MIB]
 
     container.upload_object_via_stream(chunks(), "key")
@@ -158,6 +158,18 @@ def test_what_the_server_has_ended_is_not_used(far, connected, tmp_path, caplog,
     assert len(far.seen("part")) == PARTS
     assert caplog.messages == []
     assert b"".join(container.get_object("key").as_stream()) == BODY
+
+
+@pytest.mark.parametrize("far", ["https"], indirect=True)
+def test_certificates_that_are_gone(far, connected, tmp_path, bucket, authority):
+    """What prevents any connection is said by the first request, in the library's words."""
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(authority.bundle.read_bytes())
+    driver = connected(bundle).driver
+    driver.close()
+    bundle.unlink()
+    with pytest.raises(AuroraObjectsError, match=r"bundle\.pem"):
+        upload_file(Container(bucket, {}, driver), tmp_path)
 
 
 def test_an_upload_that_does_not_begin(far, connected, tmp_path):
