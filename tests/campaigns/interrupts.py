@@ -8,10 +8,12 @@ a Ctrl-C that comes while it runs a callback of a weak reference; those are coun
 import faulthandler
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 
 from campaigns.site import BUCKET, MIB, noise, running
@@ -35,10 +37,17 @@ class Keyboard:
     def __init__(self):
         command = [sys.executable, "-c", KEYBOARD]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        self.came = ""
+        signal.signal(signal.SIGINT, self.note)
 
     def press_after(self, seconds):
         """Send this process one SIGINT after some seconds."""
         os.write(self._process.stdin.fileno(), f"{seconds:f}\n".encode())
+
+    def note(self, number, frame):
+        """Handle SIGINT as Python does, and keep the place where it came."""
+        self.came = "".join(traceback.format_stack(frame))
+        raise KeyboardInterrupt
 
     def close(self):
         self._process.stdin.close()
@@ -109,7 +118,7 @@ def interrupted(keyboard, call, seconds, lost):
                 time.sleep(0.1)
     except KeyboardInterrupt:
         return "after its end" if ended else "during the call"
-    assert lost, "Ctrl-C got lost"
+    assert lost, f"Ctrl-C got lost in {call.__name__}, where it came here:\n{keyboard.came}"
     return f"lost in {lost.pop()}"
 
 
