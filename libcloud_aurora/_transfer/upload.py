@@ -17,11 +17,14 @@ from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored
 from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
-from libcloud_aurora._transfer.workers import Crew, Ending, Task, Window
+from libcloud_aurora._transfer.workers import LEAVING_SECONDS, Crew, Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import BUFFER_SIZE, MAX_OBJECT_SIZE, TransferConfig
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
 from libcloud_aurora.parts import plan_part_sizes
+
+#: Most seconds that an upload which has begun waits for connections to be opened.
+CONNECTING_SECONDS = 1.0
 
 
 class Upload:
@@ -220,14 +223,21 @@ class Call:
     @contextmanager
     def connecting(self) -> Iterator[None]:
         """
-        Open connections for parts beside a request, and wait for them for as long as it took.
+        Open connections for parts beside a request, and then wait for them for a while.
 
         Otherwise the first parts would wait for them: over https with 100 ms each way, for 0.4 s.
+        The request takes one round trip, and TCP with TLS 1.2 takes three.
         """
-        began = time.monotonic()
-        opened = [self._crew.submit(opener) for opener in self._openers]
+        began, caller = time.monotonic(), threading.get_ident()
+
+        def call(opener: Callable[[], None]) -> None:
+            if threading.get_ident() != caller:  # where no thread can be started
+                opener()
+
+        opened = [self._crew.submit(partial(call, opener)) for opener in self._openers]
         yield
-        until = 2 * time.monotonic() - began
+        now = time.monotonic()
+        until = now + min(3 * (now - began), CONNECTING_SECONDS)
         for each in opened:
             with contextlib.suppress(Exception):  # its request will say why
                 each.result(max(0.0, until - time.monotonic()))
@@ -286,11 +296,11 @@ class Uploads:
         :param parts: What will be sent, to open connections for it.
         """
         openers = [] if parts is None else self.client.openers(self._at_once(parts))
-        crew = Crew(len(openers), self.client.interrupt)
+        crew = Crew(len(openers), self.client.interrupt, leaving_seconds=LEAVING_SECONDS)
         outer, call = getattr(self._of_thread, "call", None), Call(crew, openers)
-        self._of_thread.call = call
         with crew, crew:
             try:
+                self._of_thread.call = call
                 yield call
             except BaseException as error:
                 for upload in call.begun:

@@ -347,6 +347,11 @@ class _Idle:
     def qsize(self) -> int:
         return len(self._connections)
 
+    def usable(self) -> int:
+        """Return how many are open, and not idle for too long."""
+        since, known = time.monotonic() - IDLE_SECONDS, self._connections.copy()
+        return sum(each.sock is not None and each.idle_since >= since for each in known)
+
 
 class _Known:
     """Pool that reconnects what has been idle for too long, and knows which thread uses what."""
@@ -515,7 +520,7 @@ class AuroraTransport(LibcloudConnection):
         if select_proxy(self.host, self.proxies):
             return []
         sockets = self._sockets.get(os.getpid())
-        idle = sockets.pool.pool.qsize() if sockets else 0
+        idle = sockets.pool.pool.usable() if sockets else 0
         return [lambda: self._own().pool.open(self.session.timeout)] * (count - max(1, idle))
 
     def exchange(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import socket
+import ssl
 import struct
+import threading
 import time
 
 import pytest
@@ -15,6 +18,7 @@ from servers.proxy import Proxy
 from workers import wait_for_workers
 
 from libcloud_aurora import AuroraObjectsStorageDriver
+from libcloud_aurora._wire import transport
 from libcloud_aurora.errors import AuroraObjectsError
 
 BODY = content(19 * MIB)  # four parts
@@ -51,10 +55,12 @@ class Far(Proxy):
         self.found.append(self.connections)
 
 
-@pytest.fixture(params=["http", "https"])
+@pytest.fixture(params=["http", "https", "TLS 1.2"])
 def far(request, backend, authority):
     """A server that is far away."""
-    tls = authority.server_context("127.0.0.1") if request.param == "https" else None
+    tls = None if request.param == "http" else authority.server_context("127.0.0.1")
+    if request.param == "TLS 1.2":
+        tls.maximum_version = ssl.TLSVersion.TLSv1_2
     with Far(backend.host, backend.port, tls=tls) as server:
         yield server
 
@@ -158,6 +164,45 @@ def test_what_the_server_has_ended_is_not_used(far, connected, tmp_path, caplog,
     assert len(far.seen("part")) == PARTS
     assert caplog.messages == []
     assert b"".join(container.get_object("key").as_stream()) == BODY
+
+
+def test_what_was_idle_for_too_long_is_replaced(far, connected, tmp_path, monkeypatch):
+    """A driver that has done nothing for a while opens connections as a new one does."""
+    container = connected()
+    upload_file(container, tmp_path)
+    monkeypatch.setattr(transport, "IDLE_SECONDS", -1)
+    far.wanted = far.connections + PARTS - 1
+    upload_file(container, tmp_path)
+    assert far.found[1] >= far.wanted
+
+
+def test_without_threads(far, connected, tmp_path, monkeypatch):
+    """Where no thread can be started, parts go one by one over one connection."""
+    container = connected()
+
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    upload_file(container, tmp_path)
+    assert far.connections == 1
+
+
+def test_a_name_that_is_not_resolved(far, connected, tmp_path, monkeypatch):
+    """An upload that ends does not wait for the name server."""
+    container, answered, resolve = connected(), threading.Event(), socket.getaddrinfo
+
+    def hang(*arguments):
+        answered.wait(30)
+        return resolve(*arguments)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    far.plan = plan.always(plan.error_answer("refused", 403, "AccessDenied"))
+    began = time.monotonic()
+    with pytest.raises(AuroraObjectsError, match="AccessDenied"):
+        upload_file(container, tmp_path)
+    assert time.monotonic() - began < 10
+    answered.set()
 
 
 @pytest.mark.parametrize("far", ["https"], indirect=True)
