@@ -155,7 +155,12 @@ def reset(client):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-@pytest.mark.parametrize("ending", [refuse, reset, lambda client: None])
+def garble(client):
+    """Send what is neither HTTP nor TLS."""
+    socket.socket.sendall(client, b"nothing of the kind")
+
+
+@pytest.mark.parametrize("ending", [refuse, reset, garble, lambda client: None])
 def test_what_the_server_has_ended_is_not_used(far, connected, tmp_path, caplog, ending):
     """Connections that the server ends before their use cost no attempt: parts open others."""
     container, far.wanted, far.ending = connected(), PARTS, ending
