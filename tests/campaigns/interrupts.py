@@ -2,7 +2,9 @@
 
 After each one the next request must do its work: a hang ends the program with the stacks of all
 threads. No call returns wrong data, and no thread, connection or part is left. Python itself loses
-a Ctrl-C that comes while it runs a callback of a weak reference; those are counted.
+a Ctrl-C that comes while it runs a callback of a weak reference, and, without a word, one that
+comes in what the finalizer of ``io`` calls: each response of urllib3 has a ``closed`` in Python,
+and one of ``http.client`` a ``close``. Those are counted.
 """
 
 import faulthandler
@@ -22,6 +24,8 @@ from workers import wait_for_workers
 SIZE = 18 * MIB
 #: Longer than anything takes here that does not hang.
 HANG_SECONDS = 120
+#: What the finalizer of a response runs.
+FINALIZERS = {"closed", "close", "isclosed"}
 #: Sends one SIGINT for each line, after so many seconds.
 KEYBOARD = """
 import os, signal, sys, time
@@ -37,16 +41,16 @@ class Keyboard:
     def __init__(self):
         command = [sys.executable, "-c", KEYBOARD]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-        self.came = ""
         signal.signal(signal.SIGINT, self.note)
 
     def press_after(self, seconds):
         """Send this process one SIGINT after some seconds."""
+        self.came = traceback.StackSummary()
         os.write(self._process.stdin.fileno(), f"{seconds:f}\n".encode())
 
     def note(self, number, frame):
         """Handle SIGINT as Python does, and keep the place where it came."""
-        self.came = "".join(traceback.format_stack(frame))
+        self.came = traceback.extract_stack(frame)
         raise KeyboardInterrupt
 
     def close(self):
@@ -118,8 +122,11 @@ def interrupted(keyboard, call, seconds, lost):
                 time.sleep(0.1)
     except KeyboardInterrupt:
         return "after its end" if ended else "during the call"
-    assert lost, f"Ctrl-C got lost in {call.__name__}, where it came here:\n{keyboard.came}"
-    return f"lost in {lost.pop()}"
+    if lost:
+        return f"lost in {lost.pop()}"
+    where = f"Ctrl-C got lost where it came here:\n{''.join(keyboard.came.format())}"
+    assert FINALIZERS.intersection(each.name for each in keyboard.came[-1:]), where
+    return "lost in the finalizer of a response"
 
 
 def usual_seconds(call):
