@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from pathlib import Path
 
 from campaigns.site import BUCKET, MIB, noise, running
 from workers import wait_for_workers
@@ -24,8 +25,12 @@ from workers import wait_for_workers
 SIZE = 18 * MIB
 #: Longer than anything takes here that does not hang.
 HANG_SECONDS = 120
-#: What the finalizer of a response runs.
-FINALIZERS = {"closed", "close", "isclosed"}
+#: What the finalizer of a response runs: module and function.
+FINALIZERS = {
+    ("urllib3/response.py", "closed"),
+    ("http/client.py", "isclosed"),
+    ("http/client.py", "close"),
+}
 #: Sends one SIGINT for each line, after so many seconds.
 KEYBOARD = """
 import os, signal, sys, time
@@ -125,7 +130,8 @@ def interrupted(keyboard, call, seconds, lost):
     if lost:
         return f"lost in {lost.pop()}"
     where = f"Ctrl-C got lost where it came here:\n{''.join(keyboard.came.format())}"
-    assert FINALIZERS.intersection(each.name for each in keyboard.came[-1:]), where
+    places = {("/".join(Path(at.filename).parts[-2:]), at.name) for at in keyboard.came[-1:]}
+    assert places & FINALIZERS, where
     return "lost in the finalizer of a response"
 
 

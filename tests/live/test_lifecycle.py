@@ -51,11 +51,11 @@ def test_threads_end_with_their_transfer(driver, bucket, tmp_path):
 
 
 def test_connections_are_reused(counted, proxy, remote):
-    """Transfers one after another share connections: as many as a stream may have parts at once."""
+    """Transfers one after another share connections: as many as one of them has parts."""
     for _ in range(3):
         upload(counted, remote)
     assert len(proxy.seen("part")) == 9
-    assert proxy.connections <= 10
+    assert proxy.connections <= 3
 
 
 def test_close(counted, proxy, remote):
