@@ -193,7 +193,7 @@ class Client:
         self.timeout: float = connection.timeout or DEFAULT_REQUEST_TIMEOUT
         #: Breaks the requests that some threads make.
         self.interrupt = connection.interrupt
-        #: Returns what opens the connections that so many requests at once would lack.
+        #: Returns one function for each connection to open before so many requests are made.
         self.openers = connection.openers
 
     # Containers

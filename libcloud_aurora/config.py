@@ -67,6 +67,11 @@ class TransferConfig(NamedTuple):
     stream_concurrency: int
     verify: bool
 
+    @property
+    def upload_memory(self) -> int:
+        """Most bytes of a stream that an upload holds, except for a part that is larger."""
+        return self.stream_concurrency * self.part_size
+
 
 class RetryPolicy(NamedTuple):
     """

@@ -657,7 +657,10 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         wanted = self._wanted(
             container, object_name, extra, headers, ex_storage_class, ex_customer_key
         )
-        parts = StreamParts(iterator, self._transfer.part_size, ex_size, ex_progress)
+        config = self._transfer
+        parts = StreamParts(
+            iterator, config.part_size, ex_size, ex_progress, memory=config.upload_memory
+        )
         return self._upload(parts, wanted, checks_conditions=ex_check_condition)
 
     def ex_iterate_multipart_uploads(
@@ -1076,7 +1079,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             [only] = checked([only], planned.md5, wanted.path)
             put = self._put_object
         # The inherited method does not abort after Ctrl-C.
-        with self._uploads.aborting(wanted.path, None if only else parts) as call:
+        with self._uploads.aborting(wanted.path, parts.ready) as call:
             obj = put(
                 container=wanted.container,
                 object_name=wanted.path.key,

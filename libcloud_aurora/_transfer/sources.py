@@ -8,9 +8,10 @@ import os
 import stat
 import time
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, count
+from itertools import count
 from typing import Any, NamedTuple
 
 from libcloud_aurora._s3.names import ObjectPath
@@ -26,8 +27,8 @@ Progress = Callable[[int, Any], object]
 
 #: Bytes up to which a stream is sent without a buffer of the size of a part.
 SMALL_SIZE = 64 * 1024
-#: Seconds for the first part after which a stream counts as slow.
-SLOW_SECONDS = 0.25
+#: Seconds after which no further part of a stream is read before its upload begins.
+AHEAD_SECONDS = 0.05
 #: Bytes from which a chunk is sent as it is; copying a smaller one costs less than a send.
 KEPT_SIZE = 256 * 1024
 
@@ -54,10 +55,10 @@ class Parts(Iterable[Part]):
     """
     What an upload sends, and a count of what has been sent.
 
-    :ivar is_slow: Whether parts come so slowly that few will be sent at once.
+    :ivar ready: How many can be sent as soon as an upload has begun.
     """
 
-    is_slow = False
+    ready = 0
 
     def __init__(self, size: int | None, progress: Progress | None) -> None:
         if size is not None:
@@ -213,26 +214,43 @@ class _Cutter:
 
 
 class StreamParts(Parts):
-    """The parts of a stream, maybe of a given size, cut in the thread that asks for them."""
+    """
+    The parts of a stream, maybe of a given size, cut in the thread that asks for them.
+
+    :param memory: Bytes that may be held before an upload begins.
+    """
 
     def __init__(
-        self, stream: Any, part_size: int, size: int | None = None, progress: Progress | None = None
+        self,
+        stream: Any,
+        part_size: int,
+        size: int | None = None,
+        progress: Progress | None = None,
+        *,
+        memory: int = 0,
     ) -> None:
         super().__init__(size, progress)
+        self._memory = memory
+        self._ahead: deque[Part] = deque()
         self._cutter = _Cutter(stream, self._buffers)
         self._parts = self._cutter.parts(plan_part_sizes(size, part_size), size)
 
     def only_part(self) -> Part | None:
-        began = time.monotonic()
+        until = time.monotonic() + AHEAD_SECONDS
         first = next(self._parts)
         if self._cutter.ended():
             return first
-        self.is_slow = time.monotonic() - began > SLOW_SECONDS
-        self._parts = chain([first], self._parts)
+        self._ahead.append(first)
+        most = self._memory // first.size
+        while len(self._ahead) < most and time.monotonic() < until and not self._cutter.ended():
+            self._ahead.append(next(self._parts))
+        self.ready = len(self._ahead)
         return None
 
     def __iter__(self) -> Iterator[Part]:
-        return self._parts
+        while self._ahead:
+            yield self._ahead.popleft()
+        yield from self._parts
 
 
 def too_long(size: int) -> ValueError:
@@ -284,6 +302,7 @@ class FileParts(Parts):
             self._file.close()
             raise
         super().__init__(size, progress)
+        self.ready = len(self.sizes)
 
     def __enter__(self) -> FileParts:
         return self

@@ -19,9 +19,8 @@ from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks,
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
 from libcloud_aurora._transfer.workers import LEAVING_SECONDS, Crew, Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
-from libcloud_aurora.config import BUFFER_SIZE, MAX_OBJECT_SIZE, TransferConfig
+from libcloud_aurora.config import TransferConfig
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
-from libcloud_aurora.parts import plan_part_sizes
 
 #: Most seconds that an upload which has begun waits for connections to be opened.
 CONNECTING_SECONDS = 1.0
@@ -83,7 +82,7 @@ class Upload:
         """Return what sends parts, each as it is cut, and the window to do it in."""
         window = Window(
             limit=self._config.file_concurrency,
-            budget=self._config.stream_concurrency * self._config.part_size,
+            budget=self._config.upload_memory,
             on_bytes=parts.moved,
             interrupt=self._client.interrupt,
         )
@@ -212,37 +211,16 @@ class Upload:
 
 
 class Call:
-    """One call that uploads: what it begins, and what libcloud's own code does not pass on."""
+    """
+    One call that uploads: what it begins, and what libcloud's own code does not pass on.
 
-    def __init__(self, crew: Crew, openers: Sequence[Callable[[], None]] = ()) -> None:
+    :param ready: How many parts can be sent as soon as an upload has begun.
+    """
+
+    def __init__(self, ready: int = 0) -> None:
+        self.ready = ready
         self.begun: list[Upload] = []
         self.stored: Stored | None = None
-        self._crew = crew
-        self._openers = openers
-
-    @contextmanager
-    def connecting(self) -> Iterator[None]:
-        """
-        Open connections for parts beside a request, and then wait for them for a while.
-
-        Otherwise the first parts would wait for them: over https with 100 ms each way, for 0.4 s.
-        The request takes one round trip, and TCP with TLS 1.2 takes three.
-        """
-        began, caller = time.monotonic(), threading.get_ident()
-
-        def call(opener: Callable[[], None]) -> None:
-            if threading.get_ident() != caller:  # where no thread can be started
-                opener()
-
-        opened = [self._crew.submit(partial(call, opener)) for opener in self._openers]
-        yield
-        now = time.monotonic()
-        until = now + min(3 * (now - began), CONNECTING_SECONDS)
-        for each in opened:
-            with contextlib.suppress(Exception):  # its request will say why
-                each.result(max(0.0, until - time.monotonic()))
-        if all(each.done() for each in opened):
-            self._crew.close()
 
 
 class Uploads:
@@ -269,8 +247,33 @@ class Uploads:
                 upload.abort()
             return upload
 
-        with call.connecting():
+        with self._connecting(min(call.ready, self.config.file_concurrency)):
             return begin(Stop()) if self.config.file_concurrency == 1 else ending.run(begin)
+
+    @contextmanager
+    def _connecting(self, count: int) -> Iterator[None]:
+        """
+        Open connections for so many parts beside a request, and then wait for them for a while.
+
+        Otherwise the first parts would wait for them: over https with 100 ms each way, for 0.4 s.
+        The request takes one round trip, and TCP with TLS 1.2 takes three.
+        """
+        openers, caller = self.client.openers(count), threading.get_ident()
+
+        def call(opener: Callable[[], None]) -> None:
+            if threading.get_ident() != caller:  # where no thread can be started
+                opener()
+
+        crew = Crew(len(openers), self.client.interrupt, leaving_seconds=LEAVING_SECONDS)
+        with crew, crew:
+            began = time.monotonic()
+            opened = [crew.submit(partial(call, opener)) for opener in openers]
+            yield
+            now = time.monotonic()
+            until = now + min(3 * (now - began), CONNECTING_SECONDS)
+            for each in opened:
+                with contextlib.suppress(Exception):  # its request will say why
+                    each.result(max(0.0, until - time.monotonic()))
 
     def find(self, path: ObjectPath, upload_id: str) -> Upload:
         """Return an upload, even one that this driver has not begun."""
@@ -286,39 +289,26 @@ class Uploads:
         self._call().stored = stored
 
     def _call(self) -> Call:
-        return getattr(self._of_thread, "call", None) or Call(Crew(0))
+        return getattr(self._of_thread, "call", None) or Call()
 
     @contextmanager
-    def aborting(self, path: ObjectPath, parts: Parts | None = None) -> Iterator[Call]:
+    def aborting(self, path: ObjectPath, ready: int = 0) -> Iterator[Call]:
         """
         Abort the uploads of an object that this thread begins but does not end in a block.
 
-        :param parts: What will be sent, to open connections for it.
+        :param ready: How many parts can be sent as soon as an upload has begun.
         """
-        openers = [] if parts is None else self.client.openers(self._at_once(parts))
-        crew = Crew(len(openers), self.client.interrupt, leaving_seconds=LEAVING_SECONDS)
-        outer, call = getattr(self._of_thread, "call", None), Call(crew, openers)
-        with crew, crew:
-            try:
-                self._of_thread.call = call
-                yield call
-            except BaseException as error:
-                for upload in call.begun:
-                    if upload.id in self.running and upload.path.quoted == path.quoted:
-                        upload.abort(error)
-                raise
-            finally:
-                self._of_thread.call = outer
-
-    def _at_once(self, parts: Parts) -> int:
-        """Return how many parts will be sent at once."""
-        config, memory = self.config, self.config.stream_concurrency * self.config.part_size
-        if parts.is_slow:
-            return 1
-        part_size = next(plan_part_sizes(parts.size, config.part_size))
-        held = BUFFER_SIZE if isinstance(parts, FileParts) else part_size
-        count = -(-(parts.size or MAX_OBJECT_SIZE) // part_size)
-        return min(count, config.file_concurrency, memory // held)
+        outer, call = getattr(self._of_thread, "call", None), Call(ready)
+        self._of_thread.call = call
+        try:
+            yield call
+        except BaseException as error:
+            for upload in call.begun:
+                if upload.id in self.running and upload.path.quoted == path.quoted:
+                    upload.abort(error)
+            raise
+        finally:
+            self._of_thread.call = outer
 
     def resume(
         self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str], *, verify: bool
@@ -331,7 +321,7 @@ class Uploads:
         found = self._unfinished(path, parts.sizes)
         held: dict[int, PartHeld] = {}
         if found is None:
-            with self.aborting(path, parts):
+            with self.aborting(path, parts.ready):
                 upload = self.begin(path, asked)
         else:
             upload, held = found

@@ -225,7 +225,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         return [shape for value in values for shape in (value, quote(value, safe=""), quote(value))]
 
     def openers(self, count: int) -> list[Callable[[], None]]:
-        """Return what opens the connections that so many requests at once would lack."""
+        """Return one function for each connection to open before so many requests are made."""
         ours = isinstance(self.connection, AuroraTransport)
         return self.connection.openers(count) if ours else []
 

@@ -513,9 +513,9 @@ class AuroraTransport(LibcloudConnection):
 
     def openers(self, count: int) -> list[Callable[[], None]]:
         """
-        Return what opens the connections that so many requests lack while one request is made.
+        Return one function for each connection to open before so many requests are made at once.
 
-        Through a proxy none is opened ahead.
+        One connection is left to the request that comes before them. None is opened through a proxy.
         """
         if select_proxy(self.host, self.proxies):
             return []

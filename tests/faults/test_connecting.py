@@ -18,6 +18,7 @@ from servers.proxy import Proxy
 from workers import wait_for_workers
 
 from libcloud_aurora import AuroraObjectsStorageDriver
+from libcloud_aurora._transfer import sources
 from libcloud_aurora._wire import transport
 from libcloud_aurora.errors import AuroraObjectsError
 
@@ -65,6 +66,11 @@ def far(request, backend, authority):
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    monkeypatch.setattr(sources, "AHEAD_SECONDS", 60)
+
+
 @pytest.fixture
 def connected(far, backend, bucket, authority):
     """Return a container of a driver with one connection; at the end, nothing of it is left."""
@@ -106,18 +112,17 @@ def upload_stream(container, tmp_path, **more):
 
 
 @pytest.mark.parametrize(
-    ("upload", "count"),
-    [(upload_file, PARTS), (resume_file, PARTS), (upload_sized, PARTS), (upload_stream, 10)],
+    "upload", [upload_file, resume_file, upload_sized, upload_stream], ids=lambda f: f.__name__
 )
-def test_parts_find_connections(far, connected, tmp_path, upload, count):
+def test_parts_find_connections(far, connected, tmp_path, upload):
     """When an upload has begun, there is a connection for each part that is sent at once."""
-    container, far.wanted = connected(), count
+    container, far.wanted = connected(), PARTS
     upload(container, tmp_path)
-    assert far.found == [count]
+    assert far.found == [PARTS]
     # One may look as if it had ended if what TLS sends after its handshake comes just then.
-    assert far.connections <= count + 1
+    assert far.connections <= PARTS + 1
     upload(container, tmp_path)
-    assert far.connections <= count + 1
+    assert far.connections <= PARTS + 1
     assert b"".join(container.get_object("key").as_stream()) == BODY
 
 
@@ -125,24 +130,34 @@ def test_the_first_request_of_a_driver(far, connected, tmp_path, bucket):
     """A driver that has no connection opens those of the parts beside that of Initiate."""
     driver = connected().driver
     driver.close()
-    far.wanted = 1 + PARTS - 1  # Initiate may take one of them
+    far.wanted = PARTS  # the closed one counts; Initiate may take one of the others
     upload_file(Container(bucket, {}, driver), tmp_path)
     assert far.found[0] in (PARTS, PARTS + 1)
 
 
-@pytest.mark.parametrize("is_slow", [False, True])
-def test_no_more_than_help(far, connected, is_slow):
-    """One part at a time needs one connection, and so does a stream whose parts come slowly."""
-    container = connected() if is_slow else connected(ex_max_concurrency=1)
-
-    def chunks():
-        for start in range(0, len(BODY), MIB):
-            time.sleep(0.06 * is_slow)
-            yield BODY[start : start + MIB]
-
-    container.upload_object_via_stream(chunks(), "key")
+def test_one_part_at_a_time(far, connected, tmp_path):
+    """One part at a time needs one connection."""
+    upload_stream(connected(ex_max_concurrency=1), tmp_path)
     assert far.found == [1]
-    assert far.connections <= 2
+    assert far.connections == 1
+
+
+def test_a_stream_that_comes_slowly(far, connected, tmp_path, monkeypatch):
+    """Of a stream, no part is waited for before an upload begins, and none is expected."""
+    monkeypatch.setattr(sources, "AHEAD_SECONDS", 0)
+    upload_stream(connected(), tmp_path)
+    assert far.found == [1]
+    assert far.connections <= PARTS
+
+
+def test_a_long_stream(far, connected):
+    """No more of a stream is read ahead than an upload may hold."""
+    read = []
+    far.plan = plan.always(plan.hook("head", lambda _: far.found.append(len(read))))
+    container = connected(ex_max_concurrency=3)
+    container.upload_object_via_stream((read.append(0) or BODY[:MIB] for _ in range(40)), "key")
+    assert far.found[far.requests.index(far.seen("initiate")[0])] == 3 * 5 + 1
+    assert container.get_object("key").size == 40 * MIB
 
 
 def refuse(client):
