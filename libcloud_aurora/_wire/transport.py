@@ -515,9 +515,10 @@ class AuroraTransport(LibcloudConnection):
         """
         Return one function for each connection to open before so many requests are made at once.
 
-        One connection is left to the request that comes before them. None is opened through a proxy.
+        One is left to the request that comes before them. None is opened through a proxy, nor over
+        plain http: on loopback, 256 MiB took 1.28 s instead of 1.18 s, and 20 ms away as long.
         """
-        if select_proxy(self.host, self.proxies):
+        if not self.host.startswith("https:") or select_proxy(self.host, self.proxies):
             return []
         sockets = self._sockets.get(os.getpid())
         idle = sockets.pool.pool.usable() if sockets else 0

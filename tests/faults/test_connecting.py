@@ -56,10 +56,10 @@ class Far(Proxy):
         self.found.append(self.connections)
 
 
-@pytest.fixture(params=["http", "https", "TLS 1.2"])
+@pytest.fixture(params=["TLS 1.3", "TLS 1.2"])
 def far(request, backend, authority):
     """A server that is far away."""
-    tls = None if request.param == "http" else authority.server_context("127.0.0.1")
+    tls = authority.server_context("127.0.0.1")
     if request.param == "TLS 1.2":
         tls.maximum_version = ssl.TLSVersion.TLSv1_2
     with Far(backend.host, backend.port, tls=tls) as server:
@@ -77,7 +77,7 @@ def connected(far, backend, bucket, authority):
     made = []
 
     def connected(bundle=authority.bundle, **settings):
-        settings |= {"secure": far.tls is not None, "host": "127.0.0.1", "port": far.port}
+        settings |= {"host": "127.0.0.1", "port": far.port}
         settings |= {"ex_verify_ssl": str(bundle), "timeout": 10, "retry_delay": 0.001}
         driver = AuroraObjectsStorageDriver(backend.key, backend.secret, **settings)
         made.append(driver)
@@ -135,6 +135,19 @@ def test_the_first_request_of_a_driver(far, connected, tmp_path, bucket):
     assert far.found[0] in (PARTS, PARTS + 1)
 
 
+@pytest.mark.parametrize("upload", [upload_file, upload_stream], ids=lambda f: f.__name__)
+def test_plain_http(backend, bucket, tmp_path, upload):
+    """Over plain http, where it does not help, no connection is opened ahead."""
+    with (
+        Far(backend.host, backend.port) as server,
+        AuroraObjectsStorageDriver(
+            backend.key, backend.secret, False, "127.0.0.1", server.port
+        ) as driver,
+    ):
+        upload(driver.get_container(bucket), tmp_path)
+        assert server.found == [1]
+
+
 def test_one_part_at_a_time(far, connected, tmp_path):
     """One part at a time needs one connection."""
     upload_stream(connected(ex_max_concurrency=1), tmp_path)
@@ -171,7 +184,7 @@ def reset(client):
 
 
 def garble(client):
-    """Send what is neither HTTP nor TLS."""
+    """Send what is not TLS."""
     socket.socket.sendall(client, b"nothing of the kind")
 
 
@@ -225,7 +238,6 @@ def test_a_name_that_is_not_resolved(far, connected, tmp_path, monkeypatch):
     answered.set()
 
 
-@pytest.mark.parametrize("far", ["https"], indirect=True)
 def test_certificates_that_are_gone(far, connected, tmp_path, bucket, authority):
     """What prevents any connection is said by the first request, in the library's words."""
     bundle = tmp_path / "bundle.pem"
