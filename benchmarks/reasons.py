@@ -8,9 +8,9 @@ from fnmatch import fnmatch
 #: The first pattern that fits counts.
 REASONS = {
     "far-upload-stream": (
-        "Over http this was measured before connections were opened while the upload begins, and "
-        "ten parts are sent at once: 50 MiB of memory. obstore sends twelve at once, and so the "
-        "last two of these 26 parts find a connection earlier."
+        "Over http no connection is opened before an upload has begun, and ten parts are sent at "
+        "once: 50 MiB of memory. obstore sends twelve at once, and so the last two of these 26 "
+        "parts find a connection earlier."
     ),
     "loopback-upload-file": "The runs overlap; s5cmd and obstore are compiled.",
     "loopback-download-*": (
