@@ -57,7 +57,7 @@ UNSURE_STATUSES = (200, 500, 502, 504)
 #: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 #: What means that a multipart upload does not exist; radosgw's ListParts names the key.
-_GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
+UPLOAD_GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
@@ -606,7 +606,7 @@ class Client:
         """Tell whether the upload is known to be gone."""
         try:
             return not self.list_parts(path, upload_id, stop=stop)
-        except _GONE:
+        except UPLOAD_GONE:
             return True
         except AuroraObjectsError:
             return False

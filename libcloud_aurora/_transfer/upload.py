@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from libcloud_aurora._client import Begun, Client, CopySource, PartHeld, PartSent
+from libcloud_aurora._client import UPLOAD_GONE, Begun, Client, CopySource, PartHeld, PartSent
 from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
@@ -20,7 +20,7 @@ from libcloud_aurora._transfer.sources import FileParts, Part, Parts, Unreadable
 from libcloud_aurora._transfer.workers import LEAVING_SECONDS, Crew, Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import TransferConfig
-from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError
+from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError, UploadNotFoundError
 
 #: Most seconds that an upload which has begun waits for connections to be opened.
 CONNECTING_SECONDS = 1.0
@@ -316,25 +316,37 @@ class Uploads:
         """
         Continue the newest unfinished upload of an object, or begin one; a failure keeps parts.
 
+        It begins one, too, if the other ends meanwhile: maybe the server has only now done what a
+        program that was killed had asked for.
+
         :return: What is stored, and whether an earlier call had begun it.
         """
-        found = self._unfinished(path, parts.sizes)
-        held: dict[int, PartHeld] = {}
-        if found is None:
-            with self.aborting(path, parts.ready):
-                upload = self.begin(path, asked)
-        else:
-            upload, held = found
-            planned = plan(asked, Way.RESUME)
-            upload.md5, upload.conditions = planned.md5, planned.conditions
-            if held and (path.customer_key or len(held) == len(parts.sizes)):
-                held.pop(max(held))  # sent again: its response shows which key the parts have
+        try:
+            found = self._unfinished(path, parts.sizes)
+            if found is not None:
+                upload, held = found
+                planned = plan(asked, Way.RESUME)
+                upload.md5, upload.conditions = planned.md5, planned.conditions
+                if held and (path.customer_key or len(held) == len(parts.sizes)):
+                    held.pop(max(held))  # sent again: its response shows which key the parts have
+                return self._finished(upload, parts, held, verify=verify), True
+        except UploadNotFoundError:
+            logger.info("the upload of %r that was continued has ended: beginning anew", path.key)
+            parts.sent = 0
+        with self.aborting(path, parts.ready):
+            upload = self.begin(path, asked)
+        return self._finished(upload, parts, {}, verify=verify), False
+
+    def _finished(
+        self, upload: Upload, parts: FileParts, held: Mapping[int, PartHeld], *, verify: bool
+    ) -> Stored:
+        """Send the parts that are not held, and complete the upload; a failure keeps it."""
         upload.verify = verify
         try:
-            return upload.complete(upload.send(parts, held)), found is not None
-        except BaseException:
-            if not upload.is_complete:
-                logger.info("the parts of upload %s of %r are kept", upload.id, path.key)
+            return upload.complete(upload.send(parts, held))
+        except BaseException as error:
+            if not upload.is_complete and not isinstance(error, UploadNotFoundError):
+                logger.info("the parts of upload %s of %r are kept", upload.id, upload.path.key)
             raise
         finally:
             self.running.pop(upload.id, None)
@@ -352,7 +364,10 @@ class Uploads:
         if upload_id is None:
             return None
         upload = self.find(path, upload_id)
-        held = self.client.list_parts(path, upload.id)
+        try:
+            held = self.client.list_parts(path, upload.id)
+        except UPLOAD_GONE:
+            return None
         upload.has_crc32 |= any(part.has_crc32 for part in held.values())
         if all(sizes.get(number) == part.size for number, part in held.items()):
             return upload, held

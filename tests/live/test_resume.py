@@ -134,6 +134,43 @@ def test_stray_parts(driver, s3, bucket, file, number, content):
     assert listed_uploads(s3, bucket.name) == {}
 
 
+@pytest.mark.parametrize("ending", ["complete", "abort"])
+@pytest.mark.parametrize("moment", ["list-parts", "part"])
+def test_an_upload_that_ends_meanwhile(counted, proxy, s3, remote, tmp_path, moment, ending):
+    """What a killed program has asked for may be done late: the file is uploaded all the same."""
+    body = noise(3 * PART)
+    (tmp_path / "file").write_bytes(body)
+    begun = {"Bucket": remote.name, "Key": "key"}
+    begun["UploadId"] = begin_upload(s3, remote.name, "key")
+    parts = [
+        {
+            "PartNumber": number,
+            "ETag": s3.upload_part(**begun, PartNumber=number, Body=piece)["ETag"],
+        }
+        for number, piece in enumerate((body[:PART], body[PART:-PART], body[-PART:]), 1)
+    ]
+
+    def end(request):
+        if ending == "complete":
+            s3.complete_multipart_upload(**begun, MultipartUpload={"Parts": parts})
+        else:
+            s3.abort_multipart_upload(**begun)
+
+    seen = []
+    proxy.plan = plan.once(plan.hook("head", end), plan.is_any(moment))
+    obj = counted.upload_object(
+        str(tmp_path / "file"),
+        remote,
+        "key",
+        ex_resume=True,
+        ex_progress=lambda *numbers: seen.append(numbers),
+    )
+    assert stored_body(s3, remote, "key") == body
+    assert obj.hash == stored_etag(s3, remote, "key")
+    assert seen[-1] == (len(body), len(body))
+    assert listed_uploads(s3, remote.name) == {}
+
+
 def test_upload_of_a_neighbour_is_left_alone(driver, s3, bucket, file):
     """Resuming touches uploads of exactly this key, not of keys that begin with it."""
     for key in ("key2", "key/x"):

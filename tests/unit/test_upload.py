@@ -487,6 +487,39 @@ def test_an_upload_with_a_part_of_another_plan_is_aborted(s3, resume, parts):
     assert s3.uploads == {}
 
 
+@pytest.mark.parametrize("held", [{1: PARTS[0]}, dict(enumerate(PARTS, 1))])
+@pytest.mark.parametrize("sign", ["max-parts", "partNumber"])
+def test_a_new_upload_is_begun_where_the_old_one_ends_meanwhile(s3, resume, caplog, held, sign):
+    """Whoever has ended it, and as late as while parts are sent: the file is stored."""
+    caplog.set_level("INFO")
+    s3.begin("k", held)
+
+    def end(request):
+        if sign in request.params:
+            s3.faults.remove(end)
+            s3.uploads.clear()
+
+    s3.faults.append(end)
+    assert resume().hash == composite(PARTS)
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert s3.uploads == {}
+    assert "kept" not in caplog.text
+
+
+def test_a_new_upload_that_ends_meanwhile_is_an_error(s3, resume):
+    """Where somebody ends each upload of the key, the second is the last."""
+
+    def end(request):
+        if "partNumber" in request.params:
+            s3.uploads.clear()
+
+    s3.begin("k", {1: PARTS[0]})
+    s3.faults.append(end)
+    with pytest.raises(errors.UploadNotFoundError, match="NoSuchUpload"):
+        resume()
+    assert len(s3.sent("POST")) == 1
+
+
 @pytest.mark.parametrize("step", [1, 2])
 def test_parts_are_listed_over_pages(s3, resume, step):
     """All parts the server holds are kept, also those on later pages."""
