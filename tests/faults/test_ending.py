@@ -15,8 +15,15 @@ from workers import wait_for_workers
 
 from libcloud_aurora import AuroraObjectsStorageDriver
 from libcloud_aurora._s3.signing import ChunkedBody
+from libcloud_aurora._transfer import sources
 
 concurrency = pytest.mark.parametrize("workers", [1, 10])
+
+
+@pytest.fixture(autouse=True)
+def _not_ahead(monkeypatch):
+    """A stream that fails after its first part does so when its upload has begun."""
+    monkeypatch.setattr(sources, "AHEAD_SECONDS", 0)
 
 
 def upload(scene, driver, failing=False):
