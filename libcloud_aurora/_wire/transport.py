@@ -203,17 +203,16 @@ class _Wire:
         urllib3 takes an idle connection on which something has arrived for one that has ended.
         """
         self.is_fresh = False
-        if isinstance(self.sock, ssl.SSLSocket):
-            timeout = self.sock.gettimeout()
-            self.sock.settimeout(0)
-            try:
-                self.sock.recv(1)
-            except ssl.SSLWantReadError:
-                self.sock.settimeout(timeout)
-                return
-            except OSError:
-                pass
-            self.close()  # type: ignore[attr-defined]
+        timeout = self.sock.gettimeout()
+        self.sock.settimeout(0)
+        try:
+            self.sock.recv(1)
+        except ssl.SSLWantReadError:
+            self.sock.settimeout(timeout)
+            return
+        except OSError:
+            pass
+        self.close()  # type: ignore[attr-defined]
 
     def _new_conn(self: Any) -> Any:
         """Connect as urllib3 does, but where an interruption finds the socket."""
