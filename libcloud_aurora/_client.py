@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -27,7 +28,7 @@ from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
 from libcloud_aurora._s3.headers import Change
 from libcloud_aurora._s3.names import ObjectPath, bucket_path
 from libcloud_aurora._s3.objects import ObjectHead, Stored, is_joined, strip_etag
-from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5
+from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, http_time, md5, moment
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
 from libcloud_aurora._wire.failures import NETWORK_FAILURES, UNSENT, network_error
 from libcloud_aurora._wire.retry import Stop, is_transient, logger
@@ -48,8 +49,13 @@ T = TypeVar("T")
 
 #: Rows asked for at once, the most that radosgw returns before Ceph 20.
 PAGE_SIZE = 1000
-#: Seconds for which radosgw may lock an upload while completing it (``rgw_mp_lock_max_time``).
-COMPLETE_SECONDS = 600.0
+#: Seconds for which to ask a radosgw that says it is completing an upload: for 600 it may lock it
+#: (``rgw_mp_lock_max_time``), from a little later on.
+COMPLETE_SECONDS = 615.0
+#: Most by which this machine's clock differs from the server's where a signature is accepted.
+MAX_SKEW = timedelta(minutes=15)
+#: Most by which the clocks of the servers of one cluster are taken to differ.
+CLOCKS_APART = timedelta(minutes=1)
 #: A part may still be uploading when its upload is aborted, so abort until it is gone.
 ABORTS = 3
 #: An unreadable success, and failures after which the server may have acted all the same.
@@ -57,7 +63,7 @@ UNSURE_STATUSES = (200, 500, 502, 504)
 #: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 #: What means that a multipart upload does not exist; radosgw's ListParts names the key.
-UPLOAD_GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
+_GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
@@ -102,6 +108,17 @@ class PartSent(NamedTuple):
 
     etag: str
     is_whole: bool
+
+
+class Completed(NamedTuple):
+    """
+    An upload that has become an object.
+
+    :ivar left: Its parts, if the server has not removed it: they have the object's data.
+    """
+
+    stored: Stored
+    left: Mapping[int, PartHeld]
 
 
 class PartHeld(NamedTuple):
@@ -532,16 +549,21 @@ class Client:
         crc32: str | None = None,
         verify: bool = True,
         stop: Stop | None = None,
-    ) -> Stored:
+    ) -> Completed:
         """
         Assemble the parts, and make sure that exactly these were assembled.
 
         A success is a success, even if somebody replaces the object afterwards. radosgw may leave
         the ETag empty, and the hash is then that of the parts. It answers 500 to a second Complete,
         and to one that crosses another or a restart, and any response may be lost. Then an upload
-        that is gone and an object made of these parts are a success; an upload that still exists is
-        completed again, because the object may be an older one with the same bytes. While radosgw
-        says that it is completing, ask for as long as its lock may last, or until the sign to stop.
+        that is gone and an object made of these parts are a success. While radosgw says that it is
+        completing, ask for as long as its lock may last, or until the sign to stop.
+
+        A radosgw that ends after it has stored the object, and before it has removed the upload,
+        leaves both, with the same data. If that upload is completed again or aborted, the garbage
+        collector deletes the data, hours later (16.2.15, 18.2.7 and 20.2.4 do). So an object with
+        the right ETag that may be new is a success, too, and no attempt follows one of which
+        nothing could be learnt. Beside an older object of the same bytes, it is completed again.
         """
         expected = composite_etag([etag for _, etag in parts])
         request = self._on_object(
@@ -558,31 +580,50 @@ class Client:
             body=xml.complete_multipart(parts),
             read=_completed,
         )
+        earliest = self._connection.clock.now() - MAX_SKEW
         deadline = time.monotonic() + COMPLETE_SECONDS
-        failures = 0
+        failures, may_have_acted = 0, False
+        unsettled: AuroraObjectsError | None = None
 
-        def attempt() -> Stored:
-            nonlocal failures
+        def attempt() -> Completed:
+            nonlocal failures, may_have_acted, unsettled
             try:
+                if unsettled:
+                    raise unsettled  # and look again, before the upload is completed again
                 stored = request.attempt()
             except AuroraObjectsError as error:
+                may_have_acted |= is_transient(error) and not isinstance(error.__cause__, UNSENT)
                 stopped = stop is not None and stop.is_set()
-                gone = not stopped and self._is_gone(path, upload_id, stop)
-                if gone and (found := self._found(path, expected, stop)):
-                    return found
+                held: dict[int, PartHeld] | None = None
+                is_known, unsettled = False, error if may_have_acted else None
+                if not stopped:
+                    try:
+                        held = self.held(path, upload_id, stop=stop)
+                        found = self.found(path, expected, stop=stop)
+                        is_known, unsettled = True, None
+                        is_new = found and may_have_acted and _is_since(found, earliest)
+                        if found and (is_new or not held):
+                            return Completed(found.stored, held)
+                    except AccessDeniedError:
+                        unsettled = None  # no look will say more
+                    except AuroraObjectsError:
+                        pass
+                gone = held == {}
                 at_it = not gone and "already in progress" in error.value
                 failures += not at_it
                 error._retry_after = max(error._retry_after, float(at_it))
-                spent = failures >= self.max_attempts
-                unknown = at_it or (stopped and isinstance(error, NetworkError))
-                if unknown and (stopped or time.monotonic() > deadline):
+                final = gone or failures >= self.max_attempts or not is_transient(error)
+                unsure = isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES
+                unseen = unsure if stopped else may_have_acted and not is_known and not gone
+                unknown = at_it or unseen
+                if unknown and (stopped or final or time.monotonic() > deadline):
                     error.value += (
-                        f" The server may still complete upload {upload_id}, so its parts are "
-                        "kept. Look for the object later; ex_cleanup_all_multipart_uploads() "
-                        "removes them."
+                        f" The server may still complete upload {upload_id}, or may have done so: "
+                        "its parts are kept. Look for the object later, and then call "
+                        "ex_cleanup_all_multipart_uploads()."
                     )
-                    spent = error._keeps_parts = True
-                error._is_final = gone or spent or not is_transient(error)
+                    final = error._keeps_parts = True
+                error._is_final = final
                 raise
             if verify and stored.etag not in ("", expected):
                 raise HashMismatchError(
@@ -590,26 +631,54 @@ class Client:
                     f"parts give {expected!r}: it is damaged. Upload it again.",
                     **request.subject.fields,
                 )
-            return Stored(stored.etag or expected, stored.version_id)
+            return Completed(Stored(stored.etag or expected, stored.version_id), {})
 
         return self._run(attempt, attempts=sys.maxsize, stop=stop)
 
-    def _found(self, path: ObjectPath, etag: str, stop: Stop | None) -> Stored | None:
-        """Return what is stored, if the object is known to be there."""
+    def found(self, path: ObjectPath, etag: str, *, stop: Stop | None = None) -> ObjectHead | None:
+        """Return what the server says about the object, if it is there with this ETag."""
         try:
             head = self.head_object(path, stop=stop)
-        except AuroraObjectsError:
+        except ObjectNotFoundError:
             return None
-        return head.stored if head.etag == etag else None
+        return head if head.etag == etag else None
 
-    def _is_gone(self, path: ObjectPath, upload_id: str, stop: Stop | None) -> bool:
-        """Tell whether the upload is known to be gone."""
+    def held(
+        self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
+    ) -> dict[int, PartHeld]:
+        """Return the parts of an upload by number; none if it is gone."""
         try:
-            return not self.list_parts(path, upload_id, stop=stop)
-        except UPLOAD_GONE:
-            return True
-        except AuroraObjectsError:
-            return False
+            return self.list_parts(path, upload_id, stop=stop)
+        except _GONE:
+            return {}
+
+    def sharers(
+        self, path: ObjectPath, held: Mapping[int, PartHeld], begun: datetime | None
+    ) -> set[str]:
+        """
+        Return the ids of an object's versions that may share the data of an unfinished upload.
+
+        Who may not list versions learns of none, nor where the server has no such list.
+
+        :param held: The upload's parts.
+        :param begun: When it began; an older version has its own data.
+        """
+        if not held:
+            return set()
+        try:
+            rows = self.list_versions(path.bucket, selection={"prefix": path.key}).rows
+        except AuroraObjectsError as error:
+            if is_transient(error):
+                raise
+            return set()
+        etag = composite_etag([part.etag for _, part in sorted(held.items())])
+        earliest = begun and begun - CLOCKS_APART
+        return {
+            row.get("VersionId", "null")
+            for row in rows
+            if unquote(row["Key"]) == path.key and strip_etag(row.get("ETag", "")) == etag
+            if not earliest or (moment(row.get("LastModified")) or earliest) >= earliest
+        }
 
     def list_parts(
         self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
@@ -632,11 +701,14 @@ class Client:
                 raise request.subject.malformed("the server repeats a page")
             marker = max(parts)
 
-    def newest_upload(self, path: ObjectPath) -> str | None:
-        """Return the id of an object's newest unfinished upload."""
+    def newest_upload(self, path: ObjectPath) -> tuple[str, datetime | None] | None:
+        """Return the id of an object's newest unfinished upload, and when it began."""
         page = self.list_uploads(path.bucket, selection={"prefix": path.key})
         rows = [row for row in page.rows if unquote(row["Key"]) == path.key]
-        return max(rows, key=lambda row: row.get("Initiated", ""))["UploadId"] if rows else None
+        if not rows:
+            return None
+        newest = max(rows, key=lambda row: row.get("Initiated", ""))
+        return newest["UploadId"], moment(newest.get("Initiated"))
 
     def abort_upload(self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None) -> None:
         """Abort a multipart upload, until the server says that it is gone."""
@@ -759,6 +831,12 @@ def _stored(response: AuroraResponse) -> Stored:
     if not etag:  # of a captive portal or a wrong port, which answer 200 to anything
         raise response.malformed("an object without an ETag")
     return Stored(etag, headers.get("x-amz-version-id"))
+
+
+def _is_since(head: ObjectHead, earliest: datetime) -> bool:
+    """Tell whether an object may have been stored since a time."""
+    stored = http_time(head.headers.get("last-modified"))
+    return stored is None or stored >= earliest
 
 
 def _completed(response: AuroraResponse) -> Stored:

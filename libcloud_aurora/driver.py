@@ -684,6 +684,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         Abort the multipart uploads in progress and free the space of their parts.
 
+        One that may share its data with an object is kept, and the log names it: where radosgw has
+        ended after it had stored the object, aborting the upload would destroy them.
+
         :param container: Container of the uploads.
         :param prefix: Only uploads of objects whose names start with it.
         :param older_than: Only uploads that began at least this long ago.
@@ -695,7 +698,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         for upload in self.ex_iterate_multipart_uploads(container, prefix):
             begun = moment(upload.created_at)
             if limit is None or (begun is not None and begun <= limit):
-                self._client.abort_upload(ObjectPath(container.name, upload.key), upload.id)
+                self._uploads.clean_up(ObjectPath(container.name, upload.key), upload.id, begun)
 
     # Downloads
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from itertools import accumulate, pairwise
 
 from libcloud_aurora._client import CopySource
 from libcloud_aurora._s3.checksums import checksum_in
 from libcloud_aurora._s3.headers import TAGS, Way, plan, tag_header
 from libcloud_aurora._s3.objects import Wanted, is_joined
 from libcloud_aurora._transfer.upload import Uploads, finish
-from libcloud_aurora._transfer.workers import Task, Window
 from libcloud_aurora.config import MAX_PART_SIZE, MIB
 from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
@@ -93,20 +90,12 @@ class Copy:
         source, path = self._source, self._wanted.path
         with self._uploads.aborting(path):
             upload = self._uploads.begin(path, asked)
-            limit = self._uploads.config.file_concurrency
-            window = Window(limit=limit, interrupt=self._client.interrupt)
-            etags: dict[int, str] = {}
-
-            def copy(number: int, span: tuple[int, int]) -> None:
-                etags[number] = upload.copy_part(number, source, span, window)
-
-            ends = accumulate(plan_part_sizes(source.head.size, COPY_PART_SIZE), initial=0)
-            window.run(Task(partial(copy, *each)) for each in enumerate(pairwise(ends), 1))
+            parts = upload.copy(source, plan_part_sizes(source.head.size, COPY_PART_SIZE))
             if self._client.head_object(source.path).etag != source.head.etag:
                 raise self._changed()
             checksum = checksum_in(source.head.headers)
             copied = checksum.text if checksum and checksum.combines else None
-            upload.complete(sorted(etags.items()), copied=copied)
+            upload.complete(parts, copied=copied)
 
     def _changed(self) -> ObjectChangedError:
         return ObjectChangedError(

@@ -6,24 +6,43 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
+from itertools import accumulate, pairwise
 
-from libcloud_aurora._client import UPLOAD_GONE, Begun, Client, CopySource, PartHeld, PartSent
+from libcloud_aurora._client import (
+    COMPLETE_SECONDS,
+    Begun,
+    Client,
+    Completed,
+    CopySource,
+    PartHeld,
+    PartSent,
+)
 from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
-from libcloud_aurora._s3.objects import Stored
+from libcloud_aurora._s3.objects import ObjectHead, Stored
 from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
 from libcloud_aurora._transfer.workers import LEAVING_SECONDS, Crew, Ending, Task, Window
-from libcloud_aurora._wire.retry import Stop, logger
+from libcloud_aurora._wire.retry import Stop, is_transient, logger
 from libcloud_aurora.config import TransferConfig
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError, UploadNotFoundError
 
 #: Most seconds that an upload which has begun waits for connections to be opened.
 CONNECTING_SECONDS = 1.0
+SHARED = (
+    "upload %s of object %r has been completed, but not removed. They share their data: whoever "
+    "aborts the upload destroys them. The object is being copied"
+)
+KEPT = (
+    "upload %s is kept: object %r, or an old version of it, may share its data. Once you have "
+    "deleted or replaced that, ex_cleanup_all_multipart_uploads() removes the upload"
+)
+REMAINS = "upload %s of object %r could not be aborted, so its parts remain: %s"
 
 
 class Upload:
@@ -33,6 +52,7 @@ class Upload:
     :param begun: Its id, and the checksums that the server expects.
     :ivar verify: Whether the object's ETag is compared with its parts.
     :ivar has_crc32: Whether its parts have a CRC32.
+    :ivar asked: Headers that its object is to have; ``None`` if somebody else has begun it.
     :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
     :ivar conditions: Headers that say what the key must hold when the upload is completed.
     :ivar afterwards: What is done to the object once it is stored.
@@ -40,6 +60,7 @@ class Upload:
     """
 
     def __init__(self, uploads: Uploads, path: ObjectPath, begun: Begun, ending: Ending) -> None:
+        self._uploads = uploads
         self._client = uploads.client
         self._config = uploads.config
         self._running = uploads.running
@@ -47,6 +68,7 @@ class Upload:
         self.path = path
         self.id = begun.id
         self.verify = True
+        self.asked: Mapping[str, str] | None = None
         self.md5 = ""
         self.conditions: Mapping[str, str] = {}
         self.afterwards: list[Change] = []
@@ -135,14 +157,19 @@ class Upload:
             self._crcs[part.number] = crc.value, part.size
         return self._etag_of(sent)
 
-    def copy_part(
-        self, number: int, source: CopySource, span: tuple[int, int], window: Window
-    ) -> str:
-        """Let the server copy a span of an object as a part, and return the part's ETag."""
-        sent = self._client.upload_part_copy(
-            self.path, self.id, number, source, span=span, stop=window
-        )
-        return self._etag_of(sent)
+    def copy(self, source: CopySource, sizes: Iterable[int]) -> list[tuple[int, str]]:
+        """Let the server copy an object in parts of these sizes; return number and ETag of each."""
+        window = Window(limit=self._config.file_concurrency, interrupt=self._client.interrupt)
+
+        def copy(number: int, span: tuple[int, int]) -> None:
+            sent = self._client.upload_part_copy(
+                self.path, self.id, number, source, span=span, stop=window
+            )
+            self._etags[number] = self._etag_of(sent)
+
+        ends = accumulate(sizes, initial=0)
+        window.run(Task(partial(copy, *each)) for each in enumerate(pairwise(ends), 1))
+        return self.sent()
 
     def _etag_of(self, sent: PartSent) -> str:
         if sent.is_whole:
@@ -159,12 +186,12 @@ class Upload:
         if self._crcs.keys() == dict(parts).keys():
             whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
 
-        def complete(stop: Stop) -> Stored:
+        def complete(stop: Stop) -> Completed:
             if self.conditions:
                 self._client.check_conditions(self.path, self.conditions, stop=stop)
             self._keeps_parts = True  # while the server may be completing it
             try:
-                stored = self._client.complete_upload(
+                completed = self._client.complete_upload(
                     self.path,
                     self.id,
                     parts,
@@ -177,11 +204,45 @@ class Upload:
                 self._keeps_parts = getattr(error, "_keeps_parts", False)
                 raise
             self.is_complete = True
-            return stored
+            return completed
 
-        stored = self._ending.run(complete)
-        finish(self._client, self.path, self.afterwards, stored.version_id)
+        stored, left = self._ending.run(complete)
+        if left and self.asked is not None:
+            sizes = [part.size for _, part in sorted(left.items())]
+            stored = self._copied(stored, self.asked, sizes, whole)
+        else:
+            if left:
+                logger.warning(KEPT, self.id, self.path.key)
+            finish(self._client, self.path, self.afterwards, stored.version_id)
         self._running.pop(self.id, None)
+        return stored
+
+    def _copied(
+        self, first: Stored, asked: Mapping[str, str], sizes: Sequence[int], crc32: str | None
+    ) -> Stored:
+        """
+        Copy the object, which shares its data with this upload, and then abort this upload.
+
+        Where the object that was copied stays as a version, this upload stays, too.
+        """
+        logger.warning(SHARED, self.id, self.path.key)
+        is_replaced = first.version_id in (None, "null")
+        version = None if is_replaced else first.version_id
+        path = ObjectPath(self.path.bucket, self.path.key, self.path.customer_key, version)
+        try:
+            with self._uploads.aborting(self.path):
+                other = self._uploads.begin(self.path, asked)
+                other.conditions = {"if-match": first.etag}
+                parts = other.copy(CopySource(path, ObjectHead({}, sum(sizes), first.etag)), sizes)
+                stored = other.complete(parts, copied=crc32)
+        except AuroraObjectsError:
+            if self._client.found(self.path, first.etag):
+                raise
+            stored = first  # and replaced or deleted since
+        if is_replaced:
+            self._uploads.remove(self.path, self.id)
+        else:
+            logger.warning(KEPT, self.id, self.path.key)
         return stored
 
     def abort(self, cause: BaseException | None = None) -> None:
@@ -204,8 +265,7 @@ class Upload:
             self._ending.run(abort)
         except BaseException as error:
             if not aborted:
-                said = "upload %s of object %r could not be aborted, so its parts remain: %s"
-                logger.warning(said, self.id, self.path.key, str(error) or type(error).__name__)
+                logger.warning(REMAINS, self.id, self.path.key, str(error) or type(error).__name__)
             if not isinstance(error, AuroraObjectsError):
                 raise
 
@@ -240,8 +300,8 @@ class Uploads:
         def begin(stop: Stop) -> Upload:
             made = self.client.create_upload(path, planned.sent, stop=stop)
             upload = self.running[made.id] = Upload(self, path, made, ending)
-            upload.md5, upload.conditions = planned.md5, planned.conditions
-            upload.afterwards = planned.afterwards
+            upload.asked, upload.md5 = asked, planned.md5
+            upload.conditions, upload.afterwards = planned.conditions, planned.afterwards
             call.begun.append(upload)
             if ending.left() == 0.0:  # nobody waits for it any more
                 upload.abort()
@@ -321,12 +381,16 @@ class Uploads:
 
         :return: What is stored, and whether an earlier call had begun it.
         """
+        old, begun = self.client.newest_upload(path) or ("", None)
+        held = self.client.held(path, old) if old else {}
+        sharers = self.client.sharers(path, held, begun)
         try:
-            found = self._unfinished(path, parts.sizes)
-            if found is not None:
-                upload, held = found
+            if old and not sharers and self._fits(path, old, held, parts.sizes):
+                upload = self.find(path, old)
+                upload.has_crc32 |= any(part.has_crc32 for part in held.values())
                 planned = plan(asked, Way.RESUME)
-                upload.md5, upload.conditions = planned.md5, planned.conditions
+                upload.asked, upload.md5 = asked, planned.md5
+                upload.conditions = planned.conditions
                 if held and (path.customer_key or len(held) == len(parts.sizes)):
                     held.pop(max(held))  # sent again: its response shows which key the parts have
                 return self._finished(upload, parts, held, verify=verify), True
@@ -335,7 +399,12 @@ class Uploads:
             parts.sent = 0
         with self.aborting(path, parts.ready):
             upload = self.begin(path, asked)
-        return self._finished(upload, parts, {}, verify=verify), False
+        stored = self._finished(upload, parts, {}, verify=verify)
+        if sharers - {stored.version_id or "null"}:
+            logger.warning(KEPT, old, path.key)
+        elif sharers:
+            self.remove(path, old)
+        return stored, False
 
     def _finished(
         self, upload: Upload, parts: FileParts, held: Mapping[int, PartHeld], *, verify: bool
@@ -351,29 +420,45 @@ class Uploads:
         finally:
             self.running.pop(upload.id, None)
 
-    def _unfinished(
-        self, path: ObjectPath, sizes: Mapping[int, int]
-    ) -> tuple[Upload, dict[int, PartHeld]] | None:
+    def _fits(
+        self,
+        path: ObjectPath,
+        upload_id: str,
+        held: Mapping[int, PartHeld],
+        sizes: Mapping[int, int],
+    ) -> bool:
         """
-        Find the newest unfinished upload of an object, and the parts the server holds of it.
+        Tell whether an upload can become an object of parts of these sizes; otherwise, abort it.
 
-        radosgw completes an upload only with all its parts: one with a part that is not in the plan
-        can never become this object, so it is aborted.
+        radosgw completes an upload only with all its parts, so that none may be in the way.
         """
-        upload_id = self.client.newest_upload(path)
-        if upload_id is None:
-            return None
-        upload = self.find(path, upload_id)
-        try:
-            held = self.client.list_parts(path, upload.id)
-        except UPLOAD_GONE:
-            return None
-        upload.has_crc32 |= any(part.has_crc32 for part in held.values())
-        if all(sizes.get(number) == part.size for number, part in held.items()):
-            return upload, held
-        logger.info("aborting upload %s of %r: its parts are not this file's", upload.id, path.key)
-        self.client.abort_upload(path, upload.id)
-        return None
+        fits = all(sizes.get(number) == part.size for number, part in held.items())
+        if not fits:
+            logger.info(
+                "aborting upload %s of %r: its parts are not this file's", upload_id, path.key
+            )
+            self.client.abort_upload(path, upload_id)
+        return fits
+
+    def clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
+        """Abort an upload that somebody has left, unless the object may share its data."""
+        if self.client.sharers(path, self.client.held(path, upload_id), begun):
+            logger.warning(KEPT, upload_id, path.key)
+        else:
+            self.client.abort_upload(path, upload_id)
+
+    def remove(self, path: ObjectPath, upload_id: str) -> None:
+        """Abort an upload that shares nothing; one that was being completed may be locked."""
+        until = time.monotonic() + COMPLETE_SECONDS
+        while True:
+            try:
+                self.client.abort_upload(path, upload_id)
+                return
+            except AuroraObjectsError as error:
+                if not is_transient(error) or time.monotonic() > until:
+                    logger.warning(REMAINS, upload_id, path.key, error.value)
+                    return
+            time.sleep(1)
 
 
 def finish(

@@ -1,8 +1,9 @@
 """Rolling restarts: radosgw ends by SIGKILL and SIGTERM in turn and is back within seconds.
 
 Meanwhile threads upload, download, list and delete. Every call returns what is right or raises a
-LibcloudError, and what a call has stored is there, whole, until another replaces or deletes it.
-Half of the restarts come just as an upload is completed.
+LibcloudError, and what a call has stored is there, whole, until another replaces or deletes it,
+even after radosgw has collected its garbage. Half of the restarts come just as an upload is
+completed.
 """
 
 import itertools
@@ -150,7 +151,7 @@ def run(minutes):
                 if random.random() < 0.5:
                     completing.clear()
                     completing.wait(LONGEST)
-                    load.over.wait(random.uniform(0, 0.05))
+                    load.over.wait(random.uniform(0, 0.02))
                     when = "while an upload is completed"
                 number = next(signals)
                 site.cluster.restart_radosgw(number)
@@ -158,6 +159,7 @@ def run(minutes):
         assert not load.wrong, load.wrong
         shelves[0].driver.ex_cleanup_all_multipart_uploads(shelves[0].container)
         assert site.parts_left() == []
+        site.cluster.admin("gc", "process", "--include-all")
         for shelf in shelves:
             for key in shelf.possible:
                 shelf.compare(key, site.stored(key))

@@ -177,6 +177,19 @@ def test_a_completion_that_is_refused_after_ctrl_c(scene, keyboard, workers, sta
 
 
 @concurrency
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_completion_that_may_have_been_made_when_ctrl_c_comes(scene, keyboard, workers, status):
+    """What a proxy says of a server that has ended says nothing of the upload: its parts stay."""
+    driver = scene.driver(ex_max_concurrency=workers)
+    answer = plan.error_answer("ended", status, "InternalError").masking()
+    answer = replace(answer, stage="head", call=lambda request: keyboard.press())
+    scene.proxy.plan = plan.always(answer, plan.is_any("complete"))
+    with pytest.raises(KeyboardInterrupt):
+        upload(scene, driver)
+    assert "abort" not in operations(scene)
+
+
+@concurrency
 def test_a_failed_upload_is_aborted_in_spite_of_ctrl_c(scene, keyboard, workers):
     """A first Ctrl-C while a failed upload is aborted waits for that."""
     driver = scene.driver(ex_max_concurrency=workers)

@@ -41,6 +41,7 @@ PROGRAMS = (
     "monmaptool",
     "ceph",
     "ceph-authtool",
+    "rados",
     "setpriv",
 )
 INSTALL = "apt-get install ceph-mon ceph-osd radosgw ceph-common"
@@ -162,6 +163,10 @@ class Cluster:
         """Run ``radosgw-admin``."""
         self._run("radosgw-admin", *arguments)
 
+    def rados(self, pool, *arguments):
+        """Run ``rados`` on a pool and return the lines that it prints."""
+        return self._run("rados", "-p", pool, *arguments).decode(errors="replace").splitlines()
+
     def __enter__(self):
         return self.start()
 
@@ -245,6 +250,7 @@ class Cluster:
         )
         if done.returncode:
             raise CephError(f"{command}: {done.stdout.decode()[-2000:]}\n{self._log_tail()}")
+        return done.stdout
 
     def _spawn(self, *command, log):
         with open(self.directory / f"{log}.out", "wb") as output:

@@ -5,6 +5,7 @@ import base64
 import pytest
 from botocore.exceptions import ClientError
 from live.ceph import Cluster
+from live.interruption import Interruption
 from live.oracle import (
     MIB,
     PART,
@@ -330,3 +331,13 @@ def test_https(cluster, make_driver, bucket):
     driver = make_driver(secure=True, port=cluster.tls_port, ex_verify_ssl=str(cluster.ca_file))
     obj = upload(driver, bucket, "key", LARGE)
     assert b"".join(driver.download_object_as_stream(obj, ex_customer_key=KEY)) == LARGE
+
+
+def test_an_interrupted_completion(keyed, container, proxy, keyed_cluster, tmp_path):
+    """The object that shares its data with its upload is copied with its key."""
+    interruption = Interruption(keyed_cluster, tmp_path)
+    proxy.plan = interruption.plan()
+    keyed.upload_object_via_stream(iter([LARGE]), container, "k", ex_customer_key=KEY)
+    interruption.collect()
+    obj = keyed.get_object(container.name, "k", ex_customer_key=KEY)
+    assert b"".join(keyed.download_object_as_stream(obj, ex_customer_key=KEY)) == LARGE

@@ -209,6 +209,11 @@ class MemoryS3:
     def _bucket_get(self, request):
         if "uploads" in request.params:
             return self._uploads(request)
+        if "versions" in request.params:
+            rows = self.buckets[request.bucket].items()
+            found = "".join(self._row(*row) for row in sorted(rows)).replace("Contents", "Version")
+            named = found.replace("</Key>", "</Key><VersionId>null</VersionId>")
+            return _document("ListVersionsResult", named)
         given = request.params
         prefix, delimiter = given.get("prefix", ""), given.get("delimiter", "")
         marker, limit = given.get("marker", ""), min(int(given.get("max-keys", 1000)), 1000)

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import threading
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -13,6 +14,7 @@ from libcloud.storage.drivers.s3 import S3StorageDriver
 from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import AuroraObjectsStorageDriver, errors
+from libcloud_aurora._transfer import upload as uploading
 from libcloud_aurora._wire.connection import AuroraObjectsConnection
 from libcloud_aurora._wire.retry import Retrier
 
@@ -279,6 +281,215 @@ def test_an_older_object_of_the_same_bytes_is_no_success(s3, complete, failure):
     assert s3.uploads == {}
 
 
+@pytest.fixture
+def interrupted(s3, monkeypatch):
+    """Make radosgw end when it has stored the next object, before it removes the upload."""
+    monkeypatch.setattr("libcloud_aurora._client.MAX_SKEW", timedelta(days=9999))
+
+    def interrupted(failure=LOST):
+        def act(request):
+            if request.method != "POST" or "uploadId" not in request.params:
+                return None
+            s3.faults.remove(act)
+            with s3.lock:
+                kept = dict(s3.uploads)
+                assert s3._checked(request).status == 200
+                s3.uploads.update(kept)
+            return failure
+
+        s3.faults.append(act)
+
+    return interrupted
+
+
+@pytest.mark.parametrize(
+    "failure", [error(503, "SlowDown"), IN_PROGRESS, LOST, Answer(200, b"<html/>")]
+)
+def test_an_object_that_shares_its_data_with_its_upload_is_copied(
+    s3, driver, container, caplog, interrupted, failure
+):
+    """Completing such an upload again or aborting it would delete the data: it is aborted last."""
+    interrupted(failure)
+    extra = {"meta_data": {"v": "1"}, "acl": "public-read"}
+    obj = driver.upload_object_via_stream(iter([DATA]), container, "k", extra)
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert s3.buckets["photos"]["k"].headers["x-amz-meta-v"] == "1"
+    assert obj.hash == s3.buckets["photos"]["k"].etag == composite(PARTS)
+    copied = [sent.headers["x-amz-copy-source-range"] for sent in copies(s3)]
+    assert sorted(copied) == ["bytes=0-9", "bytes=10-19", "bytes=20-20"]
+    assert [sent.params.get("uploadId") for sent in s3.sent("POST")] == [
+        None,
+        "2~upload1",
+        None,
+        "2~upload2",
+    ]
+    assert s3.sent("DELETE")[0].params == {"uploadId": "2~upload1"}
+    assert s3.uploads == {}
+    assert "upload 2~upload1 of object 'k' has been completed, but not removed" in caplog.text
+
+
+def copies(s3):
+    """Return the requests that copy something."""
+    return [sent for sent in s3.sent("PUT") if "x-amz-copy-source" in sent.headers]
+
+
+def test_an_upload_that_is_being_completed_is_aborted_later(
+    s3, driver, container, interrupted, monkeypatch
+):
+    """A radosgw that ends leaves a lock, for ten minutes: until then it refuses to abort."""
+    slept = []
+    monkeypatch.setattr(uploading.time, "sleep", slept.append)
+    interrupted()
+    s3.fail(12, error(409, "BucketAlreadyExists"), method="DELETE")
+    driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert s3.uploads == {}
+    assert slept == [1, 1]
+
+
+@pytest.mark.parametrize("refusal", [error(403, "AccessDenied"), error(503, "SlowDown")])
+def test_an_upload_that_cannot_be_aborted_is_named(
+    s3, driver, container, interrupted, monkeypatch, caplog, refusal
+):
+    """The object is stored and shares nothing: what is left is a matter for the log."""
+    monkeypatch.setattr(uploading, "COMPLETE_SECONDS", -1)
+    interrupted()
+    s3.faults.append(lambda request: refusal if request.method == "DELETE" else None)
+    assert driver.upload_object_via_stream(iter([DATA]), container, "k").hash == composite(PARTS)
+    assert "upload 2~upload1 of object 'k' could not be aborted" in caplog.text
+
+
+def test_a_version_keeps_the_upload_whose_data_it_shares(
+    s3, driver, container, interrupted, caplog
+):
+    """The copy is the latest version, and what was copied stays a version with its data."""
+    interrupted()
+
+    def version(request):
+        if request.method != "HEAD":
+            return None
+        found = s3._checked(request)
+        more = {"x-amz-version-id": "v1", "content-length": str(len(found.body))}
+        return Answer(found.status, b"", found.headers | more)
+
+    s3.faults.append(version)
+    assert driver.upload_object_via_stream(iter([DATA]), container, "k").hash == composite(PARTS)
+    assert {sent.headers["x-amz-copy-source"] for sent in copies(s3)} == {"/photos/k?versionId=v1"}
+    assert list(s3.uploads) == ["2~upload1"]
+    assert "upload 2~upload1 is kept" in caplog.text
+
+
+@pytest.mark.parametrize("answer", [error(404, "NoSuchKey"), error(412, "PreconditionFailed")])
+def test_an_object_that_was_replaced_is_not_copied(s3, driver, container, interrupted, answer):
+    """What another program has stored or deleted since is left alone, and nothing is shared."""
+    interrupted()
+
+    def replaced(request):
+        if "x-amz-copy-source" not in request.headers:
+            return None
+        s3.put("k", b"theirs")
+        return answer
+
+    s3.faults.append(replaced)
+    obj = driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert (obj.hash, obj.size) == (composite(PARTS), len(DATA))
+    assert s3.buckets["photos"]["k"].data == b"theirs"
+    assert s3.uploads == {}
+
+
+def test_a_copy_that_fails_is_an_error(s3, driver, container, interrupted):
+    """The object is there, but an upload has its data, which somebody may abort."""
+    interrupted()
+    s3.faults.append(
+        lambda request: (
+            error(403, "QuotaExceeded") if "x-amz-copy-source" in request.headers else None
+        )
+    )
+    with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded"):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert list(s3.uploads) == ["2~upload1"]
+
+
+def test_an_upload_of_somebody_else_that_is_interrupted_is_kept(
+    s3, complete, upload_id, interrupted, caplog
+):
+    """What its object was to have is not known, so that it cannot be copied."""
+    interrupted()
+    assert complete() == composite(PARTS)
+    assert list(s3.uploads) == [upload_id]
+    assert f"upload {upload_id} is kept" in caplog.text
+
+
+def test_an_upload_whose_object_has_its_data_is_not_cleaned_up(s3, driver, container, caplog):
+    """Only the one that has the object's parts is kept, for as long as they are the object's."""
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)))
+    s3.begin("k", {1: PARTS[0]})
+    s3.begin("k", dict(enumerate(PARTS, 1)), initiated="2026-07-01T13:00:00.000Z")
+    s3.begin("other", dict(enumerate(PARTS, 1)))
+    s3.put("k", DATA, composite(PARTS))
+    driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept]
+    assert f"upload {kept} is kept: object 'k'" in caplog.text
+    s3.put("k", b"new")
+    driver.ex_cleanup_all_multipart_uploads(container)
+    assert s3.uploads == {}
+
+
+def versions_are(s3, answer):
+    """Answer whoever asks for versions with this."""
+    s3.faults.append(lambda request: answer if "versions" in request.params else None)
+
+
+@pytest.mark.parametrize("answer", [error(403, "AccessDenied"), error(501, "NotImplemented")])
+def test_an_upload_is_cleaned_up_where_versions_are_not_listed(s3, driver, container, answer):
+    """Who may not list versions, or on a server that has none, cannot compare them."""
+    s3.begin("k", dict(enumerate(PARTS, 1)))
+    s3.put("k", DATA, composite(PARTS))
+    versions_are(s3, answer)
+    driver.ex_cleanup_all_multipart_uploads(container)
+    assert s3.uploads == {}
+
+
+def test_an_upload_is_not_cleaned_up_while_nothing_can_be_learnt(s3, driver, container):
+    """A server that is down says nothing about the object."""
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)))
+    versions_are(s3, error(503, "SlowDown"))
+    with pytest.raises(errors.AuroraObjectsError, match="SlowDown"):
+        driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept]
+
+
+@pytest.mark.parametrize("failure", [LOST, error(503, "SlowDown")])
+def test_no_second_attempt_follows_one_of_which_nothing_was_learnt(s3, complete, failure):
+    """An upload is completed again only after a look has shown that it has not been."""
+    s3.fail(2, failure, method="POST")
+    s3.fail(7, error(503, "SlowDown"), method="GET")
+    assert complete() == composite(PARTS)
+    methods = "".join(sent.method[0] for sent in s3.requests)
+    assert methods == "P" + 8 * "G" + "HG" + "P" + "GHG" + "P"
+
+
+def test_what_an_earlier_attempt_has_stored_is_a_success(s3, complete, interrupted):
+    """Whatever the last attempt says: its own object may be what it meets."""
+    interrupted()
+    s3.fail(5, error(503, "SlowDown"), method="GET")
+    s3.faults.append(
+        lambda request: error(412, "PreconditionFailed") if request.method == "POST" else None
+    )
+    assert complete() == composite(PARTS)
+
+
+def test_an_upload_is_kept_where_nothing_can_be_learnt(s3, complete, upload_id):
+    """An upload that may have become an object is not aborted."""
+    s3.faults.append(
+        lambda request: error(403, "AccessDenied") if request.method in ("GET", "HEAD") else None
+    )
+    s3.fail(9, LOST, method="POST")
+    with pytest.raises(errors.NetworkError, match=f"may still complete upload {upload_id}"):
+        complete()
+    assert len(s3.sent("POST")) == 5
+
+
 def test_a_refusal_is_no_success_because_of_an_older_object(s3, complete):
     """A final error stays one, though an object of the same bytes is there."""
     s3.put("k", DATA, composite(PARTS))
@@ -485,6 +696,25 @@ def test_an_upload_with_a_part_of_another_plan_is_aborted(s3, resume, parts):
     assert resume().hash == composite(PARTS)
     assert sent_parts(s3) == [1, 2, 3]
     assert s3.uploads == {}
+
+
+@pytest.mark.parametrize("version", [None, "v2"])
+def test_an_upload_whose_object_has_its_data_is_not_gone_on_with(s3, resume, caplog, version):
+    """The file is sent anew; the upload goes if its object does, and stays with an old version."""
+    old = s3.begin("k", dict(enumerate(PARTS, 1)))
+    s3.put("k", DATA, composite(PARTS))
+
+    def complete(request):
+        if request.method != "POST" or "uploadId" not in request.params:
+            return None
+        with s3.lock:
+            return s3._checked(request)._replace(headers={"x-amz-version-id": version})
+
+    s3.faults.append(complete)
+    assert resume().hash == composite(PARTS)
+    assert sent_parts(s3) == [1, 2, 3]
+    assert list(s3.uploads) == ([old] if version else [])
+    assert (f"upload {old} is kept" in caplog.text) == bool(version)
 
 
 @pytest.mark.parametrize("held", [{1: PARTS[0]}, dict(enumerate(PARTS, 1))])
