@@ -30,7 +30,12 @@ from libcloud_aurora._transfer.sources import FileParts, Part, Parts, Unreadable
 from libcloud_aurora._transfer.workers import LEAVING_SECONDS, Crew, Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, is_transient, logger
 from libcloud_aurora.config import TransferConfig
-from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError, UploadNotFoundError
+from libcloud_aurora.errors import (
+    AuroraObjectsError,
+    HashMismatchError,
+    MalformedAnswerError,
+    UploadNotFoundError,
+)
 
 #: Most seconds that an upload which has begun waits for connections to be opened.
 CONNECTING_SECONDS = 1.0
@@ -442,7 +447,11 @@ class Uploads:
 
     def clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
         """Abort an upload that somebody has left, unless the object may share its data."""
-        if self.client.sharers(path, self.client.held(path, upload_id), begun):
+        try:
+            sharers = self.client.sharers(path, self.client.held(path, upload_id), begun)
+        except MalformedAnswerError:  # of a server that lists neither parts nor versions
+            sharers = set()
+        if sharers:
             logger.warning(KEPT, upload_id, path.key)
         else:
             self.client.abort_upload(path, upload_id)
