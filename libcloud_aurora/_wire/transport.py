@@ -19,6 +19,7 @@ import os
 import queue
 import socket
 import ssl
+import struct
 import sys
 import threading
 import time
@@ -38,6 +39,9 @@ from urllib3.util.connection import allowed_gai_family
 from libcloud_aurora._s3.signing import escape_dots
 from libcloud_aurora.config import BUFFER_SIZE
 
+#: Of SO_LINGER: to close is to reset. A server that waits for room to send more would otherwise
+#: not learn of the end: once a socket is shut down, Linux announces no room that reading makes.
+_RESET = struct.pack("ii", 1, 0)
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
 #: Bytes up to which a piece waits for the next one.
@@ -412,6 +416,9 @@ class _Known:
                 outer = getattr(connection.sock, "socket", connection.sock)  # of TLS in TLS
                 for sock in (connection.opening, outer):
                     if isinstance(sock, socket.socket):
+                        if not connection.is_sending:
+                            with contextlib.suppress(OSError):  # a system with another form
+                                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                         with contextlib.suppress(OSError):  # no longer connected
                             socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's state stays
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -1057,3 +1058,30 @@ def test_the_environment_s_certificates_are_trusted(listen, connect, authority, 
     monkeypatch.setenv(name, str(authority.bundle))
     connect(server).connection.request("/b/k")
     assert len(server.asked) == 1
+
+
+def test_a_server_that_waits_for_room_learns_that_nobody_reads(listen, connect):
+    """An interrupted response is reset: otherwise, such a server would wait for minutes."""
+    is_full = threading.Event()
+
+    def script(peer):
+        peer.ask()
+        peer.say(f"HTTP/1.1 200 OK\r\nContent-Length: {100 * MIB}\r\n\r\n")
+        peer.sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                peer.sock.send(bytes(MIB))
+        is_full.set()
+        peer.sock.setblocking(True)
+        peer.say(bytes(100 * MIB))
+
+    server = listen(script)
+    driver = connect(server)
+    response = driver.connection.exchange("GET", "/b/k", None, {})
+    assert is_full.wait(10)
+    driver.connection.interrupt([threading.get_ident()], bodies=False)
+    with contextlib.suppress(Exception):
+        while response.raw.read(MIB):
+            pass
+    response.raw.close()
+    assert server.wait_until_idle()
