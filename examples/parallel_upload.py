@@ -21,8 +21,10 @@ import os
 import sys
 import threading
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from queue import Empty, SimpleQueue
 
 from connect import connect, run
 from tqdm import tqdm
@@ -55,15 +57,31 @@ def in_parallel(work, items, threads, title):
     pool = ThreadPoolExecutor(threads)
     try:
         futures = {pool.submit(work, item, progress): item for item in items}
-        ended = as_completed(futures)
         shown = {"unit": " files", "disable": None}  # only on a terminal
-        for future in tqdm(ended, title, len(futures), **shown):
+        for future in tqdm(as_they_end(futures), title, len(futures), **shown):
             if error := future.exception():
                 failures.append((futures[future], error))
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
     return len(futures) - len(failures), failures
+
+
+def as_they_end(futures):
+    """
+    Yield futures as they end, and look for Ctrl-C twice a second.
+
+    ``as_completed`` sleeps without an end, and while it falls asleep Python
+    may miss a Ctrl-C.
+    """
+    ended = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    left = len(futures)
+    while left:
+        with suppress(Empty):
+            yield ended.get(timeout=0.5)
+            left -= 1
 
 
 def find_files(directory):

@@ -25,6 +25,16 @@ class Keyboard:
             while not self.seen.acquire(timeout=0.01):
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    def slip(self):
+        """
+        Press it once so that the main thread, asleep, is not woken; tell whether it sees it soon.
+
+        That is how Ctrl-C comes to a thread that is about to sleep.
+        """
+        self.wanted += 1
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        return self.seen.acquire(timeout=5)
+
     @contextmanager
     def at_hand(self):
         """Let it work in this block."""

@@ -23,7 +23,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from libcloud_aurora._wire.retry import Stop, logger
+from libcloud_aurora._wire.retry import LOOKING_SECONDS, Stop, logger
 from libcloud_aurora.errors import AuroraObjectsError, NetworkTimeoutError
 
 T = TypeVar("T")
@@ -38,6 +38,22 @@ class Interrupt(Protocol):
     """Breaks the requests of some threads, or only those that send no body."""
 
     def __call__(self, threads: Iterable[int], *, bodies: bool) -> None: ...
+
+
+def take(queue: SimpleQueue[T], seconds: float = math.inf) -> T:
+    """
+    Wait for an entry of a queue, and look for Ctrl-C now and then.
+
+    :raises Empty: if none comes for so long.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        left = until - time.monotonic()
+        try:
+            return queue.get(timeout=max(0.0, min(left, LOOKING_SECONDS)))
+        except Empty:
+            if left <= LOOKING_SECONDS:
+                raise
 
 
 class CancelledError(Exception):
@@ -61,11 +77,11 @@ class Outcome(Generic[T]):
     def done(self) -> bool:
         return self._answer is not None
 
-    def result(self, seconds: float | None = None) -> T:
+    def result(self, seconds: float = math.inf) -> T:
         """Wait for the call and return what it has returned, or raise what it has raised."""
         while (answer := self._answer) is None:
             try:
-                self._made.get(timeout=seconds)
+                take(self._made, seconds)
             except Empty:
                 raise NetworkTimeoutError(f"no response within {seconds:.1f} s") from None
         value: T
@@ -196,7 +212,7 @@ class Crew:
     def taken(self, pieces: SimpleQueue[T]) -> T:
         """Return what a submitted call puts into a queue."""
         self._check_process()
-        return pieces.get()
+        return take(pieces)
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
@@ -228,10 +244,8 @@ class Crew:
 
     def _wait(self, active: list[int], *, bodies: bool) -> None:
         """Wait for a call to end, and make sure that it does."""
-        if self._interrupt is None:
-            self._left.get()
-            return
-        self._interrupt(active, bodies=bodies)
+        if self._interrupt is not None:
+            self._interrupt(active, bodies=bodies)
         with contextlib.suppress(Empty):  # whoever had no socket yet is interrupted next time
             self._left.get(timeout=0.1)
 
@@ -354,7 +368,7 @@ class Window(Stop):
         return bool(self._running) and crowded
 
     def _collect(self) -> None:
-        event = self._events.get()
+        event = take(self._events)
         if isinstance(event, int):
             self._on_bytes(event)
             return
@@ -392,9 +406,9 @@ class Ending:
             self._until = now
         self._stop.set()
 
-    def left(self) -> float | None:
-        """Return the seconds for which it may still wait; ``None`` before it has begun."""
-        return None if self._until is None else max(0.0, self._until - time.monotonic())
+    def left(self) -> float:
+        """Return the seconds for which it may still wait; before it has begun, without an end."""
+        return math.inf if self._until is None else max(0.0, self._until - time.monotonic())
 
     def run(self, call: Callable[[Stop], T]) -> T:
         """Make a call and wait for it; it gets a sign that ends its pauses."""

@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 #: Bytes after which a broken transfer counts as having made progress.
 PROGRESS_SIZE = 1024**2
+#: Most seconds that a thread sleeps before it looks for Ctrl-C: one that comes after Python has
+#: looked, while it hands the GIL to other threads, does not wake it.
+LOOKING_SECONDS = 0.25
 
 logger = logging.getLogger("libcloud_aurora")
 
@@ -59,8 +62,10 @@ class Stop:
 
     def wait(self, seconds: float) -> bool:
         """Wait for the sign, but no longer than that, and tell whether it was given."""
-        if self._barrier.acquire(timeout=max(0.0, min(seconds, self._until - time.monotonic()))):
-            self._open()
+        until = min(time.monotonic() + seconds, self._until)
+        while not self._given and (left := until - time.monotonic()) > 0:
+            if self._barrier.acquire(timeout=min(left, LOOKING_SECONDS)):
+                self._open()
         return self.is_set()
 
     def _open(self) -> None:

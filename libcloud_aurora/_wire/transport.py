@@ -189,6 +189,17 @@ class _Wire:
         self.owner = threading.get_ident()
         self.used[self.owner] = self
 
+    def interrupt(self) -> None:
+        """Break it, so that whoever sends or receives over it fails."""
+        outer = getattr(self.sock, "socket", self.sock)  # of TLS in TLS
+        for sock in (self.opening, outer):
+            if isinstance(sock, socket.socket):
+                if not self.is_sending:
+                    with contextlib.suppress(OSError):  # a system with another form
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                with contextlib.suppress(OSError):  # no longer connected
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's state stays
+
     def connect(self) -> None:
         self._held, self.is_sending = b"", False  # as a request that was interrupted left them
         self._sent, self._waited = 0, 0.0
@@ -360,25 +371,22 @@ class _Known:
     """Pool that reconnects what has been idle for too long, and knows which thread uses what."""
 
     QueueCls = _Idle
+    used: dict[int, Any]
     _is_retired = False
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._used: dict[int, Any] = {}
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection: Any = super()._get_conn(timeout)  # type: ignore[misc]
         if connection.sock is not None and time.monotonic() - connection.idle_since > IDLE_SECONDS:
             connection.close()
-        connection.used = self._used
+        connection.used = self.used
         connection.claim()
         return connection
 
     def _put_conn(self, connection: Any) -> None:
         if connection is not None:
             owner = connection.owner
-            if self._used.get(owner) is connection:
-                self._used.pop(owner, None)
+            if self.used.get(owner) is connection:
+                self.used.pop(owner, None)
             connection.idle_since = time.monotonic()
             if connection.body_left > 0:  # the next request would be taken for the rest
                 connection.close()
@@ -389,7 +397,7 @@ class _Known:
     def open(self, timeout: float) -> None:
         """Open a connection for a request to come."""
         connection: Any = self._new_conn()  # type: ignore[attr-defined]
-        connection.timeout, connection.used = timeout, self._used
+        connection.timeout, connection.used = timeout, self.used
         connection.claim()
         try:
             connection.connect()
@@ -404,24 +412,6 @@ class _Known:
         self._is_retired = True
         self.pool.close()  # type: ignore[attr-defined]
 
-    def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
-        """
-        Break the connections of threads that send or receive.
-
-        :param bodies: Whether to break even those that send a body; see :data:`TAIL_SIZE`.
-        """
-        for thread in threads:
-            connection: Any = self._used.get(thread)
-            if connection and connection.owner == thread and (bodies or not connection.is_sending):
-                outer = getattr(connection.sock, "socket", connection.sock)  # of TLS in TLS
-                for sock in (connection.opening, outer):
-                    if isinstance(sock, socket.socket):
-                        if not connection.is_sending:
-                            with contextlib.suppress(OSError):  # a system with another form
-                                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                        with contextlib.suppress(OSError):  # no longer connected
-                            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's state stays
-
 
 @cache
 def _ours(pool: Any) -> type:
@@ -434,10 +424,13 @@ class _Sockets(HTTPAdapter):
     """
     The sockets of one endpoint in one process, with requests' rules for certificates and proxies.
 
+    :param used: Where connections in use are noted, each by the thread that uses it.
     :ivar prefix: What URLs begin with: nothing, or for a proxy of plain http the endpoint.
     """
 
-    def __init__(self, origin: str, verify: bool | str, proxies: dict[str, str]) -> None:
+    def __init__(
+        self, origin: str, verify: bool | str, proxies: dict[str, str], used: dict[int, Any]
+    ) -> None:
         super().__init__(pool_maxsize=POOL_SIZE)
         request = requests.PreparedRequest()
         request.url = f"{origin}/"
@@ -446,6 +439,7 @@ class _Sockets(HTTPAdapter):
             self.pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
         else:  # requests before 2.32
             self.pool = self.get_connection(request.url, proxies)
+        self.pool.used = used
         self.cert_verify(self.pool, origin, verify, None)  # type: ignore[no-untyped-call]
         proxy = select_proxy(origin, proxies) or "socks"
         absolute = origin.startswith("http:") and not proxy.startswith("socks")
@@ -489,6 +483,7 @@ class AuroraTransport(LibcloudConnection):
         **kwargs: Any,
     ) -> None:
         self._sockets: dict[int, _Sockets] = {}  # by process: a forked child has its own
+        self._used: dict[int, dict[int, Any]] = {}  # by process, also of sockets that were closed
         super().__init__(host, port, secure=secure, **kwargs)  # type: ignore[no-untyped-call]
         name = f"[{host}]" if ":" in host else host
         self.host = f"{'https' if secure else 'http'}://{name}:{port}"
@@ -513,7 +508,8 @@ class AuroraTransport(LibcloudConnection):
         """Return this process's sockets; of several threads, the first makes them."""
         sockets = self._sockets.get(os.getpid())
         if sockets is None:
-            made = _Sockets(self.host, self.verify_ssl, self.proxies)
+            used = self._used.setdefault(os.getpid(), {})
+            made = _Sockets(self.host, self.verify_ssl, self.proxies, used)
             sockets = self._sockets.setdefault(os.getpid(), made)
         return sockets
 
@@ -558,10 +554,16 @@ class AuroraTransport(LibcloudConnection):
         return response
 
     def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
-        """Break the requests of some threads of this process, or only those without a body."""
-        sockets = self._sockets.get(os.getpid())
-        if sockets is not None:
-            sockets.pool.interrupt(threads, bodies=bodies)
+        """
+        Break the requests of some threads of this process.
+
+        :param bodies: Whether to break even those that send a body; see :data:`TAIL_SIZE`.
+        """
+        used = self._used.get(os.getpid(), {})
+        for thread in threads:
+            connection = used.get(thread)
+            if connection and connection.owner == thread and (bodies or not connection.is_sending):
+                connection.interrupt()
 
     def close(self) -> None:
         """Close idle sockets now and others after use; the next request opens new ones."""

@@ -104,6 +104,27 @@ def test_interrupted_download(scene, keyboard, download, operation, stage, worke
         download(scene, driver)
 
 
+@pytest.mark.parametrize(
+    ("transfer", "operation"),
+    [
+        *((upload, each) for upload in (upload_file, write) for each in ("part", "complete")),
+        (download_file, "get"),
+        (download_stream, "get"),
+    ],
+)
+def test_ctrl_c_just_before_the_caller_s_thread_sleeps(scene, keyboard, transfer, operation):
+    """Ctrl-C that does not wake the caller's thread, since it comes too early, is seen soon."""
+    seen = []
+    scene.proxy.plan = plan.once(
+        plan.hook("answer", lambda request: seen.append(keyboard.slip())),
+        # A stream's first range is fetched by the caller's thread, which sleeps on the socket then.
+        lambda each: each.operation == operation and not each.byte_range.startswith("bytes=0-"),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        transfer(scene, scene.driver())
+    assert seen == [True]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, LibcloudError])
 @pytest.mark.parametrize("pieces", [0, 6, 11])
 @concurrency

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from queue import SimpleQueue
 
 import pytest
 from keyboard import Keyboard
@@ -129,6 +130,39 @@ def test_a_free_thread_is_used_again():
     outcomes = [crew.submit(threading.get_ident) for _ in range(20)]
     assert len({crew.result(outcome) for outcome in outcomes}) == 1
     crew.close()
+
+
+@pytest.mark.parametrize("wait", ["result", "taken", "finish", "close", "pause"])
+def test_ctrl_c_just_before_a_wait_is_seen_soon(wait):
+    """Ctrl-C that comes too early to wake the caller's thread ends its wait all the same."""
+    keyboard, begun, go = Keyboard(), threading.Event(), threading.Event()
+    crew, window, seen = Crew(2), Window(limit=2), []
+
+    def work():
+        begun.set()
+        go.wait(20)
+
+    waits = {
+        "result": lambda: crew.result(crew.submit(work)),
+        "taken": lambda: crew.submit(work) and crew.taken(SimpleQueue()),
+        "finish": lambda: window.start(Task(work)) or window.finish(),
+        "close": lambda: crew.submit(work) and begun.wait(10) and crew.close(),
+        "pause": lambda: crew.submit(work) and Stop().wait(20),
+    }
+
+    def press():
+        begun.wait(10)
+        time.sleep(0.1)  # the caller's thread sleeps by now
+        seen.append(keyboard.slip())
+        go.set()
+
+    presser = threading.Thread(target=press)
+    with keyboard.at_hand(), window, crew:
+        presser.start()
+        with pytest.raises(KeyboardInterrupt):
+            waits[wait]()
+        presser.join()
+    assert seen == [True]
 
 
 def test_closing_waits_for_what_runs_and_begins_nothing():
