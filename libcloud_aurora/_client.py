@@ -121,6 +121,22 @@ class Completed(NamedTuple):
     left: Mapping[int, PartHeld]
 
 
+class _Look(NamedTuple):
+    """
+    What is there after a Complete that failed.
+
+    :ivar held: The upload's parts, none if it is gone; ``None`` if that could not be learnt.
+    :ivar found: The object, if it is made of these parts.
+    :ivar is_whole: Whether both could be learnt.
+    :ivar is_refused: Whether these keys may not look.
+    """
+
+    held: Mapping[int, PartHeld] | None = None
+    found: ObjectHead | None = None
+    is_whole: bool = False
+    is_refused: bool = False
+
+
 class PartHeld(NamedTuple):
     """A part that a listing shows."""
 
@@ -594,28 +610,20 @@ class Client:
             except AuroraObjectsError as error:
                 may_have_acted |= is_transient(error) and not isinstance(error.__cause__, UNSENT)
                 stopped = stop is not None and stop.is_set()
-                held: dict[int, PartHeld] | None = None
-                is_known, unsettled = False, error if may_have_acted else None
-                if not stopped:
-                    try:
-                        held = self.held(path, upload_id, stop=stop)
-                        found = self.found(path, expected, stop=stop)
-                        is_known, unsettled = True, None
-                        is_new = found and may_have_acted and _is_since(found, earliest)
-                        if found and (is_new or not held):
-                            return Completed(found.stored, held)
-                    except AccessDeniedError:
-                        unsettled = None  # no look will say more
-                    except AuroraObjectsError:
-                        pass
-                gone = held == {}
+                look = _Look() if stopped else self._look(path, upload_id, expected, stop)
+                is_new = look.found and may_have_acted and _is_since(look.found, earliest)
+                if look.found and (is_new or not look.held):
+                    return Completed(look.found.stored, look.held or {})
+                is_settled = look.is_whole or look.is_refused or not may_have_acted
+                unsettled = None if is_settled else error
+                gone = look.held == {}
                 at_it = not gone and "already in progress" in error.value
                 failures += not at_it
                 error._retry_after = max(error._retry_after, float(at_it))
                 final = gone or failures >= self.max_attempts or not is_transient(error)
                 unsure = isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES
-                unseen = unsure if stopped else may_have_acted and not is_known and not gone
-                unknown = at_it or unseen
+                unseen = may_have_acted and not look.is_whole and not gone
+                unknown = at_it or (unsure if stopped else unseen)
                 if unknown and (stopped or final or time.monotonic() > deadline):
                     error.value += (
                         f" The server may still complete upload {upload_id}, or may have done so: "
@@ -634,6 +642,17 @@ class Client:
             return Completed(Stored(stored.etag or expected, stored.version_id), {})
 
         return self._run(attempt, attempts=sys.maxsize, stop=stop)
+
+    def _look(self, path: ObjectPath, upload_id: str, etag: str, stop: Stop | None) -> _Look:
+        """Ask for the parts of an upload, and for the object with the ETag that they give."""
+        held = None
+        try:
+            held = self.held(path, upload_id, stop=stop)
+            return _Look(held, self.found(path, etag, stop=stop), is_whole=True)
+        except AccessDeniedError:
+            return _Look(held, is_refused=True)
+        except AuroraObjectsError:
+            return _Look(held)
 
     def found(self, path: ObjectPath, etag: str, *, stop: Stop | None = None) -> ObjectHead | None:
         """Return what the server says about the object, if it is there with this ETag."""

@@ -41,7 +41,7 @@ from libcloud_aurora.errors import (
 CONNECTING_SECONDS = 1.0
 SHARED = (
     "upload %s of object %r has been completed, but not removed. They share their data: whoever "
-    "aborts the upload destroys them. The object is being copied"
+    "aborts the upload destroys them"
 )
 KEPT = (
     "upload %s is kept: object %r, or an old version of it, may share its data. Once you have "
@@ -209,6 +209,8 @@ class Upload:
                 self._keeps_parts = getattr(error, "_keeps_parts", False)
                 raise
             self.is_complete = True
+            if completed.left:
+                logger.warning(SHARED, self.id, self.path.key)
             return completed
 
         stored, left = self._ending.run(complete)
@@ -230,7 +232,7 @@ class Upload:
 
         Where the object that was copied stays as a version, this upload stays, too.
         """
-        logger.warning(SHARED, self.id, self.path.key)
+        logger.info("object %r is being copied", self.path.key)
         is_replaced = first.version_id in (None, "null")
         version = None if is_replaced else first.version_id
         path = ObjectPath(self.path.bucket, self.path.key, self.path.customer_key, version)

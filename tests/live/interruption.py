@@ -11,33 +11,35 @@ UPLOADS, INDEX = "default.rgw.buckets.non-ec", "default.rgw.buckets.index"
 
 class Interruption:
     """
-    Keeps the unfinished upload of a cluster, and brings it back.
+    Keeps the unfinished uploads of a cluster, and brings them back.
 
     :param directory: An empty one, for what is kept.
     """
 
     def __init__(self, cluster, directory):
         self._cluster = cluster
+        self._directory = directory
         self._pool = directory / "uploads"
-        self._entry = directory / "entry"
-        self._places = []
+        self._entries = []
 
     def keep(self):
-        """Keep the unfinished uploads, of which there is one, as they are; once."""
-        if self._places:
+        """Keep the unfinished uploads as they are; once."""
+        if self._entries:
             return
         self._cluster.rados(UPLOADS, "export", str(self._pool))
         for shard in self._cluster.rados(INDEX, "ls"):
             for key in self._cluster.rados(INDEX, "listomapkeys", shard):
                 if key.startswith("_multipart_") and key.endswith(".meta"):
-                    self._cluster.rados(INDEX, "getomapval", shard, key, str(self._entry))
-                    self._places.append((shard, key))
+                    entry = shard, key, str(self._directory / f"entry {len(self._entries)}")
+                    self._cluster.rados(INDEX, "getomapval", *entry)
+                    self._entries.append(entry)
 
     def undo(self):
-        """Bring the upload back, whatever has become of it."""
+        """Bring the uploads back, whatever has become of them."""
         self._cluster.rados(UPLOADS, "import", str(self._pool))
-        [place] = self._places
-        self._cluster.rados(INDEX, "setomapval", *place, "--input-file", str(self._entry))
+        assert self._entries
+        for *place, entry in self._entries:
+            self._cluster.rados(INDEX, "setomapval", *place, "--input-file", entry)
 
     def plan(self):
         """Return a plan for a proxy: radosgw ends while it completes the first upload."""
