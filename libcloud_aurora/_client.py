@@ -137,6 +137,78 @@ class _Look(NamedTuple):
     is_refused: bool = False
 
 
+class _Completion:
+    """
+    An upload that is being completed, from attempt to attempt.
+
+    :param send: Sends Complete once.
+    :param look: Finds out what is there after a failure.
+    :param earliest: When its object can have been made at the earliest, by the server's clock.
+    :param was_sent: Whether Complete has been sent already, and what came of it is not known.
+    :ivar unsettled: A failure after which it is not known what the server has done.
+    """
+
+    unsettled: AuroraObjectsError | None = None
+
+    def __init__(
+        self,
+        send: Callable[[], Stored],
+        look: Callable[[], _Look],
+        max_attempts: int,
+        *,
+        earliest: datetime,
+        was_sent: bool,
+    ) -> None:
+        self._send = send
+        self._look = look
+        self._max_attempts = max_attempts
+        self._earliest = earliest
+        self._deadline = time.monotonic() + COMPLETE_SECONDS
+        self._failures = 0
+        self._may_have_acted = self._is_unsure = was_sent
+        self._is_at_it = False
+        self._seen = _Look()
+        if was_sent:
+            self.unsettled = NetworkError("the request that completes the upload was interrupted")
+
+    def attempt(self) -> Completed:
+        """Complete it, or learn that it has been completed."""
+        try:
+            if self.unsettled:
+                raise self.unsettled  # and look again, before it is completed again
+            return Completed(self._send(), {})
+        except AuroraObjectsError as error:
+            has_acted = is_transient(error) and not isinstance(error.__cause__, UNSENT)
+            is_unsure = isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES
+            self._may_have_acted |= has_acted
+            self._is_unsure |= has_acted and is_unsure
+            seen = self._seen = self._look()
+            is_new = seen.found and self._may_have_acted and _is_since(seen.found, self._earliest)
+            if seen.found and (is_new or not seen.held):
+                return Completed(seen.found.stored, seen.held or {})
+            is_settled = seen.is_whole or seen.is_refused or not self._may_have_acted
+            self.unsettled = None if is_settled else error
+            self._is_at_it = seen.held != {} and "already in progress" in error.value
+            self._failures += not self._is_at_it
+            error._retry_after = max(error._retry_after, float(self._is_at_it))
+            error._is_final = (
+                not is_transient(error)
+                or seen.held == {}
+                or self._failures >= self._max_attempts
+                or (self.may_come_about() and time.monotonic() > self._deadline)
+            )
+            raise
+
+    def may_come_about(self, *, is_stopped: bool = False) -> bool:
+        """
+        Tell whether the server may still complete the upload, or may have done so.
+
+        :param is_stopped: Whether nobody asks it any more: what was seen before says little then.
+        """
+        unseen = self._is_unsure if is_stopped else self._may_have_acted and not self._seen.is_whole
+        return self._seen.held != {} and (self._is_at_it or unseen)
+
+
 class PartHeld(NamedTuple):
     """A part that a listing shows."""
 
@@ -564,6 +636,7 @@ class Client:
         conditions: Mapping[str, str] | None = None,
         crc32: str | None = None,
         verify: bool = True,
+        was_sent: bool = False,
         stop: Stop | None = None,
     ) -> Completed:
         """
@@ -580,8 +653,10 @@ class Client:
         collector deletes the data, hours later (16.2.15, 18.2.7 and 20.2.4 do). So an object with
         the right ETag that may be new is a success, too, and no attempt follows one of which
         nothing could be learnt. Beside an older object of the same bytes, it is completed again.
+
+        :param was_sent: Whether an earlier call has sent it, and was interrupted.
         """
-        expected = composite_etag([etag for _, etag in parts])
+        etag = composite_etag([etag for _, etag in parts])
         request = self._on_object(
             "POST",
             path,
@@ -596,52 +671,34 @@ class Client:
             body=xml.complete_multipart(parts),
             read=_completed,
         )
-        earliest = self._connection.clock.now() - MAX_SKEW
-        deadline = time.monotonic() + COMPLETE_SECONDS
-        failures, may_have_acted = 0, False
-        unsettled: AuroraObjectsError | None = None
-
-        def attempt() -> Completed:
-            nonlocal failures, may_have_acted, unsettled
-            try:
-                if unsettled:
-                    raise unsettled  # and look again, before the upload is completed again
-                stored = request.attempt()
-            except AuroraObjectsError as error:
-                may_have_acted |= is_transient(error) and not isinstance(error.__cause__, UNSENT)
-                stopped = stop is not None and stop.is_set()
-                look = _Look() if stopped else self._look(path, upload_id, expected, stop)
-                is_new = look.found and may_have_acted and _is_since(look.found, earliest)
-                if look.found and (is_new or not look.held):
-                    return Completed(look.found.stored, look.held or {})
-                is_settled = look.is_whole or look.is_refused or not may_have_acted
-                unsettled = None if is_settled else error
-                gone = look.held == {}
-                at_it = not gone and "already in progress" in error.value
-                failures += not at_it
-                error._retry_after = max(error._retry_after, float(at_it))
-                final = gone or failures >= self.max_attempts or not is_transient(error)
-                unsure = isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES
-                unseen = may_have_acted and not look.is_whole and not gone
-                unknown = at_it or (unsure if stopped else unseen)
-                if unknown and (stopped or final or time.monotonic() > deadline):
-                    error.value += (
-                        f" The server may still complete upload {upload_id}, or may have done so: "
-                        "its parts are kept. Look for the object later, and then call "
-                        "ex_cleanup_all_multipart_uploads()."
-                    )
-                    final = error._keeps_parts = True
-                error._is_final = final
-                raise
-            if verify and stored.etag not in ("", expected):
-                raise HashMismatchError(
-                    f"upload of object {path.key!r} ended with ETag {stored.etag!r}, but its "
-                    f"parts give {expected!r}: it is damaged. Upload it again.",
-                    **request.subject.fields,
+        stop = stop or Stop()
+        completion = _Completion(
+            request.attempt,
+            lambda: _Look() if stop.is_set() else self._look(path, upload_id, etag, stop),
+            self.max_attempts,
+            earliest=self._connection.clock.now() - MAX_SKEW,
+            was_sent=was_sent,
+        )
+        try:
+            stored, left = self._run(completion.attempt, attempts=sys.maxsize, stop=stop)
+        except AuroraObjectsError as error:
+            if completion.may_come_about(is_stopped=stop.is_set()):
+                error.value += (
+                    f" The server may still complete upload {upload_id}, or may have done so: its "
+                    "parts are kept. Look for the object later, and then call "
+                    "ex_cleanup_all_multipart_uploads()."
                 )
-            return Completed(Stored(stored.etag or expected, stored.version_id), {})
-
-        return self._run(attempt, attempts=sys.maxsize, stop=stop)
+                error._is_final = error._keeps_parts = True
+            raise
+        finally:
+            completion.unsettled = None  # its traceback would hold itself, and so the parts
+        if verify and stored.etag not in ("", etag):
+            raise HashMismatchError(
+                f"upload of object {path.key!r} ended with ETag {stored.etag!r}, but its parts "
+                f"give {etag!r}: it is damaged. Upload it again.",
+                **request.subject.fields,
+            )
+        return Completed(Stored(stored.etag or etag, stored.version_id), left)
 
     def _look(self, path: ObjectPath, upload_id: str, etag: str, stop: Stop | None) -> _Look:
         """Ask for the parts of an upload, and for the object with the ETag that they give."""

@@ -41,7 +41,7 @@ from libcloud_aurora.errors import (
 CONNECTING_SECONDS = 1.0
 SHARED = (
     "upload %s of object %r has been completed, but not removed. They share their data: whoever "
-    "aborts the upload destroys them"
+    "aborts the upload destroys them. The object is being copied"
 )
 KEPT = (
     "upload %s is kept: object %r, or an old version of it, may share its data. Once you have "
@@ -190,9 +190,12 @@ class Upload:
         whole = copied
         if self._crcs.keys() == dict(parts).keys():
             whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
+        shares_data = False
 
         def complete(stop: Stop) -> Completed:
-            if self.conditions:
+            nonlocal shares_data
+            was_sent = self._keeps_parts
+            if self.conditions and not was_sent:
                 self._client.check_conditions(self.path, self.conditions, stop=stop)
             self._keeps_parts = True  # while the server may be completing it
             try:
@@ -203,24 +206,27 @@ class Upload:
                     conditions=self.conditions,
                     crc32=whole if self._is_whole else None,
                     verify=self.verify,
+                    was_sent=was_sent,
                     stop=stop,
                 )
             except Exception as error:
                 self._keeps_parts = getattr(error, "_keeps_parts", False)
                 raise
             self.is_complete = True
-            if completed.left:
-                logger.warning(SHARED, self.id, self.path.key)
+            shares_data = bool(completed.left)
             return completed
 
-        stored, left = self._ending.run(complete)
-        if left and self.asked is not None:
-            sizes = [part.size for _, part in sorted(left.items())]
-            stored = self._copied(stored, self.asked, sizes, whole)
-        else:
-            if left:
+        try:
+            stored, left = self._ending.run(complete)
+            if left and self.asked is not None:
+                sizes = [part.size for _, part in sorted(left.items())]
+                stored = self._copied(stored, self.asked, sizes, whole)
+                shares_data = False
+            else:
+                finish(self._client, self.path, self.afterwards, stored.version_id)
+        finally:
+            if shares_data:
                 logger.warning(KEPT, self.id, self.path.key)
-            finish(self._client, self.path, self.afterwards, stored.version_id)
         self._running.pop(self.id, None)
         return stored
 
@@ -232,7 +238,7 @@ class Upload:
 
         Where the object that was copied stays as a version, this upload stays, too.
         """
-        logger.info("object %r is being copied", self.path.key)
+        logger.warning(SHARED, self.id, self.path.key)
         is_replaced = first.version_id in (None, "null")
         version = None if is_replaced else first.version_id
         path = ObjectPath(self.path.bucket, self.path.key, self.path.customer_key, version)

@@ -41,6 +41,7 @@ from libcloud_aurora.config import BUFFER_SIZE
 
 #: Of SO_LINGER: to close is to reset. A server that waits for room to send more would otherwise
 #: not learn of the end: once a socket is shut down, Linux announces no room that reading makes.
+#: Before a response begins, a reset would throw away the end of a body; see :data:`TAIL_SIZE`.
 _RESET = struct.pack("ii", 1, 0)
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
@@ -173,6 +174,7 @@ class _Wire:
     response_class: Any = _Response
     idle_since = 0.0
     is_sending = False  # a body
+    is_answered = False
     is_fresh = False  # opened ahead of the request that will use it
     body_left = 0
     owner = 0
@@ -194,7 +196,7 @@ class _Wire:
         outer = getattr(self.sock, "socket", self.sock)  # of TLS in TLS
         for sock in (self.opening, outer):
             if isinstance(sock, socket.socket):
-                if not self.is_sending:
+                if self.is_answered:
                     with contextlib.suppress(OSError):  # a system with another form
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 with contextlib.suppress(OSError):  # no longer connected
@@ -274,7 +276,8 @@ class _Wire:
         super().putheader(header, *values)  # type: ignore[misc]
 
     def endheaders(self, *args: Any, **kwargs: Any) -> None:
-        self._is_head, self.body_left, self.is_sending = True, self._length, True
+        self._is_head, self.body_left = True, self._length
+        self.is_sending, self.is_answered = True, False
         super().endheaders(*args, **kwargs)  # type: ignore[misc]  # urllib3 1.26: and the body
 
     def send(self, data: Any) -> None:
@@ -324,7 +327,9 @@ class _Wire:
         self.is_sending = False
         if _QUICKACK is not None and isinstance(self.sock, socket.socket):
             self.sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-        return super().getresponse()  # type: ignore[misc]
+        response = super().getresponse()  # type: ignore[misc]
+        self.is_answered = True
+        return response
 
 
 class _Idle:

@@ -69,6 +69,10 @@ def kill_uploads(site, executioner, resume, count):
     source = site.file("source", new)
     while sum(counts.values()) < count:
         if not executioner.kill(*order, within=within):
+            # The next object must be another one: it would be taken for that of an upload that is
+            # killed before it is completed, and this upload would be kept.
+            stored, new = new, noise(SIZE)
+            site.file("source", new)
             continue
         body, left = site.stored("key"), site.parts_left()
         assert body in (stored, new), "neither the old object nor the new one"

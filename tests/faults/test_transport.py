@@ -1088,3 +1088,37 @@ def test_a_server_that_waits_for_room_learns_that_nobody_reads(listen, connect, 
         list(response.raw.stream(MIB))
     response.raw.close()
     assert server.wait_until_idle()
+
+
+def test_a_body_that_is_still_under_way_arrives_whole(listen, connect):
+    """A part that has been sent is not reset: radosgw 18.2.7 aborts if its end is missing."""
+    size, sent, go = 200 * 1024, threading.Event(), threading.Event()
+    bodies = []
+
+    def script(peer):
+        go.wait(10)  # until then it takes no more than a socket has room for
+        bodies.append(peer.ask().body)
+
+    def body():
+        yield content(size)
+        yield b"the end"
+        sent.set()
+
+    def put():
+        callers.append(threading.get_ident())
+        with contextlib.suppress(ConnectionError, ProtocolError):
+            exchange("PUT", "/b/k", body(), {"Content-Length": str(size + 7)})
+
+    callers = []
+    server = listen(script)
+    driver = connect(server)
+    exchange = driver.connection.exchange
+    caller = threading.Thread(target=put)
+    caller.start()
+    assert sent.wait(10)
+    time.sleep(0.2)  # and now it waits for the response
+    driver.connection.interrupt(callers, bodies=False)
+    caller.join()
+    go.set()
+    assert server.wait_until_idle()
+    assert bodies == [content(size) + b"the end"]

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import threading
 from datetime import timedelta
 from functools import partial
@@ -408,6 +409,63 @@ def test_a_copy_that_fails_is_an_error(s3, driver, container, interrupted):
         driver.upload_object_via_stream(iter([DATA]), container, "k")
     assert s3.buckets["photos"]["k"].data == DATA
     assert list(s3.uploads) == ["2~upload1"]
+
+
+def press_at_a_look(s3, keyboard, answer):
+    """Press Ctrl-C as soon as somebody looks what has become of a Complete; answer all looks."""
+    pressed = []
+
+    def look(request):
+        if request.method not in ("GET", "HEAD") or not completions(s3):
+            return None
+        if not pressed:
+            pressed.append(request)
+            if threading.current_thread() is threading.main_thread():
+                raise KeyboardInterrupt
+            keyboard.press()
+        return answer
+
+    s3.faults.append(look)
+
+
+def completions(s3):
+    """Return the requests to complete an upload."""
+    return [sent for sent in s3.sent("POST") if "uploadId" in sent.params]
+
+
+@pytest.mark.parametrize("look", [None, LOST], ids=["looks", "lost looks"])
+def test_ctrl_c_before_it_is_known_what_has_become_of_a_complete(
+    s3, driver, container, keyboard, interrupted, caplog, look
+):
+    """An upload that may share its data is neither aborted then nor completed again."""
+    caplog.set_level(logging.INFO, "libcloud_aurora")
+    interrupted()
+    press_at_a_look(s3, keyboard, look)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert list(s3.uploads) == ["2~upload1"]
+    assert (len(completions(s3)), s3.sent("DELETE")) == (1, [])
+    assert re.search("upload 2~upload1 (is|of 'k' are) kept", caplog.text)
+
+
+@pytest.mark.parametrize("workers", [1, 10])
+def test_ctrl_c_while_a_server_is_completing(s3, tiny_parts, container, keyboard, caplog, workers):
+    """An upload of which radosgw has said that it is being completed is not aborted."""
+    caplog.set_level(logging.INFO, "libcloud_aurora")
+    driver = AuroraObjectsStorageDriver(
+        "key", "secret", timeout=1, ex_part_size=10, ex_max_concurrency=workers
+    )
+    press_at_a_look(s3, keyboard, None)
+    s3.faults.append(
+        lambda request: (
+            IN_PROGRESS if request.method == "POST" and "uploadId" in request.params else None
+        )
+    )
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
+    assert "the parts of upload 2~upload1 of 'k' are kept" in caplog.text
 
 
 def test_an_upload_of_somebody_else_that_is_interrupted_is_kept(
