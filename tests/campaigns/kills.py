@@ -73,6 +73,7 @@ def kill_uploads(site, executioner, resume, count):
             # killed before it is completed, and this upload would be kept.
             stored, new = new, noise(SIZE)
             site.file("source", new)
+            within *= 0.8
             continue
         body, left = site.stored("key"), site.parts_left()
         assert body in (stored, new), "neither the old object nor the new one"

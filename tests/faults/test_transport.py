@@ -1084,8 +1084,11 @@ def test_a_server_that_waits_for_room_learns_that_nobody_reads(listen, connect, 
     if is_closed:
         driver.close()
     driver.connection.interrupt([threading.get_ident()], bodies=False)
-    with pytest.raises(ProtocolError):
-        list(response.raw.stream(MIB))
+    received = 0
+    with contextlib.suppress(ProtocolError):  # which urllib3 1.26 does not raise
+        for piece in response.raw.stream(MIB):
+            received += len(piece)
+    assert received < 100 * MIB
     response.raw.close()
     assert server.wait_until_idle()
 
