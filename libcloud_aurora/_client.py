@@ -40,6 +40,7 @@ from libcloud_aurora.errors import (
     EncryptionKeyError,
     HashMismatchError,
     NetworkError,
+    NetworkTimeoutError,
     ObjectNotFoundError,
     UploadNotFoundError,
 )
@@ -60,6 +61,8 @@ CLOCKS_APART = timedelta(minutes=1)
 ABORTS = 3
 #: An unreadable success, and failures after which the server may have acted all the same.
 UNSURE_STATUSES = (200, 500, 502, 504)
+#: Of proxies that have waited for a response in vain: the server may still be at it.
+LATE_STATUSES = (504, 524)
 #: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 #: What means that a multipart upload does not exist; radosgw's ListParts names the key.
@@ -129,12 +132,14 @@ class _Look(NamedTuple):
     :ivar found: The object, if it is made of these parts.
     :ivar is_whole: Whether both could be learnt.
     :ivar is_refused: Whether these keys may not look.
+    :ivar was_tried: Whether anybody has asked.
     """
 
     held: Mapping[int, PartHeld] | None = None
     found: ObjectHead | None = None
     is_whole: bool = False
     is_refused: bool = False
+    was_tried: bool = True
 
 
 class _Completion:
@@ -164,10 +169,10 @@ class _Completion:
         self._max_attempts = max_attempts
         self._earliest = earliest
         self._deadline = time.monotonic() + COMPLETE_SECONDS
-        self._failures = 0
+        self._failures = -int(was_sent)  # for the one below, after which it is looked at first
         self._may_have_acted = self._is_unsure = was_sent
-        self._is_at_it = False
-        self._seen = _Look()
+        self._is_at_it = self._is_unanswered = False
+        self._seen = _Look(was_tried=False)
         if was_sent:
             self.unsettled = NetworkError("the request that completes the upload was interrupted")
 
@@ -178,7 +183,11 @@ class _Completion:
                 raise self.unsettled  # and look again, before it is completed again
             return Completed(self._send(), {})
         except AuroraObjectsError as error:
-            has_acted = is_transient(error) and not isinstance(error.__cause__, UNSENT)
+            was_sent = not isinstance(error.__cause__, UNSENT)
+            self._is_unanswered = was_sent and (
+                isinstance(error, NetworkTimeoutError) or error.http_status in LATE_STATUSES
+            )
+            has_acted = self._is_unanswered or (was_sent and is_transient(error))
             is_unsure = isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES
             self._may_have_acted |= has_acted
             self._is_unsure |= has_acted and is_unsure
@@ -205,8 +214,9 @@ class _Completion:
 
         :param is_stopped: Whether nobody asks it any more: what was seen before says little then.
         """
-        unseen = self._is_unsure if is_stopped else self._may_have_acted and not self._seen.is_whole
-        return self._seen.held != {} and (self._is_at_it or unseen)
+        unseen = self._may_have_acted and self._seen.was_tried and not self._seen.is_whole
+        unsure = self._is_at_it or self._is_unanswered or (is_stopped and self._is_unsure)
+        return self._seen.held != {} and (unseen or unsure)
 
 
 class PartHeld(NamedTuple):
@@ -674,7 +684,7 @@ class Client:
         stop = stop or Stop()
         completion = _Completion(
             request.attempt,
-            lambda: _Look() if stop.is_set() else self._look(path, upload_id, etag, stop),
+            lambda: self._look(path, upload_id, etag, stop),
             self.max_attempts,
             earliest=self._connection.clock.now() - MAX_SKEW,
             was_sent=was_sent,
@@ -700,8 +710,10 @@ class Client:
             )
         return Completed(Stored(stored.etag or etag, stored.version_id), left)
 
-    def _look(self, path: ObjectPath, upload_id: str, etag: str, stop: Stop | None) -> _Look:
+    def _look(self, path: ObjectPath, upload_id: str, etag: str, stop: Stop) -> _Look:
         """Ask for the parts of an upload, and for the object with the ETag that they give."""
+        if stop.is_set():
+            return _Look(was_tried=False)
         held = None
         try:
             held = self.held(path, upload_id, stop=stop)
@@ -715,7 +727,7 @@ class Client:
         """Return what the server says about the object, if it is there with this ETag."""
         try:
             head = self.head_object(path, stop=stop)
-        except ObjectNotFoundError:
+        except (ObjectNotFoundError, EncryptionKeyError):  # one of these parts has this key
             return None
         return head if head.etag == etag else None
 

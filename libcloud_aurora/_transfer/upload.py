@@ -209,8 +209,11 @@ class Upload:
                     was_sent=was_sent,
                     stop=stop,
                 )
-            except Exception as error:
-                self._keeps_parts = getattr(error, "_keeps_parts", False)
+            except HashMismatchError:
+                self.is_complete = True
+                raise
+            except AuroraObjectsError as error:  # others may come of a signal, at any moment
+                self._keeps_parts = error._keeps_parts
                 raise
             self.is_complete = True
             shares_data = bool(completed.left)
@@ -260,13 +263,7 @@ class Upload:
 
     def abort(self, cause: BaseException | None = None) -> None:
         """Abort after a failure or Ctrl-C; log what prevents it."""
-        self._running.pop(self.id, None)
-        if self.is_complete:
-            return
-        if self._keeps_parts:
-            logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
-            return
-        aborted = False
+        aborted = self.is_complete
 
         def abort(stop: Stop) -> None:
             nonlocal aborted
@@ -274,13 +271,18 @@ class Upload:
             aborted = True
 
         try:
-            self._ending.begin(cause)
-            self._ending.run(abort)
+            if self._keeps_parts and not aborted:
+                logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
+            elif not aborted:
+                self._ending.begin(cause)
+                self._ending.run(abort)
         except BaseException as error:
             if not aborted:
                 logger.warning(REMAINS, self.id, self.path.key, str(error) or type(error).__name__)
             if not isinstance(error, AuroraObjectsError):
                 raise
+        finally:
+            self._running.pop(self.id, None)
 
 
 class Call:

@@ -41,7 +41,7 @@ from libcloud_aurora.config import BUFFER_SIZE
 
 #: Of SO_LINGER: to close is to reset. A server that waits for room to send more would otherwise
 #: not learn of the end: once a socket is shut down, Linux announces no room that reading makes.
-#: Before a response begins, a reset would throw away the end of a body; see :data:`TAIL_SIZE`.
+#: Before the response to a body, a reset would throw away its end; see :data:`TAIL_SIZE`.
 _RESET = struct.pack("ii", 1, 0)
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
@@ -196,7 +196,7 @@ class _Wire:
         outer = getattr(self.sock, "socket", self.sock)  # of TLS in TLS
         for sock in (self.opening, outer):
             if isinstance(sock, socket.socket):
-                if self.is_answered:
+                if self.is_answered or not self._length:
                     with contextlib.suppress(OSError):  # a system with another form
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 with contextlib.suppress(OSError):  # no longer connected

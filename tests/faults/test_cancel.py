@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from queue import SimpleQueue
 
 import pytest
 from faults.gate import Gate
@@ -114,15 +115,15 @@ def test_interrupted_download(scene, keyboard, download, operation, stage, worke
 )
 def test_ctrl_c_just_before_the_caller_s_thread_sleeps(scene, keyboard, transfer, operation):
     """Ctrl-C that does not wake the caller's thread, since it comes too early, is seen soon."""
-    seen = []
+    seen = SimpleQueue()
     scene.proxy.plan = plan.once(
-        plan.hook("answer", lambda request: seen.append(keyboard.slip())),
+        plan.hook("answer", lambda request: seen.put(keyboard.slip())),
         # A stream's first range is fetched by the caller's thread, which sleeps on the socket then.
         lambda each: each.operation == operation and not each.byte_range.startswith("bytes=0-"),
     )
     with pytest.raises(KeyboardInterrupt):
         transfer(scene, scene.driver())
-    assert seen == [True]
+    assert seen.get(timeout=10)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, LibcloudError])

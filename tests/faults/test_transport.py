@@ -1125,3 +1125,34 @@ def test_a_body_that_is_still_under_way_arrives_whole(listen, connect):
     go.set()
     assert server.wait_until_idle()
     assert bodies == [content(size) + b"the end"]
+
+
+def test_a_request_without_a_body_is_reset(listen, connect):
+    """One that is interrupted before its response begins; what comes may fill all buffers."""
+    asked, ended, ends = threading.Event(), threading.Event(), []
+
+    def script(peer):
+        peer.ask()
+        asked.set()
+        ended.wait(10)
+        with pytest.raises(ConnectionError) as caught:
+            peer.sock.send(b"x")
+        ends.append(caught.value)
+
+    def get():
+        callers.append(threading.get_ident())
+        with contextlib.suppress(ConnectionError, ProtocolError):
+            exchange("GET", "/b/k", None, {})
+
+    callers = []
+    server = listen(script)
+    driver = connect(server)
+    exchange = driver.connection.exchange
+    caller = threading.Thread(target=get)
+    caller.start()
+    assert asked.wait(10)
+    driver.connection.interrupt(callers, bodies=False)
+    caller.join()
+    ended.set()
+    assert server.wait_until_idle()
+    assert len(ends) == 1

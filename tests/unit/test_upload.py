@@ -412,7 +412,7 @@ def test_a_copy_that_fails_is_an_error(s3, driver, container, interrupted):
 
 
 def press_at_a_look(s3, keyboard, answer):
-    """Press Ctrl-C as soon as somebody looks what has become of a Complete; answer all looks."""
+    """Press a key as soon as somebody looks what has become of a Complete; answer all looks."""
     pressed = []
 
     def look(request):
@@ -421,7 +421,7 @@ def press_at_a_look(s3, keyboard, answer):
         if not pressed:
             pressed.append(request)
             if threading.current_thread() is threading.main_thread():
-                raise KeyboardInterrupt
+                raise keyboard.error
             keyboard.press()
         return answer
 
@@ -433,15 +433,18 @@ def completions(s3):
     return [sent for sent in s3.sent("POST") if "uploadId" in sent.params]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("failure", [LOST, error(503, "SlowDown")], ids=["lost", "503"])
 @pytest.mark.parametrize("look", [None, LOST], ids=["looks", "lost looks"])
-def test_ctrl_c_before_it_is_known_what_has_become_of_a_complete(
-    s3, driver, container, keyboard, interrupted, caplog, look
+def test_a_signal_before_it_is_known_what_has_become_of_a_complete(
+    s3, driver, container, keyboard, interrupted, caplog, look, failure, error
 ):
     """An upload that may share its data is neither aborted then nor completed again."""
     caplog.set_level(logging.INFO, "libcloud_aurora")
-    interrupted()
+    keyboard.error = error
+    interrupted(failure)
     press_at_a_look(s3, keyboard, look)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         driver.upload_object_via_stream(iter([DATA]), container, "k")
     assert s3.buckets["photos"]["k"].data == DATA
     assert list(s3.uploads) == ["2~upload1"]
@@ -449,12 +452,19 @@ def test_ctrl_c_before_it_is_known_what_has_become_of_a_complete(
     assert re.search("upload 2~upload1 (is|of 'k' are) kept", caplog.text)
 
 
+@pytest.mark.parametrize("attempts", [1, 5])
 @pytest.mark.parametrize("workers", [1, 10])
-def test_ctrl_c_while_a_server_is_completing(s3, tiny_parts, container, keyboard, caplog, workers):
+def test_ctrl_c_while_a_server_is_completing(
+    s3, tiny_parts, container, keyboard, caplog, workers, attempts
+):
     """An upload of which radosgw has said that it is being completed is not aborted."""
     caplog.set_level(logging.INFO, "libcloud_aurora")
     driver = AuroraObjectsStorageDriver(
-        "key", "secret", timeout=1, ex_part_size=10, ex_max_concurrency=workers
+        *("key", "secret"),
+        timeout=1,
+        ex_part_size=10,
+        ex_max_concurrency=workers,
+        ex_max_attempts=attempts,
     )
     press_at_a_look(s3, keyboard, None)
     s3.faults.append(
@@ -466,6 +476,23 @@ def test_ctrl_c_while_a_server_is_completing(s3, tiny_parts, container, keyboard
         driver.upload_object_via_stream(iter([DATA]), container, "k")
     assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
     assert "the parts of upload 2~upload1 of 'k' are kept" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [requests.Timeout("late"), error(504, ""), error(524, "")],
+    ids=["late", "504", "524"],
+)
+def test_a_completion_that_was_waited_for_in_vain_keeps_the_parts(s3, driver, container, failure):
+    """The server may still be completing an upload of which the last answer did not come."""
+    s3.faults.append(
+        lambda request: (
+            failure if request.method == "POST" and "uploadId" in request.params else None
+        )
+    )
+    with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
 
 
 def test_an_upload_of_somebody_else_that_is_interrupted_is_kept(
@@ -569,6 +596,24 @@ def test_complete_is_tried_again_while_the_upload_is_there(s3, complete, failure
     assert len(s3.sent("POST")) == 3
 
 
+def test_an_object_under_another_key_is_not_what_was_completed(s3, tiny_parts, container):
+    """It cannot be looked at with the new key, and is none of ours: Complete is sent again."""
+    driver = AuroraObjectsStorageDriver(
+        "key", "secret", retry_delay=0, ex_part_size=10, ex_allow_plain_keys=True
+    )
+    s3.put("k", b"old")
+    s3.faults.append(
+        lambda request: (
+            error(503, "SlowDown")
+            if request in completions(s3) and len(completions(s3)) == 1
+            else None
+        )
+    )
+    driver.upload_object_via_stream(iter([DATA]), container, "k", ex_customer_key=b"K" * 32)
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert (s3.uploads, len(completions(s3))) == ({}, 2)
+
+
 def test_complete_of_an_upload_that_is_gone_is_an_error(s3, complete):
     """When the upload is gone and the object is not ours, Complete is not repeated."""
     s3.uploads.clear()
@@ -650,6 +695,17 @@ def test_an_object_that_cannot_be_looked_at_is_no_success(s3, complete):
     with pytest.raises(errors.NetworkError):
         complete()
     assert len(s3.sent("POST")) == 1
+
+
+def test_an_upload_with_another_etag_is_not_aborted(s3, driver, container):
+    """It is completed: if the server has not removed it, its parts are the object's."""
+    other = Answer(200, f"<R><ETag>{md5(b'theirs')}</ETag></R>".encode())
+    s3.faults.append(
+        lambda request: other if request.method == "POST" and "uploadId" in request.params else None
+    )
+    with pytest.raises(errors.HashMismatchError):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert s3.sent("DELETE") == []
 
 
 def test_another_etag_is_a_hash_mismatch(s3, complete):
