@@ -209,10 +209,9 @@ class Upload:
                     was_sent=was_sent,
                     stop=stop,
                 )
-            except HashMismatchError:
-                self.is_complete = True
-                raise
             except AuroraObjectsError as error:  # others may come of a signal, at any moment
+                # A success with another ETag has completed it, and the server's refusal has not.
+                self.is_complete = isinstance(error, HashMismatchError) and error.code is None
                 self._keeps_parts = error._keeps_parts
                 raise
             self.is_complete = True

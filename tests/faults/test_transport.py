@@ -1119,9 +1119,9 @@ def test_a_body_that_is_still_under_way_arrives_whole(listen, connect):
     caller = threading.Thread(target=put)
     caller.start()
     assert sent.wait(10)
-    time.sleep(0.2)  # and now it waits for the response
-    driver.connection.interrupt(callers, bodies=False)
-    caller.join()
+    while caller.is_alive():  # and about to wait for the response
+        driver.connection.interrupt(callers, bodies=False)
+        caller.join(0.1)
     go.set()
     assert server.wait_until_idle()
     assert bodies == [content(size) + b"the end"]
@@ -1151,8 +1151,9 @@ def test_a_request_without_a_body_is_reset(listen, connect):
     caller = threading.Thread(target=get)
     caller.start()
     assert asked.wait(10)
-    driver.connection.interrupt(callers, bodies=False)
-    caller.join()
+    while caller.is_alive():
+        driver.connection.interrupt(callers, bodies=False)  # it may still be about to wait
+        caller.join(0.1)
     ended.set()
     assert server.wait_until_idle()
     assert len(ends) == 1
