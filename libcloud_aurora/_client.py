@@ -40,7 +40,6 @@ from libcloud_aurora.errors import (
     EncryptionKeyError,
     HashMismatchError,
     NetworkError,
-    NetworkTimeoutError,
     ObjectNotFoundError,
     UploadNotFoundError,
 )
@@ -59,10 +58,10 @@ MAX_SKEW = timedelta(minutes=15)
 CLOCKS_APART = timedelta(minutes=1)
 #: A part may still be uploading when its upload is aborted, so abort until it is gone.
 ABORTS = 3
+#: Of proxies that have got no response: the server may still be at it.
+UNANSWERED_STATUSES = (502, 504, 520, 524)
 #: An unreadable success, and failures after which the server may have acted all the same.
-UNSURE_STATUSES = (200, 500, 502, 504)
-#: Of proxies that have waited for a response in vain: the server may still be at it.
-LATE_STATUSES = (504, 524)
+UNSURE_STATUSES = (200, 500, *UNANSWERED_STATUSES)
 #: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 #: What means that a multipart upload does not exist; radosgw's ListParts names the key.
@@ -185,7 +184,7 @@ class _Completion:
         except AuroraObjectsError as error:
             was_sent = not isinstance(error.__cause__, UNSENT)
             self._is_unanswered = was_sent and (
-                isinstance(error, NetworkTimeoutError) or error.http_status in LATE_STATUSES
+                isinstance(error, NetworkError) or error.http_status in UNANSWERED_STATUSES
             )
             has_acted = self._is_unanswered or (was_sent and is_transient(error))
             is_unsure = isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES

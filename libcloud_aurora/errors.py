@@ -235,5 +235,5 @@ CODES_OF_CONTAINERS: dict[str, dict[int, str]] = {
     "PUT": {400: "InvalidBucketName", 409: "BucketAlreadyExists"},
     "DELETE": {409: "BucketNotEmpty"},
 }
-#: Statuses that are transient, whatever the code.
-TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504})
+#: Statuses that are transient, whatever the code; those from 520 on are of Cloudflare's proxies.
+TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})

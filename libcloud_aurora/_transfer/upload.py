@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -197,6 +198,8 @@ class Upload:
             was_sent = self._keeps_parts
             if self.conditions and not was_sent:
                 self._client.check_conditions(self.path, self.conditions, stop=stop)
+                if self._ending.left() < math.inf:  # Ctrl-C has come meanwhile
+                    raise AuroraObjectsError("the upload was interrupted before its completion.")
             self._keeps_parts = True  # while the server may be completing it
             try:
                 completed = self._client.complete_upload(

@@ -54,6 +54,28 @@ def test_a_condition_that_holds_is_sent_with_the_end(s3, upload, headers):
     assert s3.buckets["photos"]["k"].data == DATA
 
 
+@pytest.mark.parametrize("workers", [1, 10])
+def test_ctrl_c_while_a_condition_is_checked_stores_nothing(
+    s3, new_driver, container, keyboard, workers
+):
+    """An upload that Ctrl-C ends before its completion has been asked for is aborted."""
+
+    def look(request):
+        if request.method == "HEAD" and not pressed:
+            pressed.append(request)
+            if workers == 1:
+                raise KeyboardInterrupt
+            keyboard.press()
+
+    pressed = []
+    s3.faults.append(look)
+    with pytest.raises(KeyboardInterrupt):
+        new_driver(ex_max_concurrency=workers).upload_object_via_stream(
+            io.BytesIO(DATA), container, "k", headers=NONE, ex_check_condition=True
+        )
+    assert (completes(s3), s3.uploads) == ([], {})
+
+
 @pytest.mark.parametrize("headers", [NONE, OTHER])
 def test_a_condition_that_does_not_hold_stores_nothing(s3, upload, headers):
     """What is there stays, and the error says what it is."""

@@ -480,8 +480,8 @@ def test_ctrl_c_while_a_server_is_completing(
 
 @pytest.mark.parametrize(
     "failure",
-    [requests.Timeout("late"), error(504, ""), error(524, "")],
-    ids=["late", "504", "524"],
+    [requests.Timeout("late"), LOST, error(502, ""), error(504, ""), error(520, "")],
+    ids=["late", "lost", "502", "504", "520"],
 )
 def test_a_completion_that_was_waited_for_in_vain_keeps_the_parts(s3, driver, container, failure):
     """The server may still be completing an upload of which the last answer did not come."""
