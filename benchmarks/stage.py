@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Stage:
     def __init__(self, server):
         self.server = server
         self._made = set()
+        self._making = threading.Lock()  # runs over slow links share what they need
         endpoint = f"http://{HOST}:{server.ports['http']}"
         self.client = boto3.client(
             "s3",
@@ -124,9 +126,10 @@ class Stage:
             self._made -= {kept, self.directory / kept}
 
     def _once(self, name, function, *arguments):
-        if name not in self._made:
-            function(*arguments)
-            self._made.add(name)
+        with self._making:
+            if name not in self._made:
+                function(*arguments)
+                self._made.add(name)
 
     def _put_large(self, key, size):
         path = self.directory / "large"
