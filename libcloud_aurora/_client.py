@@ -6,7 +6,7 @@ import http.client
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
@@ -26,7 +26,7 @@ from libcloud_aurora._s3.checksums import (
 )
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
 from libcloud_aurora._s3.headers import Change
-from libcloud_aurora._s3.names import ObjectPath, bucket_path
+from libcloud_aurora._s3.names import ObjectPath, bucket_path, unquote_keys
 from libcloud_aurora._s3.objects import ObjectHead, Stored, is_joined, strip_etag
 from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, http_time, md5, moment
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
@@ -39,6 +39,7 @@ from libcloud_aurora.errors import (
     ContainerNotFoundError,
     EncryptionKeyError,
     HashMismatchError,
+    MalformedAnswerError,
     NetworkError,
     ObjectNotFoundError,
     UploadNotFoundError,
@@ -58,12 +59,9 @@ MAX_SKEW = timedelta(minutes=15)
 CLOCKS_APART = timedelta(minutes=1)
 #: A part may still be uploading when its upload is aborted, so abort until it is gone.
 ABORTS = 3
-#: Of proxies that have got no response: the server may still be at it.
-UNANSWERED_STATUSES = (502, 504, 520, 524)
-#: An unreadable success, and failures after which the server may have acted all the same.
-UNSURE_STATUSES = (200, 500, *UNANSWERED_STATUSES)
 #: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
+REMAINS = "upload %s of object %r could not be aborted, so its parts remain: %s"
 #: What means that a multipart upload does not exist; radosgw's ListParts names the key.
 _GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
@@ -116,11 +114,12 @@ class Completed(NamedTuple):
     """
     An upload that has become an object.
 
-    :ivar left: Its parts, if the server has not removed it: they have the object's data.
+    :ivar left: Its parts, if the server has not removed it: they have the object's data. ``None``
+        if that could not be learnt.
     """
 
     stored: Stored
-    left: Mapping[int, PartHeld]
+    left: Mapping[int, PartHeld] | None
 
 
 class _Look(NamedTuple):
@@ -148,6 +147,8 @@ class _Completion:
     :param send: Sends Complete once.
     :param look: Finds out what is there after a failure.
     :param earliest: When its object can have been made at the earliest, by the server's clock.
+    :param before: The object that was there before, if that is known.
+    :param is_conditional: Whether somebody else's object of the same bytes is no success.
     :param was_sent: Whether Complete has been sent already, and what came of it is not known.
     :ivar unsettled: A failure after which it is not known what the server has done.
     """
@@ -161,16 +162,20 @@ class _Completion:
         max_attempts: int,
         *,
         earliest: datetime,
+        before: ObjectHead | None,
+        is_conditional: bool,
         was_sent: bool,
     ) -> None:
         self._send = send
         self._look = look
         self._max_attempts = max_attempts
         self._earliest = earliest
+        self._before = before
+        self._is_conditional = is_conditional
         self._deadline = time.monotonic() + COMPLETE_SECONDS
         self._failures = -int(was_sent)  # for the one below, after which it is looked at first
         self._may_have_acted = self._is_unsure = was_sent
-        self._is_at_it = self._is_unanswered = False
+        self._is_at_it = self._is_unanswered = self._may_share = False
         self._seen = _Look(was_tried=False)
         if was_sent:
             self.unsettled = NetworkError("the request that completes the upload was interrupted")
@@ -182,30 +187,33 @@ class _Completion:
                 raise self.unsettled  # and look again, before it is completed again
             return Completed(self._send(), {})
         except AuroraObjectsError as error:
-            was_sent = not isinstance(error.__cause__, UNSENT)
-            self._is_unanswered = was_sent and (
-                isinstance(error, NetworkError) or error.http_status in UNANSWERED_STATUSES
-            )
-            has_acted = self._is_unanswered or (was_sent and is_transient(error))
-            is_unsure = isinstance(error, NetworkError) or error.http_status in UNSURE_STATUSES
-            self._may_have_acted |= has_acted
-            self._is_unsure |= has_acted and is_unsure
+            may_have_acted = not isinstance(error.__cause__, UNSENT) and is_transient(error)
+            self._is_unanswered = may_have_acted and _is_unanswered(error)
+            self._may_have_acted |= may_have_acted
+            self._is_unsure |= may_have_acted and _is_unsure(error)
             seen = self._seen = self._look()
-            is_new = seen.found and self._may_have_acted and _is_since(seen.found, self._earliest)
-            if seen.found and (is_new or not seen.held):
-                return Completed(seen.found.stored, seen.held or {})
-            is_settled = seen.is_whole or seen.is_refused or not self._may_have_acted
-            self.unsettled = None if is_settled else error
+            if seen.found and self._may_have_acted and self._is_new(seen.found):
+                self._may_share = self._is_conditional and seen.held != {}
+                if not self._may_share:
+                    return Completed(seen.found.stored, seen.held)
+            is_known = seen.is_whole or (seen.is_refused and not self._is_unsure)
+            self.unsettled = None if is_known or not self._may_have_acted else error
             self._is_at_it = seen.held != {} and "already in progress" in error.value
             self._failures += not self._is_at_it
             error._retry_after = max(error._retry_after, float(self._is_at_it))
             error._is_final = (
                 not is_transient(error)
                 or seen.held == {}
+                or self._may_share
                 or self._failures >= self._max_attempts
                 or (self.may_come_about() and time.monotonic() > self._deadline)
             )
             raise
+
+    def _is_new(self, found: ObjectHead) -> bool:
+        """Tell whether an object is not the one before, and may have been stored by this upload."""
+        is_other = not self._before or _identity(found) != _identity(self._before)
+        return is_other and _is_since(found, self._earliest)
 
     def may_come_about(self, *, is_stopped: bool = False) -> bool:
         """
@@ -215,7 +223,11 @@ class _Completion:
         """
         unseen = self._may_have_acted and self._seen.was_tried and not self._seen.is_whole
         unsure = self._is_at_it or self._is_unanswered or (is_stopped and self._is_unsure)
-        return self._seen.held != {} and (unseen or unsure)
+        return self._seen.held != {} and (unseen or unsure or self._may_share)
+
+    def has_probably_come_about(self) -> bool:
+        """Tell whether the upload has gone, and nothing is known of its object."""
+        return self._may_have_acted and self._seen.held == {} and not self._seen.is_whole
 
 
 class PartHeld(NamedTuple):
@@ -361,12 +373,33 @@ class Client:
         read = _page_of("ListMultipartUploadsResult", "Upload", "Key", "UploadId")
         return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
 
-    def list_versions(self, bucket: str, *, selection: Mapping[str, str]) -> xml.Page:
-        """Return a page of the versions and delete markers that S3's parameters select."""
-        query = {"versions": "", "max-keys": PAGE_SIZE, "encoding-type": "url", **selection}
-        rows = "Version", "DeleteMarker"
-        read = _page_of("ListVersionsResult", rows, "Key", "VersionId")
-        return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
+    def list_versions(
+        self, bucket: str, *, prefix: str | None
+    ) -> Iterator[tuple[str, dict[str, str]]]:
+        """
+        Yield the versions and delete markers of objects, each as its key and its row.
+
+        The next page is fetched before this one is handed out: radosgw finds no more once the
+        version is gone after which it is to go on.
+        """
+        query: dict[str, Any] = {"versions": "", "max-keys": PAGE_SIZE, "encoding-type": "url"}
+        query.update({"prefix": prefix} if prefix else {})
+        read = _page_of("ListVersionsResult", ("Version", "DeleteMarker"), "Key", "VersionId")
+
+        def fetch() -> xml.Page:
+            return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
+
+        page = fetch()
+        while page.rows:
+            keys, rows = unquote_keys([row["Key"] for row in page.rows]), page.rows
+            last = {"key-marker": keys[-1], "version-id-marker": rows[-1]["VersionId"]}
+            if page.is_truncated and last.items() <= query.items():
+                raise self._on_bucket("GET", bucket, read=read).subject.malformed(
+                    "the server repeats a page"
+                )
+            query.update(last)
+            page = fetch() if page.is_truncated else xml.EMPTY_PAGE
+            yield from zip(keys, rows, strict=True)
 
     def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[str, str]:
         """Delete objects with one request; return those left, and the server's reasons."""
@@ -475,7 +508,11 @@ class Client:
         except AuroraObjectsError as error:
             if error.code != "PreconditionFailed" or len(error.history) < 2:
                 raise
-            head = self.head_object(path)
+            try:
+                head = self.head_object(path)
+            except AuroraObjectsError:
+                error.value += " An earlier attempt may have stored it: its response was lost."
+                raise error from None
             if head.etag != md5(body):
                 raise
             return head.stored
@@ -524,8 +561,12 @@ class Client:
 
     def check_conditions(
         self, path: ObjectPath, conditions: Mapping[str, str], *, stop: Stop | None = None
-    ) -> None:
-        """Raise what a server that honours conditions would answer, for one that ignores them."""
+    ) -> ObjectHead | None:
+        """
+        Raise what a server that honours conditions would answer, for one that ignores them.
+
+        :return: The object that is there.
+        """
         # Not keyed: the object that is there may be encrypted or not.
         request = self._on_object("HEAD", path, headers=_key_headers(path), read=_head)
         try:
@@ -533,7 +574,7 @@ class Client:
         except ObjectNotFoundError:
             if "if-match" in conditions:
                 raise
-            return
+            return None
         wanted = strip_etag(conditions.get("if-match"))
         if "if-none-match" in conditions or wanted not in ("*", head.etag):
             raise AuroraObjectsError(
@@ -543,6 +584,7 @@ class Client:
                 http_status=412,
                 **request.subject.fields,
             )
+        return head
 
     # Multipart uploads
 
@@ -568,8 +610,7 @@ class Client:
                 return request.attempt()
             except AuroraObjectsError as error:
                 unsent = error._is_final or isinstance(error.__cause__, UNSENT)
-                lost = isinstance(error, NetworkError) and not unsent
-                if lost or error.http_status in UNSURE_STATUSES:
+                if _is_unsure(error) and not unsent:
                     logger.warning(
                         "an upload of %r in container %r may have begun, but its id was lost; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
@@ -581,7 +622,10 @@ class Client:
 
         upload_id, response = self._run(attempt, stop=stop)
         if not _is_encrypted(response, path.customer_key, headers):
-            self.abort_upload(path, upload_id)
+            try:
+                self.abort_upload(path, upload_id, stop=stop)
+            except AuroraObjectsError as error:
+                logger.warning(REMAINS, upload_id, path.key, error.value)
             raise _unconfirmed(response, is_part=False)
         has_crc32 = response.headers.get("x-amz-checksum-algorithm") == "CRC32"
         return Begun(upload_id, has_crc32, _is_whole(response))
@@ -645,6 +689,7 @@ class Client:
         conditions: Mapping[str, str] | None = None,
         crc32: str | None = None,
         verify: bool = True,
+        before: ObjectHead | None = None,
         was_sent: bool = False,
         stop: Stop | None = None,
     ) -> Completed:
@@ -663,6 +708,7 @@ class Client:
         the right ETag that may be new is a success, too, and no attempt follows one of which
         nothing could be learnt. Beside an older object of the same bytes, it is completed again.
 
+        :param before: The object that was there before, if that is known.
         :param was_sent: Whether an earlier call has sent it, and was interrupted.
         """
         etag = composite_etag([etag for _, etag in parts])
@@ -686,18 +732,25 @@ class Client:
             lambda: self._look(path, upload_id, etag, stop),
             self.max_attempts,
             earliest=self._connection.clock.now() - MAX_SKEW,
+            before=before,
+            is_conditional=bool(conditions),
             was_sent=was_sent,
         )
         try:
             stored, left = self._run(completion.attempt, attempts=sys.maxsize, stop=stop)
         except AuroraObjectsError as error:
             if completion.may_come_about(is_stopped=stop.is_set()):
-                error.value += (
-                    f" The server may still complete upload {upload_id}, or may have done so: its "
+                error.value = (
+                    f"{error.value.rstrip('.')}. The server may still complete upload {upload_id}, or may have done so: its "
                     "parts are kept. Look for the object later, and then call "
                     "ex_cleanup_all_multipart_uploads()."
                 )
                 error._is_final = error._keeps_parts = True
+            elif completion.has_probably_come_about():
+                error.value = (
+                    f"{error.value.rstrip('.')}. Upload {upload_id} is gone: its object has "
+                    "probably been stored."
+                )
             raise
         finally:
             completion.unsettled = None  # its traceback would hold itself, and so the parts
@@ -713,14 +766,18 @@ class Client:
         """Ask for the parts of an upload, and for the object with the ETag that they give."""
         if stop.is_set():
             return _Look(was_tried=False)
-        held = None
+        held, is_refused = None, False
         try:
-            held = self.held(path, upload_id, stop=stop)
-            return _Look(held, self.found(path, etag, stop=stop), is_whole=True)
-        except AccessDeniedError:
-            return _Look(held, is_refused=True)
-        except AuroraObjectsError:
-            return _Look(held)
+            try:
+                held = self.held(path, upload_id, stop=stop)
+            except AccessDeniedError:
+                is_refused = True
+            found = self.found(path, etag, stop=stop)
+            if found and held:  # unless it has only just been completed
+                held = self.held(path, upload_id, stop=stop)
+            return _Look(held, found, is_whole=not is_refused, is_refused=is_refused)
+        except AuroraObjectsError as error:
+            return _Look(held, is_refused=is_refused or isinstance(error, AccessDeniedError))
 
     def found(self, path: ObjectPath, etag: str, *, stop: Stop | None = None) -> ObjectHead | None:
         """Return what the server says about the object, if it is there with this ETag."""
@@ -745,27 +802,33 @@ class Client:
         """
         Return the ids of an object's versions that may share the data of an unfinished upload.
 
-        Who may not list versions learns of none, nor where the server has no such list.
+        Where versions cannot be listed, the latest one is looked at.
 
         :param held: The upload's parts.
         :param begun: When it began; an older version has its own data.
         """
         if not held:
             return set()
-        try:
-            rows = self.list_versions(path.bucket, selection={"prefix": path.key}).rows
-        except AuroraObjectsError as error:
-            if is_transient(error):
-                raise
-            return set()
         etag = composite_etag([part.etag for _, part in sorted(held.items())])
         earliest = begun and begun - CLOCKS_APART
-        return {
-            row.get("VersionId", "null")
-            for row in rows
-            if unquote(row["Key"]) == path.key and strip_etag(row.get("ETag", "")) == etag
-            if not earliest or (moment(row.get("LastModified")) or earliest) >= earliest
-        }
+        try:
+            return {
+                row.get("VersionId", "null")
+                for key, row in self.list_versions(path.bucket, prefix=path.key)
+                if key == path.key and strip_etag(row.get("ETag", "")) == etag
+                if not earliest or (moment(row.get("LastModified")) or earliest) >= earliest
+            }
+        except AuroraObjectsError as error:
+            if is_transient(error) and not isinstance(error, MalformedAnswerError):
+                raise
+        try:
+            head = self.head_object(path)
+        except ObjectNotFoundError:
+            return set()
+        except EncryptionKeyError:  # its ETag is not known
+            return {"null"}
+        is_new = not earliest or _is_since(head, earliest)
+        return {head.stored.version_id or "null"} if head.etag == etag and is_new else set()
 
     def list_parts(
         self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
@@ -812,6 +875,8 @@ class Client:
             try:
                 self._run(attempt, stop=stop)
             except (UploadNotFoundError, ObjectNotFoundError):
+                return
+            if stop and stop.is_set():
                 return
 
     # Requests
@@ -918,6 +983,22 @@ def _stored(response: AuroraResponse) -> Stored:
     if not etag:  # of a captive portal or a wrong port, which answer 200 to anything
         raise response.malformed("an object without an ETag")
     return Stored(etag, headers.get("x-amz-version-id"))
+
+
+def _is_unanswered(error: AuroraObjectsError) -> bool:
+    """Tell whether the server itself has not answered; proxies answer without an id."""
+    status = error.http_status or 0
+    of_proxy = status in (502, 504) or (status >= 500 and not error.request_id)
+    return of_proxy or isinstance(error, NetworkError)
+
+
+def _is_unsure(error: AuroraObjectsError) -> bool:
+    """Tell whether the server may have acted all the same; a success may be unreadable."""
+    return _is_unanswered(error) or error.http_status in (200, 500)
+
+
+def _identity(head: ObjectHead) -> tuple[str, str | None, str | None]:
+    return head.etag, head.headers.get("last-modified"), head.stored.version_id
 
 
 def _is_since(head: ObjectHead, earliest: datetime) -> bool:

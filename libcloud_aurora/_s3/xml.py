@@ -70,6 +70,9 @@ class Page(NamedTuple):
     fields: dict[str, str]
 
 
+EMPTY_PAGE = Page([], [], False, {})
+
+
 def whole_number(text: str) -> int | None:
     """Return a number that a server wrote, or ``None`` if it is not one of sensible length."""
     return int(text) if _WHOLE_NUMBER.fullmatch(text) else None

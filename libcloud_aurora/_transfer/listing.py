@@ -14,12 +14,10 @@ from libcloud.storage.drivers.s3 import S3MultipartUpload
 from libcloud_aurora._client import PAGE_SIZE, Client
 from libcloud_aurora._s3.names import bucket_of, unquote_keys
 from libcloud_aurora._s3.objects import object_from_row, version_from_row
-from libcloud_aurora._s3.xml import Page
+from libcloud_aurora._s3.xml import EMPTY_PAGE, Page
 from libcloud_aurora._transfer.workers import Crew
 from libcloud_aurora._wire.retry import Stop
 from libcloud_aurora.errors import MalformedAnswerError
-
-EMPTY_PAGE = Page([], [], False, {})
 
 
 class Listing:
@@ -120,24 +118,10 @@ class Listing:
             selection["key-marker"], selection["upload-id-marker"] = last
 
     def versions(self, container: Container, *, prefix: str | None) -> Iterator[Object]:
-        """
-        Yield all versions and delete markers of objects.
-
-        The next page is fetched before this one is handed out: radosgw finds no more once the
-        version is gone after which it is to go on.
-        """
-        fetch = partial(self._client.list_versions, bucket_of(container))
-        selection = _selecting({"prefix": prefix})
-        page = fetch(selection=selection)
-        while page.rows:
-            names, rows = unquote_keys([row["Key"] for row in page.rows]), page.rows
-            last = {"key-marker": names[-1], "version-id-marker": rows[-1]["VersionId"]}
-            if page.is_truncated and last.items() <= selection.items():
-                raise self._endless(container)
-            selection.update(last)
-            page = fetch(selection=selection) if page.is_truncated else EMPTY_PAGE
-            for name, row in zip(names, rows, strict=True):
-                yield version_from_row(row, name, container, self._driver)
+        """Yield all versions and delete markers of objects."""
+        _selecting({"prefix": prefix})
+        for name, row in self._client.list_versions(bucket_of(container), prefix=prefix):
+            yield version_from_row(row, name, container, self._driver)
 
     def _endless(self, container: Container) -> MalformedAnswerError:
         return MalformedAnswerError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from itertools import accumulate, pairwise
 
 from libcloud_aurora._client import (
     COMPLETE_SECONDS,
+    REMAINS,
     Begun,
     Client,
     Completed,
@@ -34,7 +36,6 @@ from libcloud_aurora.config import TransferConfig
 from libcloud_aurora.errors import (
     AuroraObjectsError,
     HashMismatchError,
-    MalformedAnswerError,
     UploadNotFoundError,
 )
 
@@ -42,13 +43,12 @@ from libcloud_aurora.errors import (
 CONNECTING_SECONDS = 1.0
 SHARED = (
     "upload %s of object %r has been completed, but not removed. They share their data: whoever "
-    "aborts the upload destroys them. The object is being copied"
+    "aborts the upload destroys them."
 )
 KEPT = (
     "upload %s is kept: object %r, or an old version of it, may share its data. Once you have "
     "deleted or replaced that, ex_cleanup_all_multipart_uploads() removes the upload"
 )
-REMAINS = "upload %s of object %r could not be aborted, so its parts remain: %s"
 
 
 class Upload:
@@ -79,6 +79,7 @@ class Upload:
         self.conditions: Mapping[str, str] = {}
         self.afterwards: list[Change] = []
         self._keeps_parts = False
+        self._before: ObjectHead | None = None
         self.has_crc32 = begun.has_crc32
         self._is_whole = begun.is_whole
         self._crcs: dict[int, tuple[int, int]] = {}
@@ -191,13 +192,13 @@ class Upload:
         whole = copied
         if self._crcs.keys() == dict(parts).keys():
             whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
-        shares_data = False
+        completed: Completed | None = None
 
         def complete(stop: Stop) -> Completed:
-            nonlocal shares_data
+            nonlocal completed
             was_sent = self._keeps_parts
             if self.conditions and not was_sent:
-                self._client.check_conditions(self.path, self.conditions, stop=stop)
+                self._before = self._client.check_conditions(self.path, self.conditions, stop=stop)
                 if self._ending.left() < math.inf:  # Ctrl-C has come meanwhile
                     raise AuroraObjectsError("the upload was interrupted before its completion.")
             self._keeps_parts = True  # while the server may be completing it
@@ -209,6 +210,7 @@ class Upload:
                     conditions=self.conditions,
                     crc32=whole if self._is_whole else None,
                     verify=self.verify,
+                    before=self._before,
                     was_sent=was_sent,
                     stop=stop,
                 )
@@ -218,32 +220,41 @@ class Upload:
                 self._keeps_parts = error._keeps_parts
                 raise
             self.is_complete = True
-            shares_data = bool(completed.left)
             return completed
 
+        first: Stored | None = None
         try:
             stored, left = self._ending.run(complete)
             if left and self.asked is not None:
                 sizes = [part.size for _, part in sorted(left.items())]
-                stored = self._copied(stored, self.asked, sizes, whole)
-                shares_data = False
-            else:
-                finish(self._client, self.path, self.afterwards, stored.version_id)
+                first, stored = stored, self._copied(stored, self.asked, sizes, whole)
+        except AuroraObjectsError as error:
+            if completed and completed.left:
+                said = SHARED % (self.id, self.path.key)
+                error.value = f"{said} Upload it again. It could not be copied: {error.value}"
+            raise
+        except BaseException:
+            if completed and self.afterwards:
+                version_id = completed.stored.version_id
+                logger.warning(_lacking(self.path, version_id, self.afterwards))
+            raise
         finally:
-            if shares_data:
+            if completed and completed.left != {} and not first:
                 logger.warning(KEPT, self.id, self.path.key)
+        if not first:
+            finish(self._client, self.path, self.afterwards, stored.version_id)
+        elif first.version_id in (None, "null"):
+            self._uploads.remove(self.path, self.id)
+        else:  # the object that was copied stays as a version
+            logger.warning(KEPT, self.id, self.path.key)
         self._running.pop(self.id, None)
         return stored
 
     def _copied(
         self, first: Stored, asked: Mapping[str, str], sizes: Sequence[int], crc32: str | None
     ) -> Stored:
-        """
-        Copy the object, which shares its data with this upload, and then abort this upload.
-
-        Where the object that was copied stays as a version, this upload stays, too.
-        """
-        logger.warning(SHARED, self.id, self.path.key)
+        """Copy the object, which shares its data with this upload."""
+        logger.warning("%s The object is being copied", SHARED % (self.id, self.path.key))
         is_replaced = first.version_id in (None, "null")
         version = None if is_replaced else first.version_id
         path = ObjectPath(self.path.bucket, self.path.key, self.path.customer_key, version)
@@ -252,16 +263,11 @@ class Upload:
                 other = self._uploads.begin(self.path, asked)
                 other.conditions = {"if-match": first.etag}
                 parts = other.copy(CopySource(path, ObjectHead({}, sum(sizes), first.etag)), sizes)
-                stored = other.complete(parts, copied=crc32)
+                return other.complete(parts, copied=crc32)
         except AuroraObjectsError:
             if self._client.found(self.path, first.etag):
                 raise
-            stored = first  # and replaced or deleted since
-        if is_replaced:
-            self._uploads.remove(self.path, self.id)
-        else:
-            logger.warning(KEPT, self.id, self.path.key)
-        return stored
+            return first  # and replaced or deleted since
 
     def abort(self, cause: BaseException | None = None) -> None:
         """Abort after a failure or Ctrl-C; log what prevents it."""
@@ -296,6 +302,7 @@ class Call:
 
     def __init__(self, ready: int = 0) -> None:
         self.ready = ready
+        self.pid = os.getpid()
         self.begun: list[Upload] = []
         self.stored: Stored | None = None
 
@@ -380,7 +387,7 @@ class Uploads:
         try:
             yield call
         except BaseException as error:
-            for upload in call.begun:
+            for upload in call.begun if call.pid == os.getpid() else ():  # and not of a parent
                 if upload.id in self.running and upload.path.quoted == path.quoted:
                     upload.abort(error)
             raise
@@ -459,11 +466,7 @@ class Uploads:
 
     def clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
         """Abort an upload that somebody has left, unless the object may share its data."""
-        try:
-            sharers = self.client.sharers(path, self.client.held(path, upload_id), begun)
-        except MalformedAnswerError:  # of a server that lists neither parts nor versions
-            sharers = set()
-        if sharers:
+        if self.client.sharers(path, self.client.held(path, upload_id), begun):
             logger.warning(KEPT, upload_id, path.key)
         else:
             self.client.abort_upload(path, upload_id)
@@ -471,15 +474,19 @@ class Uploads:
     def remove(self, path: ObjectPath, upload_id: str) -> None:
         """Abort an upload that shares nothing; one that was being completed may be locked."""
         until = time.monotonic() + COMPLETE_SECONDS
-        while True:
-            try:
-                self.client.abort_upload(path, upload_id)
-                return
-            except AuroraObjectsError as error:
-                if not is_transient(error) or time.monotonic() > until:
-                    logger.warning(REMAINS, upload_id, path.key, error.value)
+        try:
+            while True:
+                try:
+                    self.client.abort_upload(path, upload_id)
                     return
-            time.sleep(1)
+                except AuroraObjectsError as error:
+                    if not is_transient(error) or time.monotonic() > until:
+                        raise
+                time.sleep(1)
+        except BaseException as error:
+            logger.warning(REMAINS, upload_id, path.key, str(error) or type(error).__name__)
+            if not isinstance(error, AuroraObjectsError):
+                raise
 
 
 def finish(
@@ -491,24 +498,24 @@ def finish(
         try:
             client.change_object(stored, change)
         except BaseException as error:
-            said = _lacking(stored, changes[number:])
+            said = _lacking(path, version_id, changes[number:])
             if not isinstance(error, AuroraObjectsError):
                 logger.warning(said)
                 raise
-            error.value = f"{said} {error.value}"
+            error.value = f"{said} It failed because: {error.value}"
             raise
 
 
-def _lacking(path: ObjectPath, changes: Sequence[Change]) -> str:
+def _lacking(path: ObjectPath, version_id: str | None, changes: Sequence[Change]) -> str:
     """Say what an object lacks, and which calls set it."""
-    version = f", version {path.version['versionId']}," if path.version else ""
+    shown = f", version {version_id}," if version_id else ""
+    version = {"versionId": version_id} if version_id else {}
     calls = []
     for change in changes:
-        target = f"{path.quoted}?{canonical_query({change.query: '', **path.version})}"
+        target = f"{path.quoted}?{canonical_query({change.query: '', **version})}"
         more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
         calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (
-        f"object {path.key!r}{version} is stored, but without its "
-        f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}. It "
-        "failed because:"
+        f"object {path.key!r}{shown} is stored, but without its "
+        f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -94,6 +95,7 @@ class Subject(NamedTuple):
 
     def clean(self, text: str, limit: int = 300) -> str:
         """Return what the other side says, on one line, shortened and without secrets."""
+        text = html.unescape(text).replace("\\/", "/")  # as a web page or JSON repeats a secret
         for secret in self.secrets():
             text = text.replace(secret, "...")
         printable = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from email.utils import formatdate
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -56,7 +57,7 @@ def raw_answer(answer, method="GET"):
     """Return an answer as urllib3 hands it over, its body unread."""
     body = b"" if answer.status in (204, 304) else answer.body
     return HTTPResponse(
-        body=io.BytesIO(body),
+        body=io.BytesIO(b"" if method == "HEAD" else body),
         headers={
             name: value
             for name, value in {"content-length": str(len(body)), **answer.headers}.items()
@@ -365,7 +366,7 @@ class MemoryS3:
             return error(404, "NoSuchKey")
         if "tagging" in request.params:
             return self._tags(request)
-        headers = {**stored.headers, "etag": f'"{stored.etag}"', "last-modified": DATE}
+        headers = {"last-modified": DATE, **stored.headers, "etag": f'"{stored.etag}"'}
         if request.headers.get("if-match", f'"{stored.etag}"') != f'"{stored.etag}"':
             return error(412, "PreconditionFailed")
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
@@ -411,6 +412,7 @@ class MemoryS3:
         ordered = [parts[number] for number in sorted(parts)]
         etag = composite(ordered)
         self._store(request.bucket, request.key, b"".join(ordered), etag, upload["headers"])
+        self.buckets[request.bucket][request.key].headers["last-modified"] = formatdate(usegmt=True)
         del self.uploads[name]
         return _document("CompleteMultipartUploadResult", f"<ETag>{etag}</ETag>")
 

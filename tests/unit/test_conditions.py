@@ -2,6 +2,7 @@
 
 import io
 import os
+from email.utils import formatdate
 from functools import partial
 
 import pytest
@@ -118,6 +119,25 @@ def test_a_refusal_that_is_the_uploads_own_success(s3, upload):
 
     s3.faults.append(lose)
     assert upload(NONE).hash == ETAG
+
+
+@pytest.mark.parametrize(
+    "failure", [error(503, "SlowDown"), ConnectionError("lost")], ids=["503", "lost"]
+)
+def test_an_object_of_another_writer_with_the_same_bytes(s3, upload, failure):
+    """While the upload is there, the object may be anybody's: nobody is told that it is theirs."""
+
+    def overtake(request):
+        if request.method != "POST" or "uploadId" not in request.params:
+            return None
+        s3.put("k", DATA, ETAG, theirs="yes", **{"last-modified": formatdate(usegmt=True)})
+        return failure
+
+    s3.faults.append(overtake)
+    with pytest.raises(errors.AuroraObjectsError, match=r"upload1, or may have done so"):
+        upload(NONE)
+    assert s3.buckets["photos"]["k"].headers["theirs"] == "yes"
+    assert (len(s3.uploads), s3.sent("DELETE")) == (1, [])
 
 
 @pytest.mark.parametrize("value", ['"etag"', ""])

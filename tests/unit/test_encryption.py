@@ -217,6 +217,18 @@ def test_a_server_that_knows_no_keys_gets_no_part(s3, driver, container, file, c
     assert "may have begun" not in caplog.text
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "SlowDown"])
+def test_an_upload_that_is_not_confirmed_and_not_aborted(s3, driver, container, file, caplog, code):
+    """The error is about the key, and the log names the upload that remains."""
+    unaware(s3)
+    s3.fail(9, error(403 if code == "AccessDenied" else 503, code), method="DELETE")
+    with pytest.raises(errors.EncryptionKeyError, match="does not support such keys"):
+        driver.upload_object(file, container, "k", ex_customer_key=KEY)
+    (upload,) = s3.uploads
+    assert f"upload {upload} of object 'k' could not be aborted" in caplog.text
+    assert code in caplog.text
+
+
 def test_a_part_that_is_not_confirmed_is_not_taken_for_an_object(s3, driver, container, file):
     """The advice is about parts: an object that is there is none to delete."""
     s3.put("k", b"older")

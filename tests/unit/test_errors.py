@@ -261,7 +261,10 @@ SECRET_KEY = "s3cret/that+nobody=may.see"
 FORMS = [
     form
     for secret in (TOKEN, SECRET_KEY)
-    for form in (secret, quote(secret), quote(secret, safe=""))
+    for form in (
+        *(secret, quote(secret), quote(secret, safe="")),
+        *(secret.replace("/", "&#x2F;").replace("=", "&#61;"), secret.replace("/", r"\/")),
+    )
 ]
 
 

@@ -323,6 +323,7 @@ def test_ctrl_c_at_any_line_leaves_no_part(s3, new_driver, container, concurrenc
             pressed_at(line, upload)
         assert [each["parts"] for each in s3.uploads.values() if each["parts"]] == [], line
         s3.uploads.clear()
+        s3.buckets["photos"].clear()  # one that is as new would be taken for this upload's
     upload()
 
 
@@ -496,7 +497,7 @@ def test_a_resumed_upload_that_is_right_is_not_copied(s3, resume, blank):
         "HEAD",
     ]
     assert obj.hash == s3.buckets["photos"]["k"].etag
-    assert s3.buckets["photos"]["k"].headers == SAME
+    assert s3.buckets["photos"]["k"].headers.items() >= SAME.items()
 
 
 @pytest.mark.parametrize(

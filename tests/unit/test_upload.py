@@ -6,7 +6,9 @@ import logging
 import os
 import re
 import threading
-from datetime import timedelta
+import time
+from contextlib import nullcontext
+from email.utils import formatdate
 from functools import partial
 
 import pytest
@@ -133,6 +135,17 @@ def test_a_conditional_put_that_is_refused_is_an_error(s3, driver, container):
     with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
         driver.upload_object_via_stream(b"data", container, "k", headers=condition)
     assert s3.buckets["photos"]["k"].data == b"theirs"
+
+
+def test_a_conditional_put_that_may_have_been_stored(s3, driver, container):
+    """If nobody may look whether the first attempt has stored it, the refusal says so."""
+    after(s3, LOST, method="PUT")
+    s3.faults.append(lambda request: Answer(403) if is_look(request) else None)
+    with pytest.raises(
+        errors.AuroraObjectsError, match=r"PreconditionFailed.*attempt may have stored"
+    ) as caught:
+        driver.upload_object_via_stream(b"data", container, "k", headers={"If-None-Match": "*"})
+    assert len(caught.value.history) == 2
 
 
 # How it begins
@@ -283,9 +296,8 @@ def test_an_older_object_of_the_same_bytes_is_no_success(s3, complete, failure):
 
 
 @pytest.fixture
-def interrupted(s3, monkeypatch):
+def interrupted(s3):
     """Make radosgw end when it has stored the next object, before it removes the upload."""
-    monkeypatch.setattr("libcloud_aurora._client.MAX_SKEW", timedelta(days=9999))
 
     def interrupted(failure=LOST):
         def act(request):
@@ -405,7 +417,7 @@ def test_a_copy_that_fails_is_an_error(s3, driver, container, interrupted):
             error(403, "QuotaExceeded") if "x-amz-copy-source" in request.headers else None
         )
     )
-    with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded"):
+    with pytest.raises(errors.AuroraObjectsError, match=r"share their data.*QuotaExceeded"):
         driver.upload_object_via_stream(iter([DATA]), container, "k")
     assert s3.buckets["photos"]["k"].data == DATA
     assert list(s3.uploads) == ["2~upload1"]
@@ -480,8 +492,8 @@ def test_ctrl_c_while_a_server_is_completing(
 
 @pytest.mark.parametrize(
     "failure",
-    [requests.Timeout("late"), LOST, error(502, ""), error(504, ""), error(520, "")],
-    ids=["late", "lost", "502", "504", "520"],
+    [requests.Timeout("late"), LOST, error(502, ""), error(504, ""), Answer(503), Answer(520)],
+    ids=["late", "lost", "502", "504", "503 of a proxy", "520"],
 )
 def test_a_completion_that_was_waited_for_in_vain_keeps_the_parts(s3, driver, container, failure):
     """The server may still be completing an upload of which the last answer did not come."""
@@ -493,6 +505,52 @@ def test_a_completion_that_was_waited_for_in_vain_keeps_the_parts(s3, driver, co
     with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
         driver.upload_object_via_stream(iter([DATA]), container, "k")
     assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, RuntimeError])
+def test_a_proxy_that_answers_for_a_server_when_ctrl_c_comes(
+    s3, driver, container, keyboard, interrupted, kind
+):
+    """What a proxy says of a server that has ended says nothing of the upload."""
+    keyboard.error = kind
+    interrupted(Answer(503, b"upstream connect error"))
+    act = s3.faults[-1]
+
+    def press(request):
+        if request.method == "POST" and "uploadId" in request.params and act in s3.faults:
+            if threading.current_thread() is threading.main_thread():
+                act(request)
+                raise keyboard.error
+            keyboard.press()
+
+    s3.faults.insert(0, press)
+    with pytest.raises(kind):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
+
+
+def test_ctrl_c_while_a_completion_is_answered(s3, driver, container, keyboard, caplog):
+    """What the object lacks is said, because nothing else is done to it."""
+    pressed = []
+
+    def press(request):
+        if request.method != "POST" or "uploadId" not in request.params or pressed:
+            return None
+        pressed.append(request)
+        with s3.lock:
+            answer = s3._checked(request)
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        keyboard.press()
+        return answer
+
+    s3.faults.append(press)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object_via_stream(
+            iter([DATA]), container, "k", headers={"x-amz-object-lock-legal-hold": "ON"}
+        )
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert "is stored, but without its legal hold" in caplog.text
 
 
 def test_an_upload_of_somebody_else_that_is_interrupted_is_kept(
@@ -525,16 +583,71 @@ def versions_are(s3, answer):
     s3.faults.append(lambda request: answer if "versions" in request.params else None)
 
 
-@pytest.mark.parametrize(
-    "answer", [error(403, "AccessDenied"), error(501, "NotImplemented"), Answer(204)]
-)
-def test_an_upload_is_cleaned_up_where_versions_are_not_listed(s3, driver, container, answer):
-    """Who may not list versions, or on a server that has none, cannot compare them."""
-    s3.begin("k", dict(enumerate(PARTS, 1)))
+UNLISTED = [error(403, "AccessDenied"), error(501, "NotImplemented"), Answer(204)]
+
+
+@pytest.mark.parametrize("answer", UNLISTED, ids=["403", "501", "204"])
+def test_the_object_is_looked_at_where_versions_are_not_listed(s3, driver, container, answer):
+    """Who may not list versions, or on a server that has none, learns of the latest one."""
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)))
     s3.put("k", DATA, composite(PARTS))
+    s3.begin("gone", {1: PARTS[0]})
     versions_are(s3, answer)
     driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept]
+    s3.put("k", b"new")
+    driver.ex_cleanup_all_multipart_uploads(container)
     assert s3.uploads == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (Answer(403), "AccessDenied"),
+        (Answer(200, b"<h1>Back soon</h1>", {"content-type": "text/html"}), "web page"),
+        (error(400, "InvalidRequest", "a form of Server Side Encryption"), ""),
+    ],
+    ids=["403", "web page", "encrypted"],
+)
+def test_an_upload_is_kept_whose_object_cannot_be_looked_at(
+    s3, driver, container, caplog, answer, outcome
+):
+    """Whether it shares its data is not known: that is an error, or said in the log."""
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)))
+    versions_are(s3, UNLISTED[0])
+    s3.faults.append(lambda request: answer if request.key == "k" and is_look(request) else None)
+    with pytest.raises(errors.AuroraObjectsError, match=outcome) if outcome else nullcontext():
+        driver.ex_cleanup_all_multipart_uploads(container)
+    assert (list(s3.uploads), s3.sent("DELETE")) == ([kept], [])
+    assert outcome or f"upload {kept} is kept" in caplog.text
+
+
+def is_look(request):
+    """Tell whether a request asks what an object is."""
+    return request.method in ("GET", "HEAD") and not request.params
+
+
+def test_all_versions_are_looked_at(s3, driver, container):
+    """An old version on a later page keeps an upload, too, but not another object's."""
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)))
+    row = (
+        "<Version><Key>{}</Key><VersionId>{}</VersionId><ETag>{}</ETag>"
+        "<LastModified>2026-11-27T00:00:00.000Z</LastModified></Version>"
+    )
+
+    def pages(request):
+        if "versions" not in request.params:
+            return None
+        second = "key-marker" in request.params
+        rows = [row.format("k", f"v{second + 1}", composite(PARTS) if second else md5(b"new"))]
+        rows += [row.format("k2", "v3", composite(PARTS))] * second
+        state = f"<IsTruncated>{str(not second).lower()}</IsTruncated>"
+        body = f"<ListVersionsResult>{state}{''.join(rows)}</ListVersionsResult>"
+        return Answer(200, body.encode())
+
+    s3.faults.append(pages)
+    driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept]
 
 
 def test_an_upload_is_not_cleaned_up_while_nothing_can_be_learnt(s3, driver, container):
@@ -561,20 +674,80 @@ def test_what_an_earlier_attempt_has_stored_is_a_success(s3, complete, interrupt
     interrupted()
     s3.fail(5, error(503, "SlowDown"), method="GET")
     s3.faults.append(
-        lambda request: error(412, "PreconditionFailed") if request.method == "POST" else None
+        lambda request: error(400, "InvalidPart") if request.method == "POST" else None
     )
     assert complete() == composite(PARTS)
 
 
-def test_an_upload_is_kept_where_nothing_can_be_learnt(s3, complete, upload_id):
-    """An upload that may have become an object is not aborted."""
+@pytest.mark.parametrize("what", ["parts", "object", "both"])
+def test_no_second_completion_by_keys_that_may_not_look(
+    s3, complete, upload_id, interrupted, caplog, what
+):
+    """One whose answer was lost may have made the object: a look would have to show that."""
+    interrupted()
     s3.faults.append(
-        lambda request: error(403, "AccessDenied") if request.method in ("GET", "HEAD") else None
+        lambda request: (
+            Answer(403)
+            if (what != "object" and request.method == "GET" and "uploadId" in request.params)
+            or (what != "parts" and is_look(request))
+            else None
+        )
     )
-    s3.fail(9, LOST, method="POST")
-    with pytest.raises(errors.NetworkError, match=f"may still complete upload {upload_id}"):
+    if what == "parts":  # and the object is there
+        assert complete() == composite(PARTS)
+        assert f"upload {upload_id} is kept" in caplog.text
+    else:
+        with pytest.raises(errors.NetworkError, match=f"may still complete upload {upload_id}"):
+            complete()
+    assert (len(s3.sent("POST")), list(s3.uploads)) == (1, [upload_id])
+
+
+def test_an_object_that_may_not_be_looked_at_has_probably_been_stored(s3, complete, upload_id):
+    """An upload that is gone after a lost answer has most likely become the object."""
+    after(s3, LOST, method="POST")
+    s3.faults.append(lambda request: Answer(403) if is_look(request) else None)
+    with pytest.raises(errors.NetworkError, match=f"{upload_id} is gone: its object has probably"):
         complete()
-    assert len(s3.sent("POST")) == 5
+    assert len(s3.sent("POST")) == 1
+
+
+def test_a_copy_is_not_copied_for_its_original(s3, driver, container, caplog):
+    """An equal object that was there before the copy is not the copy's own success."""
+    driver.upload_object_via_stream(iter([DATA]), container, "k")
+    busy = error(503, "SlowDown")
+    s3.faults.append(
+        lambda request: busy if request.method == "POST" and "uploadId" in request.params else None
+    )
+    with pytest.raises(errors.AuroraObjectsError, match=r"could not be copied: .*SlowDown"):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert s3.started["uploads"] == 3
+    assert list(s3.uploads) == ["2~upload2"]
+    assert "upload 2~upload2 is kept" in caplog.text
+
+
+def test_an_upload_that_is_gone_is_no_success_because_of_an_equal_object(s3, complete):
+    """A first Complete that is refused has made nothing, whatever is there."""
+    s3.put("k", DATA, composite(PARTS), **{"last-modified": formatdate(usegmt=True)})
+    s3.uploads.clear()
+    s3.fail(1, error(404, "NoSuchUpload"), method="POST")
+    with pytest.raises(errors.UploadNotFoundError):
+        complete()
+
+
+def test_an_upload_that_is_completed_while_it_is_looked_at(s3, driver, container, caplog):
+    """Parts that were there a moment ago are asked for again: nothing has to be copied."""
+
+    def lose(request):
+        if request.method == "POST" and "uploadId" in request.params:
+            return LOST
+        if request.method == "HEAD" and s3.uploads:
+            with s3.lock:
+                s3._checked(s3.sent("POST")[-1])
+        return None
+
+    s3.faults.append(lose)
+    assert driver.upload_object_via_stream(iter([DATA]), container, "k").hash == composite(PARTS)
+    assert (s3.started["uploads"], s3.uploads, warnings(caplog)) == (1, {}, [])
 
 
 def test_a_refusal_is_no_success_because_of_an_older_object(s3, complete):
@@ -748,6 +921,47 @@ def test_an_abort_that_never_ends_is_bounded(s3, driver, container, upload_id):
     s3.faults.append(lambda request: Answer(204))
     driver._abort_multipart(container, "k", upload_id)
     assert len(s3.sent("DELETE")) == 3
+
+
+def test_an_abort_that_takes_long_is_not_repeated(s3, container, tiny_parts):
+    """Nobody waits for a second request once the time is up."""
+
+    def delay(request):
+        if request.method == "DELETE":
+            time.sleep(0.3)
+            return Answer(204)
+        return None
+
+    def broken():
+        yield DATA
+        raise OSError("broken")
+
+    s3.faults.append(delay)
+    with (
+        AuroraObjectsStorageDriver(
+            *("key", "secret"), timeout=0.2, ex_part_size=10, ex_max_concurrency=1
+        ) as driver,
+        pytest.raises(OSError, match="broken"),
+    ):
+        driver.upload_object_via_stream(broken(), container, "k")
+    assert len(s3.sent("DELETE")) == 1
+
+
+def test_ctrl_c_while_what_has_been_copied_is_removed(
+    s3, driver, container, interrupted, monkeypatch, caplog
+):
+    """The upload that remains is named."""
+
+    def press(seconds):
+        raise KeyboardInterrupt
+
+    interrupted()
+    s3.fail(1, error(409, "BucketAlreadyExists"), method="DELETE")
+    monkeypatch.setattr(uploading.time, "sleep", press)
+    s3.faults.append(lambda request: error(503, "SlowDown") if request.method == "DELETE" else None)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert "upload 2~upload1 of object 'k' could not be aborted" in caplog.text
 
 
 def test_an_abort_that_fails_is_a_warning_with_the_upload_id(

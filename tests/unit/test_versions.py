@@ -1,6 +1,7 @@
 """Versions of objects: listed, read, copied, linked and deleted one by one."""
 
 import re
+from email.utils import formatdate
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.etree import ElementTree
 
@@ -245,11 +246,11 @@ def test_an_upload_in_parts_says_which_version_it_is(s3, new_driver, container, 
 
 def test_a_lost_completion_says_which_version_it_is(s3, new_driver, container, tiny_parts):
     """Where the response is lost, ``version_id`` is that of the object that is found."""
-    etag = composite([b"ab", b"c"])
+    etag, now = composite([b"ab", b"c"]), formatdate(usegmt=True)
 
     def lost(request):
         if request.method == "POST" and "uploadId" in request.params:
-            s3.put("k", b"abc", etag, **{"x-amz-version-id": "v8"})
+            s3.put("k", b"abc", etag, **{"x-amz-version-id": "v8", "last-modified": now})
             s3.uploads.clear()
             return error(500, "InternalError")
         return None

@@ -954,6 +954,34 @@ def test_a_forked_child_works(s3, container, driver):
     assert [obj.name for obj in container.list_objects()] == ["parent"]
 
 
+@forks
+def test_a_forked_child_that_unwinds_leaves_its_parent_s_upload(s3, container, driver):
+    """An upload is aborted only by the process that has begun it."""
+    parent, deleted = os.getpid(), []
+
+    def chunks():
+        while not s3.sent("PUT"):
+            yield bytes(6 * MIB)
+        reading, writing = os.pipe()
+        if child := os.fork():
+            os.waitpid(child, 0)
+            deleted.append(os.read(reading, 9))
+        else:
+            pipes.append(writing)
+            raise SystemExit
+        yield bytes(6 * MIB)
+
+    pipes = []
+    try:
+        driver.upload_object_via_stream(chunks(), container, "k")
+    except SystemExit:
+        if os.getpid() != parent:
+            os.write(pipes[0], str(len(s3.sent("DELETE"))).encode())
+            os._exit(0)
+        raise
+    assert deleted == [b"0"]
+
+
 def test_drivers_containers_and_objects_pickle(s3, container, new_driver):
     """A pickled driver has the same settings and works; so do its containers and objects."""
     driver = new_driver(region="eu", ex_max_concurrency=3, ex_part_size=6 * MIB)
