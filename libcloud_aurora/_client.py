@@ -53,6 +53,8 @@ PAGE_SIZE = 1000
 #: Seconds for which to ask a radosgw that says it is completing an upload: for 600 it may lock it
 #: (``rgw_mp_lock_max_time``), from a little later on.
 COMPLETE_SECONDS = 615.0
+#: After which an upload is looked for again, if its object is there already.
+SETTLING_SECONDS = 0.25
 #: Most by which this machine's clock differs from the server's where a signature is accepted.
 MAX_SKEW = timedelta(minutes=15)
 #: Most by which the clocks of the servers of one cluster are taken to differ.
@@ -741,9 +743,9 @@ class Client:
         except AuroraObjectsError as error:
             if completion.may_come_about(is_stopped=stop.is_set()):
                 error.value = (
-                    f"{error.value.rstrip('.')}. The server may still complete upload {upload_id}, or may have done so: its "
-                    "parts are kept. Look for the object later, and then call "
-                    "ex_cleanup_all_multipart_uploads()."
+                    f"{error.value.rstrip('.')}. The server may still complete upload {upload_id}, "
+                    "or may have done so: its parts are kept. Look for the object later, and then "
+                    "call ex_cleanup_all_multipart_uploads()."
                 )
                 error._is_final = error._keeps_parts = True
             elif completion.has_probably_come_about():
@@ -773,7 +775,8 @@ class Client:
             except AccessDeniedError:
                 is_refused = True
             found = self.found(path, etag, stop=stop)
-            if found and held:  # unless it has only just been completed
+            if found and held:  # unless it is only just being removed
+                stop.wait(SETTLING_SECONDS)
                 held = self.held(path, upload_id, stop=stop)
             return _Look(held, found, is_whole=not is_refused, is_refused=is_refused)
         except AuroraObjectsError as error:

@@ -78,7 +78,8 @@ class RetryPolicy(NamedTuple):
     How often and how patiently one request is repeated.
 
     :ivar max_attempts: Attempts in all, including the first.
-    :ivar delay_seconds: Upper limit of the first pause; the pause is random ("full jitter").
+    :ivar delay_seconds: Upper limit of the first pause. A pause is random, but at least half its
+        limit: with less, of many requests at once the hastiest would give up in a second.
     :ivar backoff: Factor by which that limit grows from attempt to attempt.
     :ivar max_delay_seconds: Limit of every pause, even that of a server's ``Retry-After``.
     """
@@ -98,7 +99,7 @@ class RetryPolicy(NamedTuple):
         """
         longest = self.max_delay_seconds
         grown = self.delay_seconds * self.backoff ** min(attempt - 1, 64)
-        return min(max(min(grown, longest) * fraction, retry_after), longest)
+        return min(max(min(grown, longest) * (1 + fraction) / 2, retry_after), longest)
 
 
 class Settings(NamedTuple):

@@ -94,6 +94,7 @@ class OpenFile:
                 os.posix_fallocate(self._number, 0, size)
             except OSError as exc:
                 if exc.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                    exc.filename = str(self._path)
                     raise
 
     def sync(self) -> None:

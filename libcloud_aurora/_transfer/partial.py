@@ -52,9 +52,10 @@ class Partial:
                     raise
                 self._open = files.pop_all()
         except OSError as exc:
+            other = isinstance(exc, BlockingIOError)
+            why = "another process is using it" if other else f"{exc.strerror}: {exc.filename!r}"
             raise AuroraObjectsError(
-                f"download to {str(destination.path)!r} cannot be resumed: {exc.strerror}; "
-                "another process may be using it."
+                f"download to {str(destination.path)!r} cannot be resumed: {why}."
             ) from exc
 
     def __enter__(self) -> Partial:

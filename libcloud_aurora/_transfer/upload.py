@@ -45,6 +45,7 @@ SHARED = (
     "upload %s of object %r has been completed, but not removed. They share their data: whoever "
     "aborts the upload destroys them."
 )
+STORED = "object %r is stored: Ctrl-C, or another signal, came after its upload had been completed"
 KEPT = (
     "upload %s is kept: object %r, or an old version of it, may share its data. Once you have "
     "deleted or replaced that, ex_cleanup_all_multipart_uploads() removes the upload"
@@ -237,6 +238,8 @@ class Upload:
             if completed and self.afterwards:
                 version_id = completed.stored.version_id
                 logger.warning(_lacking(self.path, version_id, self.afterwards))
+            elif completed:
+                logger.warning(STORED, self.path.key)
             raise
         finally:
             if completed and completed.left != {} and not first:
@@ -498,15 +501,17 @@ def finish(
         try:
             client.change_object(stored, change)
         except BaseException as error:
-            said = _lacking(path, version_id, changes[number:])
             if not isinstance(error, AuroraObjectsError):
-                logger.warning(said)
+                logger.warning(_lacking(path, version_id, changes[number:], "maybe without"))
                 raise
+            said = _lacking(path, version_id, changes[number:])
             error.value = f"{said} It failed because: {error.value}"
             raise
 
 
-def _lacking(path: ObjectPath, version_id: str | None, changes: Sequence[Change]) -> str:
+def _lacking(
+    path: ObjectPath, version_id: str | None, changes: Sequence[Change], without: str = "without"
+) -> str:
     """Say what an object lacks, and which calls set it."""
     shown = f", version {version_id}," if version_id else ""
     version = {"versionId": version_id} if version_id else {}
@@ -516,6 +521,6 @@ def _lacking(path: ObjectPath, version_id: str | None, changes: Sequence[Change]
         more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
         calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (
-        f"object {path.key!r}{shown} is stored, but without its "
+        f"object {path.key!r}{shown} is stored, but {without} its "
         f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}."
     )

@@ -140,6 +140,8 @@ class Retrier:
 
     def _pause(self, error: AuroraObjectsError, attempt: int, stop: Stop) -> bool:
         """Wait after a failed attempt, say so in the log, and tell whether to stop."""
+        if stop.is_set():  # who has stopped has broken the connection
+            return True
         seconds = self.policy.pause_seconds(
             attempt, fraction=self._fraction(), retry_after=error._retry_after
         )

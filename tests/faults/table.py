@@ -24,7 +24,7 @@ Fault matrix
 Each row is a fault between the driver and the server, each column an operation. A proxy in front of
 a real S3 server caused the fault, and a test recorded the outcome. After a ``stall`` no more bytes
 arrive, in a ``trickle`` one arrives now and then, and a ``slow server`` pauses within its
-responses. A ``restart of the server`` breaks all connections at once.
+responses. A ``restart of the server`` breaks all connections at once; new ones are accepted.
 
 :good:`right`
     The operation succeeded, and every byte and every name was compared.

@@ -150,8 +150,8 @@ def test_a_completion_that_is_not_answered(scene, keyboard, unfinished, caplog, 
 
 
 @concurrency
-def test_a_completion_that_is_answered_after_ctrl_c(scene, keyboard, workers):
-    """Ctrl-C waits for a completion that the server is at: the object is there, nothing aborted."""
+def test_a_completion_that_is_answered_after_ctrl_c(scene, keyboard, caplog, workers):
+    """Ctrl-C waits for a completion that the server is at: the object is there, as the log says."""
     driver = scene.driver(ex_max_concurrency=workers)
     press = plan.hook("answer", lambda request: keyboard.press())
     scene.proxy.plan = plan.once(press, plan.is_any("complete"))
@@ -159,6 +159,7 @@ def test_a_completion_that_is_answered_after_ctrl_c(scene, keyboard, workers):
         upload(scene, driver)
     assert scene.backend.get(scene.bucket, "key") == content(LARGE)
     assert "abort" not in operations(scene)
+    assert "object 'key' is stored" in caplog.text
 
 
 @concurrency

@@ -63,14 +63,21 @@ def test_a_limit_without_end_is_worded_so():
 
 @pytest.mark.parametrize(
     ("attempt", "fraction", "expected"),
-    [(1, 1, 0.5), (1, 0, 0), (2, 1, 1), (3, 0.5, 1), (6, 1, 16), (7, 1, 20), (100, 1, 20)],
+    [(1, 1, 0.5), (1, 0, 0.25), (2, 1, 1), (3, 0.5, 1.5), (6, 1, 16), (7, 1, 20), (100, 0, 10)],
 )
-def test_pauses_grow_with_full_jitter_up_to_the_cap(attempt, fraction, expected):
-    """The pause is a random share of a bound that doubles from half a second to 20 seconds."""
+def test_pauses_grow_with_jitter_up_to_the_cap(attempt, fraction, expected):
+    """The pause is from a half to all of a bound that doubles from half a second to 20 seconds."""
     assert RetryPolicy().pause_seconds(attempt, fraction=fraction) == expected
 
 
-@pytest.mark.parametrize(("retry_after", "expected"), [(0, 0.25), (3, 3), (20, 20), (86_400, 20)])
+def test_a_short_restart_is_sat_out():
+    """Whatever the dice say, the attempts take longer than a server needs to start again."""
+    policy = RetryPolicy()
+    pauses = [policy.pause_seconds(each, fraction=0) for each in range(1, policy.max_attempts)]
+    assert sum(pauses) > 3.5
+
+
+@pytest.mark.parametrize(("retry_after", "expected"), [(0, 0.375), (3, 3), (20, 20), (86_400, 20)])
 def test_the_servers_wish_is_honoured_and_capped(retry_after, expected):
     """Retry-After is the least pause, and never more than the cap."""
     assert RetryPolicy().pause_seconds(1, fraction=0.5, retry_after=retry_after) == expected
