@@ -1,6 +1,9 @@
 """A radosgw that ends while it completes an upload: the object is whole, and stays so."""
 
+import json
+
 import pytest
+from libcloud.storage.base import Container
 from live.interruption import Interruption
 from live.oracle import (
     PART,
@@ -16,6 +19,9 @@ from servers import plan
 from libcloud_aurora.errors import AuroraObjectsError
 
 BODY = noise(2 * PART + 9)
+#: What whoever uploads, resumes and cleans up may be allowed to do with objects, and with buckets.
+OBJECT_ACTIONS = ("PutObject", "GetObject", "AbortMultipartUpload", "ListMultipartUploadParts")
+BUCKET_ACTIONS = ("ListBucket", "ListBucketMultipartUploads", "ListBucketVersions")
 EXTRA = {"meta_data": {"v": "new"}, "acl": "public-read"}
 
 
@@ -179,6 +185,66 @@ def test_cleaning_up(remote, s3, interrupted, interruption, caplog):
     assert stored_body(s3, remote, "key") == BODY
     s3.delete_object(Bucket=remote.name, Key="key")
     remote.driver.ex_cleanup_all_multipart_uploads(remote)
+
+
+def test_cleaning_up_with_a_thousand_versions(remote, s3, interrupted, interruption):
+    """An old version is found, however many are newer, and keeps its data."""
+    set_versioning(s3, remote, "Enabled")
+    for number in range(1001):
+        s3.put_object(Bucket=remote.name, Key="key", Body=b"%d" % number)
+    remote.driver.ex_cleanup_all_multipart_uploads(remote)
+    interruption.collect()
+    place = {"Bucket": remote.name, "Key": "key", "VersionId": "null"}
+    assert s3.get_object(**place)["Body"].read() == BODY
+    remote.driver.ex_empty_container(remote, ex_versions=True)
+    remote.driver.ex_cleanup_all_multipart_uploads(remote)
+
+
+@pytest.fixture
+def guest(make_driver, cluster, proxy, s3, remote):
+    """Let somebody else do anything but this with the bucket, as their driver knows it."""
+
+    def grant(but=""):
+        whole, statements = f"arn:aws:s3:::{remote.name}", []
+        who = {"AWS": [f"arn:aws:iam:::user/{cluster.stranger.name}"]}
+        for resource, names in ((f"{whole}/*", OBJECT_ACTIONS), (whole, BUCKET_ACTIONS)):
+            for name in names:  # denied by name: an object belongs to whoever has written it
+                said = {"Effect": "Deny" if name == but else "Allow", "Action": [f"s3:{name}"]}
+                statements.append(said | {"Principal": who, "Resource": resource})
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        s3.put_bucket_policy(Bucket=remote.name, Policy=policy)
+        return Container(remote.name, {}, make_driver(cluster.stranger, port=proxy.port))
+
+    yield grant
+    s3.delete_object(Bucket=remote.name, Key="key")
+    container = grant()
+    container.driver.ex_cleanup_all_multipart_uploads(container)
+
+
+@pytest.mark.parametrize("but", ["ListMultipartUploadParts", "GetObject"])
+def test_keys_that_may_not_look(guest, proxy, interruption, caplog, but):
+    """They do not complete the upload again: it has the object's data."""
+    container = guest(but)
+    proxy.plan = interruption.plan()
+    if but == "GetObject":
+        with pytest.raises(AuroraObjectsError, match="may still complete"):
+            container.driver.upload_object_via_stream(iter([BODY]), container, "key")
+    else:
+        container.driver.upload_object_via_stream(iter([BODY]), container, "key")
+    assert "kept" in caplog.text
+    assert len(proxy.seen("complete")) == 1
+    interruption.collect()
+    obj = guest().get_object("key")
+    assert b"".join(obj.as_stream()) == BODY
+
+
+def test_keys_that_may_not_list_versions(guest, s3, remote, interrupted, interruption, caplog):
+    """Before they clean up, they look at the object."""
+    container = guest("ListBucketVersions")
+    container.driver.ex_cleanup_all_multipart_uploads(container)
+    assert f"upload {interrupted} is kept" in caplog.text
+    interruption.collect()
+    assert stored_body(s3, remote, "key") == BODY
 
 
 @pytest.mark.parametrize("body", [BODY, BODY[:PART] + noise(PART + 9, seed=1)])
