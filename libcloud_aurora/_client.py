@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
@@ -53,8 +53,6 @@ PAGE_SIZE = 1000
 #: Seconds for which to ask a radosgw that says it is completing an upload: for 600 it may lock it
 #: (``rgw_mp_lock_max_time``), from a little later on.
 COMPLETE_SECONDS = 615.0
-#: After which an upload is looked for again, if its object is there already.
-SETTLING_SECONDS = 0.25
 #: Most by which this machine's clock differs from the server's where a signature is accepted.
 MAX_SKEW = timedelta(minutes=15)
 #: Most by which the clocks of the servers of one cluster are taken to differ.
@@ -190,32 +188,41 @@ class _Completion:
             return Completed(self._send(), {})
         except AuroraObjectsError as error:
             may_have_acted = not isinstance(error.__cause__, UNSENT) and is_transient(error)
-            self._is_unanswered = may_have_acted and _is_unanswered(error)
+            self._is_unanswered |= may_have_acted and _is_unanswered(error)
             self._may_have_acted |= may_have_acted
             self._is_unsure |= may_have_acted and _is_unsure(error)
             seen = self._seen = self._look()
-            if seen.found and self._may_have_acted and self._is_new(seen.found):
-                self._may_share = self._is_conditional and seen.held != {}
-                if not self._may_share:
+            self._may_share = False
+            if seen.found and self._is_ours(seen.found, is_gone=seen.held == {}):
+                self._may_share = bool(seen.held)
+                settles = self._failures + 1 >= self._max_attempts and not self._is_conditional
+                if not self._may_share or settles:
                     return Completed(seen.found.stored, seen.held)
             is_known = seen.is_whole or (seen.is_refused and not self._is_unsure)
-            self.unsettled = None if is_known or not self._may_have_acted else error
+            is_known = (is_known and not self._may_share) or not self._may_have_acted
+            self.unsettled = None if is_known else error
             self._is_at_it = seen.held != {} and "already in progress" in error.value
-            self._failures += not self._is_at_it
+            self._failures += not self._is_at_it or self._may_share
             error._retry_after = max(error._retry_after, float(self._is_at_it))
             error._is_final = (
-                not is_transient(error)
+                not (is_transient(error) or self._may_share)
                 or seen.held == {}
-                or self._may_share
                 or self._failures >= self._max_attempts
                 or (self.may_come_about() and time.monotonic() > self._deadline)
             )
             raise
 
-    def _is_new(self, found: ObjectHead) -> bool:
-        """Tell whether an object is not the one before, and may have been stored by this upload."""
-        is_other = not self._before or _identity(found) != _identity(self._before)
-        return is_other and _is_since(found, self._earliest)
+    def _is_ours(self, found: ObjectHead, *, is_gone: bool) -> bool:
+        """
+        Tell whether an object that is made of these parts may have been made by this upload.
+
+        :param is_gone: Whether the upload is: then the object counts whatever its age, if the
+            server may have acted, or although it says that it has not, if it is new.
+        """
+        if self._before and _identity(found) == _identity(self._before):
+            return False
+        is_new = _is_since(found, self._earliest)
+        return (is_new or self._may_have_acted) if is_gone else (is_new and self._may_have_acted)
 
     def may_come_about(self, *, is_stopped: bool = False) -> bool:
         """
@@ -228,8 +235,9 @@ class _Completion:
         return self._seen.held != {} and (unseen or unsure or self._may_share)
 
     def has_probably_come_about(self) -> bool:
-        """Tell whether the upload has gone, and nothing is known of its object."""
-        return self._may_have_acted and self._seen.held == {} and not self._seen.is_whole
+        """Tell whether the upload has gone, and its object may be there."""
+        is_there = bool(self._seen.found) or not self._seen.is_whole
+        return self._may_have_acted and self._seen.held == {} and is_there
 
 
 class PartHeld(NamedTuple):
@@ -513,7 +521,7 @@ class Client:
             try:
                 head = self.head_object(path)
             except AuroraObjectsError:
-                error.value += " An earlier attempt may have stored it: its response was lost."
+                error.value += " It is not known whether an earlier attempt has stored it."
                 raise error from None
             if head.etag != md5(body):
                 raise
@@ -775,9 +783,6 @@ class Client:
             except AccessDeniedError:
                 is_refused = True
             found = self.found(path, etag, stop=stop)
-            if found and held:  # unless it is only just being removed
-                stop.wait(SETTLING_SECONDS)
-                held = self.held(path, upload_id, stop=stop)
             return _Look(held, found, is_whole=not is_refused, is_refused=is_refused)
         except AuroraObjectsError as error:
             return _Look(held, is_refused=is_refused or isinstance(error, AccessDeniedError))
@@ -814,11 +819,15 @@ class Client:
             return set()
         etag = composite_etag([part.etag for _, part in sorted(held.items())])
         earliest = begun and begun - CLOCKS_APART
+
+        def is_its(version: tuple[str, dict[str, str]]) -> bool:
+            return version[0] == path.key  # others that begin like it come later
+
         try:
             return {
                 row.get("VersionId", "null")
-                for key, row in self.list_versions(path.bucket, prefix=path.key)
-                if key == path.key and strip_etag(row.get("ETag", "")) == etag
+                for _, row in takewhile(is_its, self.list_versions(path.bucket, prefix=path.key))
+                if strip_etag(row.get("ETag", "")) == etag
                 if not earliest or (moment(row.get("LastModified")) or earliest) >= earliest
             }
         except AuroraObjectsError as error:
@@ -828,7 +837,7 @@ class Client:
             head = self.head_object(path)
         except ObjectNotFoundError:
             return set()
-        except EncryptionKeyError:  # its ETag is not known
+        except (AccessDeniedError, EncryptionKeyError):  # its ETag is not known
             return {"null"}
         is_new = not earliest or _is_since(head, earliest)
         return {head.stored.version_id or "null"} if head.etag == etag and is_new else set()

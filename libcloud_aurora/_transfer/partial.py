@@ -53,7 +53,8 @@ class Partial:
                 self._open = files.pop_all()
         except OSError as exc:
             other = isinstance(exc, BlockingIOError)
-            why = "another process is using it" if other else f"{exc.strerror}: {exc.filename!r}"
+            where = f": {exc.filename!r}" if exc.filename else ""
+            why = "another process is using it" if other else f"{exc.strerror}{where}"
             raise AuroraObjectsError(
                 f"download to {str(destination.path)!r} cannot be resumed: {why}."
             ) from exc

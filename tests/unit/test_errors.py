@@ -264,6 +264,7 @@ FORMS = [
     for form in (
         *(secret, quote(secret), quote(secret, safe="")),
         *(secret.replace("/", "&#x2F;").replace("=", "&#61;"), secret.replace("/", r"\/")),
+        *(secret.replace("/", "&amp;sol;").replace("+", r"\u002B"), quote(secret).lower()),
     )
 ]
 
@@ -293,6 +294,16 @@ def test_what_was_sent_in_secret_is_left_out(s3, new_driver, answer, form):
     failed = caught.value
     shown = f"{failed!s}{failed!r}{failed.code}{failed.request_id}{failed.history}"
     assert [secret for secret in FORMS if secret in shown] == []
+
+
+@pytest.mark.parametrize("secret", ["Tr&notice7Kq", r"a\/b&#x41;"])
+def test_a_secret_that_looks_escaped_is_left_out(s3, new_driver, secret):
+    """A password is searched for as it is."""
+    driver = new_driver(secret=secret, ex_max_attempts=1)
+    s3.fail(1, Answer(400, f"it was {secret} and &#{'9' * 5000};".encode()))
+    with pytest.raises(errors.AuroraObjectsError, match=r"it was \.\.\. and") as caught:
+        driver.list_containers()
+    assert secret not in str(caught.value)
 
 
 def test_what_deleting_says_holds_no_secret(s3, new_driver):
