@@ -198,8 +198,8 @@ class _Completion:
                 settles = self._failures + 1 >= self._max_attempts and not self._is_conditional
                 if not self._may_share or settles:
                     return Completed(seen.found.stored, seen.held)
-            is_known = seen.is_whole or (seen.is_refused and not self._is_unsure)
-            is_known = (is_known and not self._may_share) or not self._may_have_acted
+            has_seen = seen.is_whole or (seen.is_refused and not self._is_unsure)
+            is_known = (has_seen and not self._may_share) or not self._may_have_acted
             self.unsettled = None if is_known else error
             self._is_at_it = seen.held != {} and "already in progress" in error.value
             self._failures += not self._is_at_it or self._may_share
