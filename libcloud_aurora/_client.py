@@ -192,7 +192,7 @@ class _Completion:
             self._may_have_acted |= may_have_acted
             self._is_unsure |= may_have_acted and _is_unsure(error)
             seen = self._seen = self._look()
-            self._may_share = False
+            self._may_share &= seen.held != {}
             if seen.found and self._is_ours(seen.found, is_gone=seen.held == {}):
                 self._may_share = bool(seen.held)
                 settles = self._failures + 1 >= self._max_attempts and not self._is_conditional
@@ -201,9 +201,10 @@ class _Completion:
             has_seen = seen.is_whole or (seen.is_refused and not self._is_unsure)
             is_known = (has_seen and not self._may_share) or not self._may_have_acted
             self.unsettled = None if is_known else error
-            self._is_at_it = seen.held != {} and "already in progress" in error.value
-            self._failures += not self._is_at_it or self._may_share
-            error._retry_after = max(error._retry_after, float(self._is_at_it))
+            is_at_it = "already in progress" in error.value
+            self._is_at_it = seen.held != {} and (self._is_at_it or is_at_it)
+            self._failures += not is_at_it or self._may_share
+            error._retry_after = max(error._retry_after, float(is_at_it))
             error._is_final = (
                 not (is_transient(error) or self._may_share)
                 or seen.held == {}
@@ -1006,7 +1007,8 @@ def _is_unanswered(error: AuroraObjectsError) -> bool:
 
 def _is_unsure(error: AuroraObjectsError) -> bool:
     """Tell whether the server may have acted all the same; a success may be unreadable."""
-    return _is_unanswered(error) or error.http_status in (200, 500)
+    status = error.http_status or 0
+    return _is_unanswered(error) or 200 <= status < 300 or status == 500
 
 
 def _identity(head: ObjectHead) -> tuple[str, str | None, str | None]:

@@ -36,6 +36,7 @@ from libcloud_aurora.config import TransferConfig
 from libcloud_aurora.errors import (
     AuroraObjectsError,
     HashMismatchError,
+    MalformedAnswerError,
     UploadNotFoundError,
 )
 
@@ -469,7 +470,13 @@ class Uploads:
 
     def clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
         """Abort an upload that somebody has left, unless the object may share its data."""
-        if self.client.sharers(path, self.client.held(path, upload_id), begun):
+        try:
+            held = self.client.held(path, upload_id)
+        except MalformedAnswerError as error:
+            if error.http_status != 204:  # of a server that lists no parts
+                raise
+            held = {}
+        if self.client.sharers(path, held, begun):
             logger.warning(KEPT, upload_id, path.key)
         else:
             self.client.abort_upload(path, upload_id)

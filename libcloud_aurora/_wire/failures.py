@@ -119,8 +119,10 @@ def _any_form(character: str) -> str:
     number = ord(character)
     names = [name for name, meant in html.entities.html5.items() if meant == character]
     entity = "|".join([f"#0*{number};?", f"#x0*{number:x};?", *names])
-    forms = [f"&(?:amp;)*(?:{entity})", quote(character, safe=""), rf"\\u{number:04x}"]
-    return rf"(?i:\\?{re.escape(character)}|{'|'.join(forms)})"
+    forms = [rf"\\?{re.escape(character)}", f"&(?:amp;)*(?:{entity})", rf"\\u{number:04x}"]
+    if quote(character, safe="") != character:
+        forms.append(quote(character, safe=""))
+    return f"(?i:{'|'.join(forms)})"
 
 
 def response_error(

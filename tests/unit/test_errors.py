@@ -306,6 +306,14 @@ def test_a_secret_that_looks_escaped_is_left_out(s3, new_driver, secret):
     assert secret not in str(caught.value)
 
 
+def test_a_secret_is_not_found_where_it_is_not(s3, new_driver):
+    """A dot is a dot."""
+    driver = new_driver(secret="a.c", ex_max_attempts=1)
+    s3.fail(1, Answer(400, b"it was abc"))
+    with pytest.raises(errors.AuroraObjectsError, match="it was abc"):
+        driver.list_containers()
+
+
 def test_what_deleting_says_holds_no_secret(s3, new_driver):
     """What the server says of each object that it could not delete is shown without secrets."""
     driver = new_driver(token=TOKEN)

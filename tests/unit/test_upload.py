@@ -601,6 +601,43 @@ def versions_are(s3, answer):
 UNLISTED = [error(403, "AccessDenied"), error(501, "NotImplemented"), Answer(204)]
 
 
+def test_what_has_been_seen_to_share_its_data_is_not_completed_again(
+    s3, driver, container, interrupted
+):
+    """An object that is replaced before the next look changes nothing about that."""
+    interrupted()
+    looks = []
+
+    def replace(request):
+        if request.method != "HEAD" or not completions(s3):
+            return
+        looks.append(request)
+        if len(looks) == 2:
+            s3.put("k", b"theirs")
+        return
+
+    s3.faults.append(replace)
+    with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert s3.buckets["photos"]["k"].data == b"theirs"
+    assert (list(s3.uploads), s3.sent("DELETE"), len(completions(s3))) == (["2~upload1"], [], 1)
+
+
+def test_a_server_that_was_completing_before_it_was_busy(s3, driver, container):
+    """Who is busy says nothing of the completion that was in progress."""
+    said = iter([IN_PROGRESS])
+    s3.faults.append(
+        lambda request: (
+            next(said, error(503, "SlowDown"))
+            if request.method == "POST" and "uploadId" in request.params
+            else None
+        )
+    )
+    with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
+
+
 @pytest.mark.parametrize("answer", UNLISTED, ids=["403", "501", "204"])
 def test_the_object_is_looked_at_where_versions_are_not_listed(s3, driver, container, answer):
     """Who may not list versions, or on a server that has none, learns of the latest one."""
@@ -640,6 +677,19 @@ def test_an_upload_is_kept_whose_object_cannot_be_looked_at(
 def is_look(request):
     """Tell whether a request asks what an object is."""
     return request.method in ("GET", "HEAD") and not request.params
+
+
+@pytest.mark.parametrize("page", [b"", b"<h1>Back soon</h1>"], ids=["204", "web page"])
+def test_an_upload_whose_parts_are_not_listed(s3, driver, container, page):
+    """It is aborted if the server has no such list, and kept if somebody else has answered."""
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)))
+    answer = Answer(200, page, {"content-type": "text/html"}) if page else Answer(204)
+    s3.faults.append(
+        lambda request: answer if request.method == "GET" and "uploadId" in request.params else None
+    )
+    with pytest.raises(errors.MalformedAnswerError) if page else nullcontext():
+        driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept] * bool(page)
 
 
 def test_all_versions_are_looked_at(s3, driver, container):
