@@ -194,7 +194,7 @@ class _Completion:
             seen = self._seen = self._look()
             self._may_share &= seen.held != {}
             if seen.found and self._is_ours(seen.found, is_gone=seen.held == {}):
-                self._may_share = bool(seen.held)
+                self._may_share = bool(seen.held) or (seen.held is None and self._is_conditional)
                 settles = self._failures + 1 >= self._max_attempts and not self._is_conditional
                 if not self._may_share or settles:
                     return Completed(seen.found.stored, seen.held)
@@ -217,13 +217,13 @@ class _Completion:
         """
         Tell whether an object that is made of these parts may have been made by this upload.
 
-        :param is_gone: Whether the upload is: then the object counts whatever its age, if the
-            server may have acted, or although it says that it has not, if it is new.
+        It may be if it is new, and if the server may have acted; once the upload is gone, either
+        will do: a clock may be wrong, and a proxy may have sent the request twice.
         """
         if self._before and _identity(found) == _identity(self._before):
             return False
-        is_new = _is_since(found, self._earliest)
-        return (is_new or self._may_have_acted) if is_gone else (is_new and self._may_have_acted)
+        signs = _is_since(found, self._earliest), self._may_have_acted
+        return any(signs) if is_gone else all(signs)
 
     def may_come_about(self, *, is_stopped: bool = False) -> bool:
         """
@@ -385,7 +385,7 @@ class Client:
         return self._run(self._on_bucket("GET", bucket, query=query, read=read).attempt)
 
     def list_versions(
-        self, bucket: str, *, prefix: str | None
+        self, bucket: str, *, selection: Mapping[str, str]
     ) -> Iterator[tuple[str, dict[str, str]]]:
         """
         Yield the versions and delete markers of objects, each as its key and its row.
@@ -393,8 +393,7 @@ class Client:
         The next page is fetched before this one is handed out: radosgw finds no more once the
         version is gone after which it is to go on.
         """
-        query: dict[str, Any] = {"versions": "", "max-keys": PAGE_SIZE, "encoding-type": "url"}
-        query.update({"prefix": prefix} if prefix else {})
+        query = {"versions": "", "max-keys": str(PAGE_SIZE), "encoding-type": "url", **selection}
         read = _page_of("ListVersionsResult", ("Version", "DeleteMarker"), "Key", "VersionId")
 
         def fetch() -> xml.Page:
@@ -824,10 +823,11 @@ class Client:
         def is_its(version: tuple[str, dict[str, str]]) -> bool:
             return version[0] == path.key  # others that begin like it come later
 
+        rows = self.list_versions(path.bucket, selection={"prefix": path.key})
         try:
             return {
                 row.get("VersionId", "null")
-                for _, row in takewhile(is_its, self.list_versions(path.bucket, prefix=path.key))
+                for _, row in takewhile(is_its, rows)
                 if strip_etag(row.get("ETag", "")) == etag
                 if not earliest or (moment(row.get("LastModified")) or earliest) >= earliest
             }
@@ -1002,7 +1002,7 @@ def _is_unanswered(error: AuroraObjectsError) -> bool:
     """Tell whether the server itself has not answered; proxies answer without an id."""
     status = error.http_status or 0
     of_proxy = status in (502, 504) or (status >= 500 and not error.request_id)
-    return of_proxy or isinstance(error, NetworkError)
+    return of_proxy or isinstance(error, (NetworkError, MalformedAnswerError))
 
 
 def _is_unsure(error: AuroraObjectsError) -> bool:

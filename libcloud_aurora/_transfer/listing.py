@@ -119,8 +119,8 @@ class Listing:
 
     def versions(self, container: Container, *, prefix: str | None) -> Iterator[Object]:
         """Yield all versions and delete markers of objects."""
-        _selecting({"prefix": prefix})
-        for name, row in self._client.list_versions(bucket_of(container), prefix=prefix):
+        selection = _selecting({"prefix": prefix})
+        for name, row in self._client.list_versions(bucket_of(container), selection=selection):
             yield version_from_row(row, name, container, self._driver)
 
     def _endless(self, container: Container) -> MalformedAnswerError:

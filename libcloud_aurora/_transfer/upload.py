@@ -82,6 +82,7 @@ class Upload:
         self.afterwards: list[Change] = []
         self._keeps_parts = False
         self._before: ObjectHead | None = None
+        self._completed: Completed | None = None
         self.has_crc32 = begun.has_crc32
         self._is_whole = begun.is_whole
         self._crcs: dict[int, tuple[int, int]] = {}
@@ -194,73 +195,74 @@ class Upload:
         whole = copied
         if self._crcs.keys() == dict(parts).keys():
             whole = crc32_text(combined(self._crcs[number] for number, _ in sorted(parts)))
-        completed: Completed | None = None
-
-        def complete(stop: Stop) -> Completed:
-            nonlocal completed
-            was_sent = self._keeps_parts
-            if self.conditions and not was_sent:
-                self._before = self._client.check_conditions(self.path, self.conditions, stop=stop)
-                if self._ending.left() < math.inf:  # Ctrl-C has come meanwhile
-                    raise AuroraObjectsError("the upload was interrupted before its completion.")
-            self._keeps_parts = True  # while the server may be completing it
-            try:
-                completed = self._client.complete_upload(
-                    self.path,
-                    self.id,
-                    parts,
-                    conditions=self.conditions,
-                    crc32=whole if self._is_whole else None,
-                    verify=self.verify,
-                    before=self._before,
-                    was_sent=was_sent,
-                    stop=stop,
-                )
-            except AuroraObjectsError as error:  # others may come of a signal, at any moment
-                # A success with another ETag has completed it, and the server's refusal has not.
-                self.is_complete = isinstance(error, HashMismatchError) and error.code is None
-                self._keeps_parts = error._keeps_parts
-                raise
-            self.is_complete = True
-            return completed
-
-        first: Stored | None = None
+        copy: Stored | None = None
         try:
-            stored, left = self._ending.run(complete)
+            stored, left = self._ending.run(partial(self._complete, parts, whole))
             if left and self.asked is not None:
-                sizes = [part.size for _, part in sorted(left.items())]
-                first, stored = stored, self._copied(stored, self.asked, sizes, whole)
-        except AuroraObjectsError as error:
-            if completed and completed.left:
-                said = SHARED % (self.id, self.path.key)
-                error.value = f"{said} Upload it again. It could not be copied: {error.value}"
-            raise
-        except BaseException:
-            if completed and self.afterwards:
-                version_id = completed.stored.version_id
-                logger.warning(_lacking(self.path, version_id, self.afterwards))
-            elif completed:
-                logger.warning(STORED, self.path.key)
+                copy = self._copied(stored, self.asked, left, whole)
+                if _is_replaced(stored):
+                    self._uploads.remove(self.path, self.id)
+        except BaseException as error:
+            if self._completed and not isinstance(error, AuroraObjectsError):
+                self._say_stored(self._completed.stored, [] if copy else self.afterwards)
             raise
         finally:
-            if completed and completed.left != {} and not first:
+            done = self._completed
+            if done and done.left != {} and not (copy and _is_replaced(done.stored)):
                 logger.warning(KEPT, self.id, self.path.key)
-        if not first:
+        if not copy:
             finish(self._client, self.path, self.afterwards, stored.version_id)
-        elif first.version_id in (None, "null"):
-            self._uploads.remove(self.path, self.id)
-        else:  # the object that was copied stays as a version
-            logger.warning(KEPT, self.id, self.path.key)
         self._running.pop(self.id, None)
-        return stored
+        return copy or stored
+
+    def _complete(self, parts: list[tuple[int, str]], crc32: str | None, stop: Stop) -> Completed:
+        """Assemble the parts; Ctrl-C does not break this call, or it is made once more."""
+        was_sent = self._keeps_parts
+        if self.conditions and not was_sent:
+            self._before = self._client.check_conditions(self.path, self.conditions, stop=stop)
+            if self._ending.left() < math.inf:  # Ctrl-C has come meanwhile
+                raise AuroraObjectsError("the upload was interrupted before its completion.")
+        self._keeps_parts = True  # while the server may be completing it
+        try:
+            self._completed = self._client.complete_upload(
+                self.path,
+                self.id,
+                parts,
+                conditions=self.conditions,
+                crc32=crc32 if self._is_whole else None,
+                verify=self.verify,
+                before=self._before,
+                was_sent=was_sent,
+                stop=stop,
+            )
+        except AuroraObjectsError as error:  # others may come of a signal, at any moment
+            # A success with another ETag has completed it, and the server's refusal has not.
+            self.is_complete = isinstance(error, HashMismatchError) and error.code is None
+            self._keeps_parts = error._keeps_parts
+            raise
+        self.is_complete = True
+        return self._completed
+
+    def _say_stored(self, stored: Stored, lacks: Sequence[Change]) -> None:
+        """Say in the log that the object is there, although the call ends."""
+        if lacks:
+            path = ObjectPath(self.path.bucket, self.path.key, version_id=stored.version_id)
+            logger.warning(_lacking(path, lacks))
+        else:
+            logger.warning(STORED, self.path.key)
 
     def _copied(
-        self, first: Stored, asked: Mapping[str, str], sizes: Sequence[int], crc32: str | None
+        self,
+        first: Stored,
+        asked: Mapping[str, str],
+        left: Mapping[int, PartHeld],
+        crc32: str | None,
     ) -> Stored:
         """Copy the object, which shares its data with this upload."""
-        logger.warning("%s The object is being copied", SHARED % (self.id, self.path.key))
-        is_replaced = first.version_id in (None, "null")
-        version = None if is_replaced else first.version_id
+        shared = SHARED % (self.id, self.path.key)
+        logger.warning("%s The object is being copied", shared)
+        sizes = [part.size for _, part in sorted(left.items())]
+        version = None if _is_replaced(first) else first.version_id
         path = ObjectPath(self.path.bucket, self.path.key, self.path.customer_key, version)
         try:
             with self._uploads.aborting(self.path):
@@ -268,10 +270,11 @@ class Upload:
                 other.conditions = {"if-match": first.etag}
                 parts = other.copy(CopySource(path, ObjectHead({}, sum(sizes), first.etag)), sizes)
                 return other.complete(parts, copied=crc32)
-        except AuroraObjectsError:
-            if self._client.found(self.path, first.etag):
-                raise
-            return first  # and replaced or deleted since
+        except AuroraObjectsError as error:
+            if not self._client.found(self.path, first.etag):
+                return first  # replaced or deleted since
+            error.value = f"{shared} Upload it again. It could not be copied: {error.value}"
+            raise
 
     def abort(self, cause: BaseException | None = None) -> None:
         """Abort after a failure or Ctrl-C; log what prevents it."""
@@ -509,25 +512,27 @@ def finish(
             client.change_object(stored, change)
         except BaseException as error:
             if not isinstance(error, AuroraObjectsError):
-                logger.warning(_lacking(path, version_id, changes[number:], "maybe without"))
+                logger.warning(_lacking(stored, changes[number:], "maybe without"))
                 raise
-            said = _lacking(path, version_id, changes[number:])
+            said = _lacking(stored, changes[number:])
             error.value = f"{said} It failed because: {error.value}"
             raise
 
 
-def _lacking(
-    path: ObjectPath, version_id: str | None, changes: Sequence[Change], without: str = "without"
-) -> str:
+def _lacking(path: ObjectPath, changes: Sequence[Change], without: str = "without") -> str:
     """Say what an object lacks, and which calls set it."""
-    shown = f", version {version_id}," if version_id else ""
-    version = {"versionId": version_id} if version_id else {}
+    version = f", version {path.version['versionId']}," if path.version else ""
     calls = []
     for change in changes:
-        target = f"{path.quoted}?{canonical_query({change.query: '', **version})}"
+        target = f"{path.quoted}?{canonical_query({change.query: '', **path.version})}"
         more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
         calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (
-        f"object {path.key!r}{shown} is stored, but {without} its "
+        f"object {path.key!r}{version} is stored, but {without} its "
         f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}."
     )
+
+
+def _is_replaced(stored: Stored) -> bool:
+    """Tell whether what is stored next under its key takes an object's place."""
+    return stored.version_id in (None, "null")

@@ -390,11 +390,16 @@ class Request(Generic[T]):
                 status, headers, body = reason
             elif status == 403:
                 return self.subject.malformed("HEAD is refused, but GET is not", status)
+        fields = xml.error_fields(body)
+        if status == 404 and body and not fields and not any(map(_OF_S3, headers)):
+            # Of a proxy that does not know its server now: it says nothing of what is there.
+            begins = self.subject.clean(body.decode("utf-8", "replace"), 80)
+            return self.subject.malformed(f"404, with a body that begins with {begins!r}", status)
         error = response_error(
             self.subject,
             status=status,
             headers=headers,
-            fields=xml.error_fields(body),
+            fields=fields,
             body=body,
             chunked=isinstance(self._body, ChunkedBody),
             keyed=f"{PREFIX}key" in self._headers,

@@ -259,6 +259,28 @@ def test_ctrl_c_while_the_caller_s_thread_connects(scene, gate, keyboard):
     presser.join()
 
 
+@pytest.mark.parametrize(
+    "transfer",
+    [upload_stream, upload_file, download_file, download_stream],
+    ids=lambda f: f.__name__,
+)
+def test_a_server_that_is_down_for_a_while(scene, transfer):
+    """With the default pauses, every request of a transfer sits out a restart of 3.5 s."""
+    driver = scene.driver(retry_delay=None)
+    fails_until = []
+
+    def is_down(request):
+        if request.operation not in ("part", "get"):
+            return False
+        if not fails_until:
+            fails_until.append(time.monotonic() + 3.5)
+        return time.monotonic() < fails_until[0]
+
+    scene.proxy.plan = plan.always(plan.RESET, is_down)
+    transfer(scene, driver)
+    assert len(scene.proxy.seen("part", "get")) > 6
+
+
 @uploads
 @pytest.mark.parametrize("operation", ["initiate", "part", "complete"])
 @pytest.mark.parametrize(

@@ -124,7 +124,8 @@ def test_a_refusal_that_is_the_uploads_own_success(s3, upload):
 @pytest.mark.parametrize(
     "failure", [error(503, "SlowDown"), ConnectionError("lost")], ids=["503", "lost"]
 )
-def test_an_object_of_another_writer_with_the_same_bytes(s3, upload, failure):
+@pytest.mark.parametrize("may_look", [True, False], ids=["looks", "may not list parts"])
+def test_an_object_of_another_writer_with_the_same_bytes(s3, upload, failure, may_look):
     """While the upload is there, the object may be anybody's: nobody is told that it is theirs."""
 
     def overtake(request):
@@ -134,6 +135,14 @@ def test_an_object_of_another_writer_with_the_same_bytes(s3, upload, failure):
         return failure
 
     s3.faults.append(overtake)
+    if not may_look:
+        s3.faults.append(
+            lambda request: (
+                Answer(403)
+                if request.method == "GET" and completes(s3) and "uploadId" in request.params
+                else None
+            )
+        )
     with pytest.raises(errors.AuroraObjectsError, match=r"upload1, or may have done so"):
         upload(NONE)
     assert s3.buckets["photos"]["k"].headers["theirs"] == "yes"

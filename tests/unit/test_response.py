@@ -1,9 +1,13 @@
 """What connection.request returns: a successful answer, in libcloud's shape."""
 
 import pytest
-from unit.memory_s3 import Answer
+from unit.memory_s3 import Answer, error
 
-from libcloud_aurora.errors import AuroraObjectsError, MalformedAnswerError
+from libcloud_aurora.errors import (
+    AuroraObjectsError,
+    MalformedAnswerError,
+    ObjectNotFoundError,
+)
 
 
 @pytest.fixture
@@ -86,6 +90,25 @@ def test_other_bodies_are_malformed(reads, driver, content):
         assert (caught.value.http_status, caught.value.driver) == (200, driver)
         assert (caught.value.bucket, len(caught.value.history)) == ("photos", 5)
         assert ("its body begins with" in str(caught.value)) == bool(content)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Answer(404, b"404 page not found"), MalformedAnswerError),
+        (Answer(404, b"<html>Not Found</html>"), MalformedAnswerError),
+        (Answer(404, b"no such key", {"x-amz-request-id": "tx1"}), ObjectNotFoundError),
+        (error(404, "NoSuchKey", **{"x-amz-request-id": None}), ObjectNotFoundError),
+        (Answer(404), ObjectNotFoundError),
+    ],
+)
+def test_a_404_is_believed_if_it_may_be_of_s3(s3, driver, answer, kind):
+    """A router whose server is away does not know what is there; who says nothing is believed."""
+    s3.faults.append(lambda request: answer)
+    with pytest.raises(kind) as caught:
+        driver.get_object("photos", "k")
+    assert type(caught.value) is kind
+    assert caught.value.http_status == 404
 
 
 def test_a_malformed_success_is_tried_again(s3, driver, reads):

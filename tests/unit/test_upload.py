@@ -29,6 +29,8 @@ NO_ETAG = Answer(
 )
 IN_PROGRESS = error(500, "InternalError", "This multipart completion is already in progress")
 LOST = requests.ConnectionError("lost")
+#: Of a router whose server is away.
+NOBODY = Answer(404, b"404 page not found", {"content-type": "text/plain"})
 
 
 @pytest.fixture
@@ -490,12 +492,13 @@ def test_ctrl_c_while_a_server_is_completing(
     assert "the parts of upload 2~upload1 of 'k' are kept" in caplog.text
 
 
-def test_a_completion_that_was_lost_before_others_were_refused(s3, driver, container):
+@pytest.mark.parametrize("first", [LOST, IN_PROGRESS], ids=["lost", "in progress"])
+def test_a_completion_that_may_be_under_way_before_others_are_refused(s3, driver, container, first):
     """Who is busy says nothing of the first Complete, which the server may still be at."""
-    busy = iter([LOST])
+    answers = iter([first])
     s3.faults.append(
         lambda request: (
-            next(busy, error(503, "SlowDown"))
+            next(answers, error(503, "SlowDown"))
             if request.method == "POST" and "uploadId" in request.params
             else None
         )
@@ -503,6 +506,61 @@ def test_a_completion_that_was_lost_before_others_were_refused(s3, driver, conta
     with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
         driver.upload_object_via_stream(iter([DATA]), container, "k")
     assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
+
+
+def test_what_has_been_seen_to_share_its_data_is_not_completed_again(
+    s3, driver, container, interrupted
+):
+    """An object that is replaced before the next look changes nothing about that."""
+    interrupted()
+    looks = []
+
+    def replace(request):
+        if request.method != "HEAD" or not completions(s3):
+            return
+        looks.append(request)
+        if len(looks) == 2:
+            s3.put("k", b"theirs")
+
+    s3.faults.append(replace)
+    with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert s3.buckets["photos"]["k"].data == b"theirs"
+    assert (list(s3.uploads), s3.sent("DELETE"), len(completions(s3))) == (["2~upload1"], [], 1)
+
+
+@pytest.mark.parametrize("lost", ["parts", "object", "both"])
+def test_a_proxy_does_not_know_what_is_gone(s3, driver, container, interrupted, lost):
+    """A 404 that is no S3 server's says nothing: nothing is completed or aborted because of it."""
+    interrupted()
+    s3.faults.append(
+        lambda request: (
+            NOBODY
+            if completions(s3)
+            and (
+                (lost != "object" and request.method == "GET" and "uploadId" in request.params)
+                or (lost != "parts" and is_look(request))
+            )
+            else None
+        )
+    )
+    with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert (list(s3.uploads), s3.sent("DELETE"), len(completions(s3))) == (["2~upload1"], [], 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_cleaning_up_behind_a_proxy_that_does_not_know_its_server(s3, driver, container, method):
+    """It is an error, and not a clean container."""
+    kept = s3.begin("k", {1: PARTS[0]})
+    s3.faults.append(
+        lambda request: (
+            NOBODY if request.method == method and "uploadId" in request.params else None
+        )
+    )
+    with pytest.raises(errors.MalformedAnswerError, match="404 page not found"):
+        driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept]
 
 
 @pytest.mark.parametrize(
@@ -599,43 +657,6 @@ def versions_are(s3, answer):
 
 
 UNLISTED = [error(403, "AccessDenied"), error(501, "NotImplemented"), Answer(204)]
-
-
-def test_what_has_been_seen_to_share_its_data_is_not_completed_again(
-    s3, driver, container, interrupted
-):
-    """An object that is replaced before the next look changes nothing about that."""
-    interrupted()
-    looks = []
-
-    def replace(request):
-        if request.method != "HEAD" or not completions(s3):
-            return
-        looks.append(request)
-        if len(looks) == 2:
-            s3.put("k", b"theirs")
-        return
-
-    s3.faults.append(replace)
-    with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
-        driver.upload_object_via_stream(iter([DATA]), container, "k")
-    assert s3.buckets["photos"]["k"].data == b"theirs"
-    assert (list(s3.uploads), s3.sent("DELETE"), len(completions(s3))) == (["2~upload1"], [], 1)
-
-
-def test_a_server_that_was_completing_before_it_was_busy(s3, driver, container):
-    """Who is busy says nothing of the completion that was in progress."""
-    said = iter([IN_PROGRESS])
-    s3.faults.append(
-        lambda request: (
-            next(said, error(503, "SlowDown"))
-            if request.method == "POST" and "uploadId" in request.params
-            else None
-        )
-    )
-    with pytest.raises(errors.AuroraObjectsError, match="may still complete upload 2~upload1"):
-        driver.upload_object_via_stream(iter([DATA]), container, "k")
-    assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
 
 
 @pytest.mark.parametrize("answer", UNLISTED, ids=["403", "501", "204"])
@@ -1017,18 +1038,18 @@ def test_an_abort_that_takes_long_is_not_repeated(s3, container, tiny_parts):
 def test_ctrl_c_while_what_has_been_copied_is_removed(
     s3, driver, container, interrupted, monkeypatch, caplog
 ):
-    """The upload that remains is named."""
+    """The upload that remains is named, and the object is there."""
 
     def press(seconds):
         raise KeyboardInterrupt
 
     interrupted()
-    s3.fail(1, error(409, "BucketAlreadyExists"), method="DELETE")
     monkeypatch.setattr(uploading.time, "sleep", press)
     s3.faults.append(lambda request: error(503, "SlowDown") if request.method == "DELETE" else None)
     with pytest.raises(KeyboardInterrupt):
         driver.upload_object_via_stream(iter([DATA]), container, "k")
     assert "upload 2~upload1 of object 'k' could not be aborted" in caplog.text
+    assert "object 'k' is stored" in caplog.text
 
 
 def test_an_abort_that_fails_is_a_warning_with_the_upload_id(

@@ -964,8 +964,10 @@ def test_a_forked_child_that_unwinds_leaves_its_parent_s_upload(s3, container, d
             yield bytes(6 * MIB)
         reading, writing = os.pipe()
         if child := os.fork():
+            os.close(writing)
             os.waitpid(child, 0)
-            deleted.append(os.read(reading, 9))
+            with open(reading, "rb") as said:
+                deleted.append(said.read())
         else:
             pipes.append(writing)
             raise SystemExit
