@@ -187,7 +187,9 @@ class _Completion:
                 raise self.unsettled  # and look again, before it is completed again
             return Completed(self._send(), {})
         except AuroraObjectsError as error:
-            may_have_acted = not isinstance(error.__cause__, UNSENT) and is_transient(error)
+            # A peer that breaks TLS is final, and may have done so in place of the answer.
+            is_lost = is_transient(error) or isinstance(error, NetworkError)
+            may_have_acted = is_lost and not isinstance(error.__cause__, UNSENT)
             self._is_unanswered |= may_have_acted and _is_unanswered(error)
             self._may_have_acted |= may_have_acted
             self._is_unsure |= may_have_acted and _is_unsure(error)
@@ -810,7 +812,8 @@ class Client:
         """
         Return the ids of an object's versions that may share the data of an unfinished upload.
 
-        Where versions cannot be listed, the latest one is looked at.
+        Where versions cannot be listed, the latest one is looked at. An empty id stands for older
+        ones that it may hide.
 
         :param held: The upload's parts.
         :param begun: When it began; an older version has its own data.
@@ -834,14 +837,28 @@ class Client:
         except AuroraObjectsError as error:
             if is_transient(error) and not isinstance(error, MalformedAnswerError):
                 raise
+        if self._keeps_versions(path.bucket):
+            return {""}
         try:
             head = self.head_object(path)
         except ObjectNotFoundError:
             return set()
         except (AccessDeniedError, EncryptionKeyError):  # its ETag is not known
             return {"null"}
-        is_new = not earliest or _is_since(head, earliest)
-        return {head.stored.version_id or "null"} if head.etag == etag and is_new else set()
+        if earliest and not _is_since(head, earliest):
+            return set()
+        hidden = {""} if head.stored.version_id else set()
+        return {head.stored.version_id or "null"} if head.etag == etag else hidden
+
+    def _keeps_versions(self, bucket: str) -> bool:
+        """Tell whether a bucket keeps versions, or has done so; no, if these keys may not ask."""
+        request = self._on_bucket("GET", bucket, query={"versioning": ""}, read=_has_versions)
+        try:
+            return self._run(request.attempt)
+        except AuroraObjectsError as error:
+            if is_transient(error) and not isinstance(error, MalformedAnswerError):
+                raise
+            return False
 
     def list_parts(
         self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
@@ -1029,6 +1046,10 @@ def _completed(response: AuroraResponse) -> Stored:
 def _tags(response: AuroraResponse) -> dict[str, str]:
     # The body is empty where Ceph 16 or 18 has taken tags from another client's Initiate.
     return response.document(xml.tags) if response.content else {}
+
+
+def _has_versions(response: AuroraResponse) -> bool:
+    return response.document(lambda body: bool(xml.parse(body).findtext("Status")))
 
 
 def _part_sent(response: AuroraResponse) -> PartSent:

@@ -694,6 +694,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         if not isinstance(older_than, (timedelta, type(None))):
             raise TypeError(f"older_than must be a timedelta, not {type(older_than).__name__}")
+        if older_than is not None and older_than < timedelta(0):
+            raise ValueError(f"older_than must not be negative, and is {older_than}")
         limit = None if older_than is None else self.connection.clock.now() - older_than
         for upload in self.ex_iterate_multipart_uploads(container, prefix):
             begun = moment(upload.created_at)

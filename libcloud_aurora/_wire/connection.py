@@ -220,6 +220,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         proxies = [str(url) for url in getattr(self.connection, "proxies", {}).values()]
         logins = [url.rpartition("@")[0].rpartition("//")[2] for url in proxies]
         passwords = [login.partition(":")[2] for login in logins]
+        passwords += [unquote(each) for each in passwords]
         own = [self.signer.secret_key, self.signer.token or "", *proxies, *logins, *passwords]
         return [value for value in (*own, *keys) if value]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html.entities
+import html
 import http.client
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import requests
 import urllib3
@@ -65,13 +64,21 @@ FINAL_FAILURES = {
     "Failed to parse": "Check the proxy's URL",
 }
 
+#: How often in a row a secret may have been written into something else and is still found.
+WRITTEN = 3
+#: Characters of the shortest secret that is looked for in this way.
+LEAST = 4
+
 #: How urllib3 names a connection of this package, before 2.0 without its endpoint.
 _CONNECTION = re.compile(r"<libcloud_aurora[^>]*>: |(?:_\w+)\(host='([^']*)', port='?([0-9]+)'?\)")
 _SECRET = re.compile(
     r"((?:signature|credential|security-token|authorization|awsaccesskeyid|customer-key(?:-md5)?)"
-    r"[\"']?\s*[:=]\s*)[^\s,&<]+",
+    r"[\"']?\s*[:=]\s*)[\"']?(?:(?:basic|bearer)\s+)?[^\s,&<]+",
     re.IGNORECASE,
 )
+#: Longer than any character's, and maybe longer than Python reads.
+_LONG_NUMBER = re.compile(r"&#[0-9]{20,};?")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 
 
 class Subject(NamedTuple):
@@ -97,8 +104,14 @@ class Subject(NamedTuple):
 
     def clean(self, text: str, limit: int = 300) -> str:
         """Return what the other side says, on one line, shortened and without secrets."""
-        for secret in self.secrets():
-            text = re.sub("".join(map(_any_form, secret)), "...", text)
+        secrets = sorted(self.secrets(), key=len, reverse=True)
+        for secret in secrets:
+            quoted = quote(secret, safe="", errors="surrogatepass")
+            text = text.replace(secret, "...").replace(quoted, "...")
+        readings = _readings(text)
+        for form in {form for secret in secrets for form in _readings(secret)}:
+            if len(form) >= LEAST and any(form in reading for reading in readings):
+                return "..."
         printable = "".join(c if c.isprintable() else " " for c in text[: 4 * limit])
         return _SECRET.sub(r"\1...", " ".join(printable.split()))[:limit]
 
@@ -111,18 +124,21 @@ class Subject(NamedTuple):
         )
 
 
-@cache
-def _any_form(character: str) -> str:
-    """Return a pattern of a character, however a URL, a web page or JSON repeats it."""
-    if character.isalnum() and character.isascii():
-        return character
-    number = ord(character)
-    names = [name for name, meant in html.entities.html5.items() if meant == character]
-    entity = "|".join([f"#0*{number};?", f"#x0*{number:x};?", *names])
-    forms = [rf"\\?{re.escape(character)}", f"&(?:amp;)*(?:{entity})", rf"\\u{number:04x}"]
-    if quote(character, safe="") != character:
-        forms.append(quote(character, safe=""))
-    return f"(?i:{'|'.join(forms)})"
+def _readings(text: str) -> set[str]:
+    """Return a text as it is, and as it was before it was written into a URL, a page or JSON."""
+    readings = {text}
+    for _ in range(WRITTEN):
+        readings |= {read(each) for each in readings for read in (unquote, _unescape, _unbackslash)}
+    return readings
+
+
+def _unescape(text: str) -> str:
+    return html.unescape(_LONG_NUMBER.sub("", text))
+
+
+def _unbackslash(text: str) -> str:
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def response_error(
@@ -153,7 +169,7 @@ def response_error(
     kind, advice, _ = MEANINGS.get(code, MEANINGS["Unauthorized"] if status == 401 else Meaning())
     said = subject.clean(fields.get("Message", ""))
     if not fields and body:
-        content_type = headers.get("content-type", "no content type")
+        content_type = subject.clean(headers.get("content-type", "no content type"), 80)
         begins = subject.clean(body.decode("utf-8", "replace"), 80)
         said = f"the body is not S3 but {content_type}: {begins!r}"
     trouble = encryption.trouble(code, said, keyed=keyed)
@@ -167,7 +183,7 @@ def response_error(
     shown = subject.clean(code)
     texts = [f"{subject} failed: {shown} (HTTP {status})", said, advice]
     if 300 <= status < 400:
-        target = subject.clean(headers.get("location", "nowhere").partition("?")[0])
+        target = subject.clean(headers.get("location", "nowhere")).partition("?")[0]
         texts.append(f"Redirects are not followed; this one leads to {target}")
     error = kind(
         ". ".join(text.rstrip(".") for text in texts if text) + ".",
@@ -187,7 +203,7 @@ def network_error(exc: BaseException, subject: Subject) -> NetworkError:
     kind = NetworkTimeoutError if timed_out else NetworkError
     said = "the server did not answer in time" if timed_out else "the connection failed"
     why = subject.clean(_CONNECTION.sub(lambda m: f"{m[1]}:{m[2]}" if m[1] else "", str(exc)))
-    advice = next((f". {text}." for part, text in FINAL_FAILURES.items() if part in why), "")
+    advice = next((f". {text}." for part, text in FINAL_FAILURES.items() if part in str(exc)), "")
     error = kind(f"{subject} failed: {said}: {why}{advice}", **subject.fields)
     error._is_final = bool(advice)
     return error

@@ -21,7 +21,10 @@ from libcloud_aurora.errors import AuroraObjectsError
 BODY = noise(2 * PART + 9)
 #: What whoever uploads, resumes and cleans up may be allowed to do with objects, and with buckets.
 OBJECT_ACTIONS = ("PutObject", "GetObject", "AbortMultipartUpload", "ListMultipartUploadParts")
-BUCKET_ACTIONS = ("ListBucket", "ListBucketMultipartUploads", "ListBucketVersions")
+BUCKET_ACTIONS = (
+    *("ListBucket", "ListBucketMultipartUploads", "ListBucketVersions"),
+    "GetBucketVersioning",
+)
 EXTRA = {"meta_data": {"v": "new"}, "acl": "public-read"}
 
 
@@ -204,19 +207,19 @@ def test_cleaning_up_with_a_thousand_versions(remote, s3, interrupted, interrupt
 def guest(make_driver, cluster, proxy, s3, remote):
     """Let somebody else do anything but this with the bucket, as their driver knows it."""
 
-    def grant(but=""):
+    def grant(*but):
         whole, statements = f"arn:aws:s3:::{remote.name}", []
         who = {"AWS": [f"arn:aws:iam:::user/{cluster.stranger.name}"]}
         for resource, names in ((f"{whole}/*", OBJECT_ACTIONS), (whole, BUCKET_ACTIONS)):
             for name in names:  # denied by name: an object belongs to whoever has written it
-                said = {"Effect": "Deny" if name == but else "Allow", "Action": [f"s3:{name}"]}
+                said = {"Effect": "Deny" if name in but else "Allow", "Action": [f"s3:{name}"]}
                 statements.append(said | {"Principal": who, "Resource": resource})
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
         s3.put_bucket_policy(Bucket=remote.name, Policy=policy)
         return Container(remote.name, {}, make_driver(cluster.stranger, port=proxy.port))
 
     yield grant
-    s3.delete_object(Bucket=remote.name, Key="key")
+    remote.driver.ex_empty_container(remote, ex_versions=True)
     container = grant()
     container.driver.ex_cleanup_all_multipart_uploads(container)
 
@@ -245,6 +248,24 @@ def test_keys_that_may_not_list_versions(guest, s3, remote, interrupted, interru
     assert f"upload {interrupted} is kept" in caplog.text
     interruption.collect()
     assert stored_body(s3, remote, "key") == BODY
+
+
+@pytest.mark.parametrize("newer", ["version", "marker"])
+def test_keys_that_may_not_list_old_versions(
+    guest, s3, remote, interrupted, interruption, caplog, newer
+):
+    """An old version that they cannot see keeps the upload, whatever is the latest."""
+    set_versioning(s3, remote, "Enabled")
+    if newer == "marker":
+        s3.delete_object(Bucket=remote.name, Key="key")
+    else:
+        s3.put_object(Bucket=remote.name, Key="key", Body=b"newer")
+    container = guest("ListBucketVersions", *["GetBucketVersioning"] * (newer == "version"))
+    container.driver.ex_cleanup_all_multipart_uploads(container)
+    assert f"upload {interrupted} is kept" in caplog.text
+    interruption.collect()
+    place = {"Bucket": remote.name, "Key": "key", "VersionId": "null"}
+    assert s3.get_object(**place)["Body"].read() == BODY
 
 
 @pytest.mark.parametrize("body", [BODY, BODY[:PART] + noise(PART + 9, seed=1)])

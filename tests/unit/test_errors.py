@@ -1,6 +1,7 @@
 """errors: one family, one table, and texts that hold no secret."""
 
 import copy
+import json
 import pickle
 from urllib.parse import quote
 
@@ -237,6 +238,7 @@ def test_redirects_name_their_target_without_its_query(meet):
         "X-Amz-Credential=SECRET",
         "AWSAccessKeyId=SECRET",
         "authorization: SECRET",
+        '{"Proxy-Authorization": "Basic SECRET"}',
         "Authorization: AWS4-HMAC-SHA256 Credential=SECRET/x, SignedHeaders=a;b, Signature=SECRET",
         "Signature = SECRET",
         "x-amz-server-side-encryption-customer-key: SECRET",
@@ -257,7 +259,7 @@ def test_signatures_and_tokens_are_left_out(meet, text):
 
 
 TOKEN = "t0ken+that/nobody=may.see"
-SECRET_KEY = "s3cret/that+nobody=may.see"
+SECRET_KEY = "s3cret/that+nobody=may.see\U0001f511"
 FORMS = [
     form
     for secret in (TOKEN, SECRET_KEY)
@@ -265,6 +267,7 @@ FORMS = [
         *(secret, quote(secret), quote(secret, safe="")),
         *(secret.replace("/", "&#x2F;").replace("=", "&#61;"), secret.replace("/", r"\/")),
         *(secret.replace("/", "&amp;sol;").replace("+", r"\u002B"), quote(secret).lower()),
+        *(json.dumps(secret), quote(quote(secret)), quote(secret.replace("s", "&#115;"))),
     )
 ]
 
@@ -276,6 +279,7 @@ FORMS = [
         lambda said: error(400, said),
         lambda said: error(400, "Odd", **{"x-amz-request-id": said}),
         lambda said: Answer(400, f"it was {said}".encode()),
+        lambda said: Answer(400, b"odd", {"content-type": f"text/plain; x={said}"}),
         lambda said: Answer(307, b"", {"location": f"https://elsewhere/{said}"}),
         lambda said: error(200, "InternalError", f"it was {said}, was it not?"),
         lambda said: error(200, said),
@@ -304,6 +308,31 @@ def test_a_secret_that_looks_escaped_is_left_out(s3, new_driver, secret):
     with pytest.raises(errors.AuroraObjectsError, match=r"it was \.\.\. and") as caught:
         driver.list_containers()
     assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("a%2Fb=word", "a%2Fb%3Dword"),
+        ("x&not/word", "x&not&#x2F;word"),
+        ("pass/word", f"pass&#x2F;word &#{'9' * 5000};"),
+        ("pass?word/and", "pass?word%2Fand"),
+    ],
+)
+def test_a_secret_that_is_escaped_in_part_is_left_out(s3, new_driver, secret, said):
+    """A password that looks escaped is found even where what looks like that is left as it is."""
+    for answer in (Answer(400, said.encode()), Answer(307, b"", {"location": f"/{said}"})):
+        s3.fail(1, answer)
+        with pytest.raises(errors.AuroraObjectsError) as caught:
+            new_driver(secret=secret, ex_max_attempts=1).list_containers()
+        assert secret[:4] not in str(caught.value)
+
+
+def test_a_secret_of_backslashes_is_looked_for_at_once(s3, new_driver):
+    """What almost looks like it is not tried in all the ways in which it might be escaped."""
+    s3.fail(1, Answer(400, b"\\" * 41))
+    with pytest.raises(errors.AuroraObjectsError, match="the body is not S3"):
+        new_driver(secret="\\" * 40 + "x", ex_max_attempts=1).list_containers()
 
 
 def test_a_secret_is_not_found_where_it_is_not(s3, new_driver):

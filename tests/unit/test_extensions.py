@@ -254,10 +254,12 @@ def test_an_upload_that_is_being_completed_is_aborted_later(s3, driver, containe
 
 
 def test_an_age_is_a_timedelta(s3, driver, container):
-    """A number where a timedelta belongs is a TypeError that names the argument."""
+    """A number in its place, or a negative one, is an error that names the argument."""
     s3.requests.clear()
     with pytest.raises(TypeError, match="older_than must be a timedelta, not int"):
         driver.ex_cleanup_all_multipart_uploads(container, older_than=5)
+    with pytest.raises(ValueError, match="older_than must not be negative, and is -1 day"):
+        driver.ex_cleanup_all_multipart_uploads(container, older_than=timedelta(days=-1))
     assert s3.requests == []
 
 

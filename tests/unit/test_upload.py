@@ -31,6 +31,16 @@ IN_PROGRESS = error(500, "InternalError", "This multipart completion is already 
 LOST = requests.ConnectionError("lost")
 #: Of a router whose server is away.
 NOBODY = Answer(404, b"404 page not found", {"content-type": "text/plain"})
+#: What may come in place of an answer, while the server acts.
+UNANSWERED = {
+    "late": requests.Timeout("late"),
+    "lost": LOST,
+    "no TLS": requests.exceptions.SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number"),
+    "502": error(502, ""),
+    "503 of a proxy": Answer(503),
+    "504": error(504, ""),
+    "520": Answer(520),
+}
 
 
 @pytest.fixture
@@ -563,11 +573,7 @@ def test_cleaning_up_behind_a_proxy_that_does_not_know_its_server(s3, driver, co
     assert list(s3.uploads) == [kept]
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [requests.Timeout("late"), LOST, error(502, ""), error(504, ""), Answer(503), Answer(520)],
-    ids=["late", "lost", "502", "504", "503 of a proxy", "520"],
-)
+@pytest.mark.parametrize("failure", UNANSWERED.values(), ids=UNANSWERED)
 def test_a_completion_that_was_waited_for_in_vain_keeps_the_parts(s3, driver, container, failure):
     """The server may still be completing an upload of which the last answer did not come."""
     s3.faults.append(
@@ -671,6 +677,48 @@ def test_the_object_is_looked_at_where_versions_are_not_listed(s3, driver, conta
     s3.put("k", b"new")
     driver.ex_cleanup_all_multipart_uploads(container)
     assert s3.uploads == {}
+
+
+def versioning_is(s3, answer):
+    """List no versions, and answer this to whoever asks whether there are some."""
+    versions_are(s3, UNLISTED[0])
+    s3.faults.append(lambda request: answer if "versioning" in request.params else None)
+
+
+@pytest.mark.parametrize("state", ["Enabled", "Suspended"])
+def test_a_version_that_is_hidden_keeps_an_upload(s3, driver, container, tmp_path, state):
+    """Old versions that cannot be listed may share its data, whatever is there now."""
+    body = f"<VersioningConfiguration><Status>{state}</Status></VersioningConfiguration>"
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)))
+    versioning_is(s3, Answer(200, body.encode()))
+    driver.ex_cleanup_all_multipart_uploads(container)
+    (tmp_path / "f").write_bytes(DATA)
+    driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
+    assert (list(s3.uploads), s3.sent("DELETE")) == ([kept], [])
+    assert s3.buckets["photos"]["k"].data == DATA
+
+
+@pytest.mark.parametrize(("made", "is_kept"), [("02 Jul", True), ("01 Jun", False)])
+def test_a_newer_version_may_hide_another(s3, driver, container, made, is_kept):
+    """One that is older than the upload hides none that shares its data."""
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)), initiated="2026-07-01T12:00:00.000Z")
+    versioning_is(s3, error(403, "AccessDenied"))
+    head = {"etag": '"0"', "x-amz-version-id": "v2", "content-length": "1"}
+    head["last-modified"] = f"Thu, {made} 2026 00:00:00 GMT"
+    s3.faults.append(lambda request: Answer(200, b"", head) if is_look(request) else None)
+    driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept] * is_kept
+
+
+def test_an_upload_is_kept_while_it_cannot_be_learnt_whether_there_are_versions(
+    s3, driver, container
+):
+    """A server that is down is an error."""
+    kept = s3.begin("k", dict(enumerate(PARTS, 1)))
+    versioning_is(s3, error(503, "SlowDown"))
+    with pytest.raises(errors.AuroraObjectsError, match="SlowDown"):
+        driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept]
 
 
 @pytest.mark.parametrize(

@@ -633,10 +633,14 @@ def test_failures_of_the_caller_end_the_work_first(kind, place):
         raise kind("caller")
 
     def tasks():
-        yield Task(lambda: window.report(1))
+        yield Task(report)
         yield Task(work)
         if place == "tasks":
             fail()
+
+    def report():
+        running.wait(10)
+        window.report(1)
 
     def work():
         with gauge:
