@@ -168,11 +168,3 @@ def test_requests_are_logged_where_libcloud_is_told_to(scene, debug_log):
         assert f"\n{line}" in blocks[-2]
     assert search(scene, debug_log.getvalue()) == []
     assert not any(text in debug_log.getvalue() for text in ("c2VjcmV0", "body"))
-
-
-def test_a_secret_that_is_no_text_hides_no_error(scene, monkeypatch):
-    """The password of a proxy for https may be what it likes, while there is none for http."""
-    monkeypatch.setenv("https_proxy", "http://user:p\udce9ss@127.0.0.1:1")
-    scene.proxy.plan = plan.always(plan.ANSWER_503)
-    with pytest.raises(LibcloudError, match="HTTP 503"):
-        scene.driver(ex_max_attempts=1).list_containers()

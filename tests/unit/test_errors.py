@@ -335,6 +335,15 @@ def test_a_secret_of_backslashes_is_looked_for_at_once(s3, new_driver):
         new_driver(secret="\\" * 40 + "x", ex_max_attempts=1).list_containers()
 
 
+def test_a_secret_that_is_no_text_hides_no_error(s3, new_driver):
+    """The URL of a proxy comes from the environment, whose bytes need not be UTF-8."""
+    driver = new_driver(ex_max_attempts=1)
+    driver.connection.connection.proxies = {"https": "http://user:p\udce9ss@proxy:1"}
+    s3.fail(1, OSError("it was broken"))
+    with pytest.raises(errors.NetworkError, match="it was broken"):
+        driver.list_containers()
+
+
 def test_a_secret_is_not_found_where_it_is_not(s3, new_driver):
     """A dot is a dot."""
     driver = new_driver(secret="a.c", ex_max_attempts=1)
