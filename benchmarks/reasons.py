@@ -22,7 +22,7 @@ REASONS = {
     "growth-upload-*": (
         "obstore is compiled. boto3 sends parts of 8 MiB, and this driver of 5 MB, which are more "
         "work for the server: with parts of 8 MiB, 1 GiB takes 0.97 of boto3's time over https "
-        "(medians of 5). Over http, and of 4 GiB, there was one run each."
+        "(medians of 5). Over http and for 4 GiB there was one run each."
     ),
     "growth-download-*": "The MD5 that is compared with the ETag, as for 256 MiB.",
     "small-*": (

@@ -187,7 +187,7 @@ class _Completion:
                 raise self.unsettled  # and look again, before it is completed again
             return Completed(self._send(), {})
         except AuroraObjectsError as error:
-            # A peer that breaks TLS is final, and may have done so in place of the answer.
+            # What breaks TLS is final, but may have come in place of the answer.
             is_lost = is_transient(error) or isinstance(error, NetworkError)
             may_have_acted = is_lost and not isinstance(error.__cause__, UNSENT)
             self._is_unanswered |= may_have_acted and _is_unanswered(error)
@@ -835,20 +835,22 @@ class Client:
                 if not earliest or (moment(row.get("LastModified")) or earliest) >= earliest
             }
         except AuroraObjectsError as error:
-            if is_transient(error) and not isinstance(error, MalformedAnswerError):
+            if _is_passing(error):
                 raise
-        if self._keeps_versions(path.bucket):
-            return {""}
+        latest: set[str] = set()
+        hides_others = False
         try:
             head = self.head_object(path)
+            if earliest and not _is_since(head, earliest):
+                return latest
+            if head.etag == etag:
+                latest = {head.stored.version_id or "null"}
+            hides_others = head.stored.version_id is not None
         except ObjectNotFoundError:
-            return set()
+            pass  # or behind a delete marker, which only Ceph 20 names
         except (AccessDeniedError, EncryptionKeyError):  # its ETag is not known
-            return {"null"}
-        if earliest and not _is_since(head, earliest):
-            return set()
-        hidden = {""} if head.stored.version_id else set()
-        return {head.stored.version_id or "null"} if head.etag == etag else hidden
+            latest = {"null"}
+        return latest | ({""} if hides_others or self._keeps_versions(path.bucket) else set())
 
     def _keeps_versions(self, bucket: str) -> bool:
         """Tell whether a bucket keeps versions, or has done so; no, if these keys may not ask."""
@@ -856,7 +858,7 @@ class Client:
         try:
             return self._run(request.attempt)
         except AuroraObjectsError as error:
-            if is_transient(error) and not isinstance(error, MalformedAnswerError):
+            if _is_passing(error):
                 raise
             return False
 
@@ -1020,6 +1022,11 @@ def _is_unanswered(error: AuroraObjectsError) -> bool:
     status = error.http_status or 0
     of_proxy = status in (502, 504) or (status >= 500 and not error.request_id)
     return of_proxy or isinstance(error, (NetworkError, MalformedAnswerError))
+
+
+def _is_passing(error: AuroraObjectsError) -> bool:
+    """Tell whether the server may answer later; one that lacks an operation answers oddly."""
+    return is_transient(error) and not isinstance(error, MalformedAnswerError)
 
 
 def _is_unsure(error: AuroraObjectsError) -> bool:

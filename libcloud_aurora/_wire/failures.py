@@ -199,11 +199,12 @@ def response_error(
 
 def network_error(exc: BaseException, subject: Subject) -> NetworkError:
     """Return the exception for a request that got no response."""
-    timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in str(exc)
+    text = str(exc)
+    timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in text
     kind = NetworkTimeoutError if timed_out else NetworkError
     said = "the server did not answer in time" if timed_out else "the connection failed"
-    why = subject.clean(_CONNECTION.sub(lambda m: f"{m[1]}:{m[2]}" if m[1] else "", str(exc)))
-    advice = next((f". {text}." for part, text in FINAL_FAILURES.items() if part in str(exc)), "")
+    why = subject.clean(_CONNECTION.sub(lambda m: f"{m[1]}:{m[2]}" if m[1] else "", text))
+    advice = next((f". {hint}." for part, hint in FINAL_FAILURES.items() if part in text), "")
     error = kind(f"{subject} failed: {said}: {why}{advice}", **subject.fields)
     error._is_final = bool(advice)
     return error

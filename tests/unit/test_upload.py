@@ -685,12 +685,14 @@ def versioning_is(s3, answer):
     s3.faults.append(lambda request: answer if "versioning" in request.params else None)
 
 
-@pytest.mark.parametrize("state", ["Enabled", "Suspended"])
+ENABLED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+
+
+@pytest.mark.parametrize("state", [b"Enabled", b"Suspended"])
 def test_a_version_that_is_hidden_keeps_an_upload(s3, driver, container, tmp_path, state):
     """Old versions that cannot be listed may share its data, whatever is there now."""
-    body = f"<VersioningConfiguration><Status>{state}</Status></VersioningConfiguration>"
     kept = s3.begin("k", dict(enumerate(PARTS, 1)))
-    versioning_is(s3, Answer(200, body.encode()))
+    versioning_is(s3, Answer(200, ENABLED.replace(b"Enabled", state)))
     driver.ex_cleanup_all_multipart_uploads(container)
     (tmp_path / "f").write_bytes(DATA)
     driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=True)
@@ -698,13 +700,20 @@ def test_a_version_that_is_hidden_keeps_an_upload(s3, driver, container, tmp_pat
     assert s3.buckets["photos"]["k"].data == DATA
 
 
-@pytest.mark.parametrize(("made", "is_kept"), [("02 Jul", True), ("01 Jun", False)])
-def test_a_newer_version_may_hide_another(s3, driver, container, made, is_kept):
+@pytest.mark.parametrize(("made", "is_kept"), [("Thu, 02 Jul", True), ("Mon, 01 Jun", False)])
+@pytest.mark.parametrize(
+    ("versioning", "version"),
+    [(error(403, "AccessDenied"), {"x-amz-version-id": "v2"}), (Answer(200, ENABLED), {})],
+    ids=["not said", "enabled"],
+)
+def test_a_newer_version_may_hide_another(
+    s3, driver, container, versioning, version, made, is_kept
+):
     """One that is older than the upload hides none that shares its data."""
     kept = s3.begin("k", dict(enumerate(PARTS, 1)), initiated="2026-07-01T12:00:00.000Z")
-    versioning_is(s3, error(403, "AccessDenied"))
-    head = {"etag": '"0"', "x-amz-version-id": "v2", "content-length": "1"}
-    head["last-modified"] = f"Thu, {made} 2026 00:00:00 GMT"
+    versioning_is(s3, versioning)
+    head = {"etag": '"0"', "content-length": "1", **version}
+    head["last-modified"] = f"{made} 2026 00:00:00 GMT"
     s3.faults.append(lambda request: Answer(200, b"", head) if is_look(request) else None)
     driver.ex_cleanup_all_multipart_uploads(container)
     assert list(s3.uploads) == [kept] * is_kept
