@@ -250,7 +250,8 @@ def wire_value(name: str, value: Any) -> str:
     text = str(value)
     if _CONTROL.search(text):
         raise ValueError(f"header {name!r} must not contain control characters, such as newlines")
-    return text.strip(" ").encode().decode("latin-1")
+    text = text.strip(" ")
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:

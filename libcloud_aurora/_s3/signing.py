@@ -27,12 +27,11 @@ from libcloud_aurora.config import BUFFER_SIZE
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 _OF_CHUNKS = f"{ALGORITHM}-PAYLOAD"
-_STAMP = "%Y%m%dT%H%M%SZ"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 #: Stands for the hash of a body that :meth:`Signer.chunks` signs.
 STREAMING_SHA256 = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 
-_SPACES = re.compile(" +")
+_SPACES = re.compile("  +")
 #: Most keys look like this, and quoting one takes as long as the rest of its URL.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 #: Headers that are signed: radosgw 19.2.6 and 20.2.4 refuse anything less (CVE-2026-54330).
@@ -71,6 +70,11 @@ def hide_dots(path: str) -> str:
     return re.sub(r"/(?=\.{1,2}(?:/|$))", "%2F", path) if "/." in path else path
 
 
+def _stamp(now: datetime) -> str:
+    """Return a time as it is signed; ``strftime`` would take a third of a signature's time."""
+    return f"{now.isoformat()[:19].replace('-', '').replace(':', '')}Z"
+
+
 def canonical_query(params: Mapping[str, object]) -> str:
     """Return a query string in the one form that can be signed and sent."""
     pairs = sorted((quote(str(k), safe="~"), quote(str(v), safe="~")) for k, v in params.items())
@@ -107,7 +111,7 @@ class Signer:
 
         :param query: Canonical query string, exactly as it is sent.
         """
-        stamp = now.strftime(_STAMP)
+        stamp = _stamp(now)
         added = {"x-amz-date": stamp, "x-amz-content-sha256": payload_sha256}
         if self.token:
             added["x-amz-security-token"] = self.token
@@ -116,8 +120,9 @@ class Signer:
             for name, value in {**headers, **added}.items()
             if _SIGNED.match(name)
         }
-        names = ";".join(sorted(signed))
-        lines = [f"{name}:{signed[name]}" for name in sorted(signed)]
+        in_order = sorted(signed)
+        names = ";".join(in_order)
+        lines = [f"{name}:{signed[name]}" for name in in_order]
         canonical = "\n".join([method, path, query, *lines, "", names, payload_sha256])
         added["Authorization"] = (
             f"{ALGORITHM} Credential={self.access_key}/{self._scope(stamp)}, "
@@ -143,7 +148,7 @@ class Signer:
         :param headers: Headers that a request must have, with ``host``; names in lower case.
         :param params: Further parameters.
         """
-        stamp = now.strftime(_STAMP)
+        stamp = _stamp(now)
         names = ";".join(sorted(headers))
         query = {
             **(params or {}),

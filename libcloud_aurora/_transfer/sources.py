@@ -259,13 +259,15 @@ def too_long(size: int) -> ValueError:
 
 def checked(parts: Iterable[Part], md5: str, path: ObjectPath) -> Iterator[Part]:
     """Yield the parts of an object, and compare the MD5 of all their bytes, if one is given."""
+    if not md5:
+        yield from parts
+        return
     digest = hashlib.md5(usedforsecurity=False)
     for part in parts:
-        if md5:
-            for view in views_of(part.body):
-                digest.update(view)
+        for view in views_of(part.body):
+            digest.update(view)
         yield part
-    if md5 and digest.hexdigest() != md5:
+    if digest.hexdigest() != md5:
         raise HashMismatchError(
             f"object {path.key!r} was not stored: its bytes have the MD5 {digest.hexdigest()}, but "
             f"Content-MD5 says {md5}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from functools import cached_property, partial
@@ -56,7 +56,7 @@ _OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 T = TypeVar("T")
-Exchange = Callable[..., requests.Response]
+Exchange = Callable[..., HTTPResponse]
 
 
 class AuroraResponse(S3Response):
@@ -70,16 +70,21 @@ class AuroraResponse(S3Response):
     connection: Any
 
     def __init__(
-        self, response: requests.Response, connection: Any, content: bytes, subject: Subject
+        self, response: HTTPResponse, connection: Any, content: bytes, subject: Subject
     ) -> None:
         self.connection = connection
-        self.status = response.status_code
+        self.status = response.status
         self.error = response.reason
         self.headers = {name.lower(): _utf8(value) for name, value in response.headers.items()}
-        self.iter_content = response.iter_content
-        self.raw: Any = response.raw
+        self.raw: Any = response
         self.content = content
         self.subject = subject
+
+    def iter_content(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        """Yield the rest of the body in chunks, with requests' arguments and errors."""
+        response = requests.Response()
+        response.raw = self.raw
+        return response.iter_content(*args, **kwargs)
 
     @cached_property
     def body(self) -> str:  # type: ignore[override]
@@ -211,18 +216,23 @@ class AuroraObjectsConnection(BaseS3Connection):
         proxied = bool(select_proxy(f"http://{self.host}:{self.port}", proxies))
         return proxied or not _LOOPBACK.fullmatch(self.host)
 
-    def secrets(self, keys: Iterable[str]) -> list[str]:
+    def secrets(self, headers: Mapping[str, str]) -> list[str]:
         """
         Return what no text may show.
 
-        These are credentials, those in the URLs of proxies, and a request's keys.
+        These are credentials, those in the URLs of proxies, and keys in a request's headers.
         """
         proxies = [str(url) for url in getattr(self.connection, "proxies", {}).values()]
         logins = [url.rpartition("@")[0].rpartition("//")[2] for url in proxies]
         passwords = [login.partition(":")[2] for login in logins]
         passwords += [unquote(each) for each in passwords]
         own = [self.signer.secret_key, self.signer.token or "", *proxies, *logins, *passwords]
-        return [value for value in (*own, *keys) if value]
+        for name, value in headers.items():
+            if "customer-key" in name.lower():
+                own.append(value)
+            elif "authorization" in name.lower():
+                own.append(value.partition(" ")[2] or value)
+        return [value for value in own if value]
 
     def openers(self, count: int) -> list[Callable[[], None]]:
         """Return one function for each connection to open before so many requests are made."""
@@ -240,9 +250,7 @@ class AuroraObjectsConnection(BaseS3Connection):
             self.connection.close()
 
 
-def _ask(
-    transport: Any, method: str, url: str, body: Any, headers: dict[str, str]
-) -> requests.Response:
+def _ask(transport: Any, method: str, url: str, body: Any, headers: dict[str, str]) -> HTTPResponse:
     """
     Send over a transport of libcloud's kind, which keeps its response until asked for it.
 
@@ -250,10 +258,13 @@ def _ask(
     """
     transport.request(method=method, url=url, body=body, headers=headers)
     response: requests.Response = transport.getresponse()
-    if getattr(response, "_content_consumed", False):
-        body = b"".join(map(b, response.iter_content(BUFFER_SIZE)))
-        response.raw = HTTPResponse(BytesIO(body), preload_content=False)
-    return response
+    raw: HTTPResponse = response.raw
+    if getattr(response, "_content_consumed", False) or not isinstance(raw, HTTPResponse):
+        body = BytesIO(b"".join(map(b, response.iter_content(BUFFER_SIZE))))
+        raw = HTTPResponse(body, status=response.status_code, preload_content=False)
+        raw.reason = response.reason
+        raw.headers.update(response.headers)  # their Content-Length may not be the body's
+    return raw
 
 
 class Request(Generic[T]):
@@ -286,7 +297,8 @@ class Request(Generic[T]):
         self._headers = {"Host": host, "User-Agent": agent, "Accept-Encoding": "identity"}
         for name, value in (headers or {}).items():
             self._headers[str(name)] = wire_value(str(name), value)
-        if self._values("customer-key") and connection.refuses_keys():
+        has_key = "customer-key" in "\n".join(self._headers).lower()
+        if has_key and connection.refuses_keys():
             raise EncryptionKeyError(
                 f"{self.subject} failed: its key would be sent over plain http to another machine. "
                 "Nothing was sent. Use https, or ex_allow_plain_keys=True.",
@@ -314,7 +326,7 @@ class Request(Generic[T]):
                         wire.close()  # its buffer goes back: a traceback would keep it
                 try:
                     self._trace_response(response)
-                    if not 200 <= response.status_code < 300:
+                    if not 200 <= response.status < 300:
                         raise self._refusal(response)
                     answer = self._success(response)
                 except BaseException:  # Ctrl-C as well: its traceback would keep the connection
@@ -335,8 +347,8 @@ class Request(Generic[T]):
             else:  # a full disk is not a network failure
                 return self._read(answer)
 
-    def _trace_response(self, response: requests.Response) -> None:
-        self._trace(f"HTTP {response.status_code} {response.reason}", response.headers)
+    def _trace_response(self, response: HTTPResponse) -> None:
+        self._trace(f"HTTP {response.status} {response.reason}", response.headers)
 
     def _trace(self, line: str, headers: Mapping[str, str]) -> None:
         """Write to the file of ``LIBCLOUD_DEBUG``, if there is one, and show no secret there."""
@@ -368,7 +380,7 @@ class Request(Generic[T]):
         self._trace(f"{method} {url}", sent)
         return url, wire, sent
 
-    def _success(self, response: requests.Response) -> AuroraResponse:
+    def _success(self, response: HTTPResponse) -> AuroraResponse:
         page = response.headers.get("content-type", "").lower().startswith("text/html")
         if page and not any(map(_OF_S3, response.headers)):
             raise self.subject.malformed("a web page, as of a login or a wrong host", 200)
@@ -377,10 +389,10 @@ class Request(Generic[T]):
             if len(content) > xml.MAX_DOCUMENT_SIZE:
                 raise ValueError("a document without end")
         except ValueError as exc:  # or a chunk of negative length
-            raise self.subject.malformed(str(exc), response.status_code) from exc
+            raise self.subject.malformed(str(exc), response.status) from exc
         return AuroraResponse(response, self._connection, content, self.subject)
 
-    def _refusal(self, response: requests.Response) -> AuroraObjectsError:
+    def _refusal(self, response: HTTPResponse) -> AuroraObjectsError:
         """Return the exception for an error response; that of a HEAD is explained by a GET."""
         status, headers, body = _refused(response)
         if self.method == "HEAD" and 400 <= status < 500:
@@ -412,10 +424,6 @@ class Request(Generic[T]):
             error._is_final = False  # radosgw's response to a body that was cut off
         return error
 
-    def _values(self, part: str) -> list[str]:
-        """Return the values of headers by a part of their names."""
-        return [value for name, value in self._headers.items() if part in name.lower()]
-
     def _ask_why(self, *, one_byte: bool) -> tuple[int, dict[str, str], bytes]:
         """Send a GET, for no rows or for one byte, in place of a HEAD that was refused."""
         query = self._query if self.subject.key else "max-keys=0"
@@ -433,27 +441,27 @@ class Request(Generic[T]):
         driver = getattr(self._connection, "driver", None)
         names = unquote(bucket) or None, unquote(key) or None
         # Not a method of this request: a cycle would keep its body.
-        logins = [value.partition(" ")[2] or value for value in self._values("authorization")]
-        keys = [*self._values("customer-key"), *logins]
-        secrets = partial(self._connection.secrets, keys)
+        secrets = partial(self._connection.secrets, self._headers)
         return Subject(self.method, *names, driver, secrets)
 
 
-def _refused(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
+def _refused(response: HTTPResponse) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and the first bytes of the body of a response, and let it go."""
     with closing(response):
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return response.status_code, headers, _read_body(response, ERROR_BODY_SIZE)
+        return response.status, headers, _read_body(response, ERROR_BODY_SIZE)
 
 
-def _read_body(response: requests.Response, limit: int) -> bytes:
+def _read_body(response: HTTPResponse, limit: int) -> bytes:
     """
     Read a body, or one byte more than the limit if it is too long.
 
     :raises http.client.IncompleteRead: if it is cut off.
     """
-    content: bytes = response.raw.read(limit + 1, decode_content=False)
-    missing = getattr(response.raw, "length_remaining", None) or 0
+    if response.length_remaining == 0 and response.connection is None:
+        return b""  # its connection serves others already
+    content = response.read(limit + 1, decode_content=False)
+    missing = response.length_remaining or 0
     if missing and len(content) <= limit:
         raise http.client.IncompleteRead(content, missing)
     return content

@@ -17,6 +17,7 @@ import http.client
 import io
 import os
 import queue
+import re
 import socket
 import ssl
 import struct
@@ -32,7 +33,7 @@ import requests
 from libcloud.http import LibcloudConnection
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3 import Timeout
+from urllib3 import HTTPResponse, Retry, Timeout
 from urllib3.exceptions import NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
@@ -52,10 +53,16 @@ JOINED_SIZE = 64 * 1024
 TAIL_SIZE = 4096
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
-#: Most bytes of a header line, plus one, as in http.client.
-MAX_LINE = 65537
+#: Bytes of the headers of a response from which on they are too many.
+MAX_HEAD = 1024**2
 #: Connections kept for reuse.
 POOL_SIZE = 256
+
+_HEADER = re.compile(r"^([!-9;-~]+):([^\r\n]*)", re.MULTILINE)
+_CONTINUED = re.compile(r"\n[ \t]+")
+_NUMBER = re.compile("[0-9]{1,18}").fullmatch
+_WITHOUT_BODY = (101, 204, 304)
+_NO_RETRIES = Retry(False, redirect=False)
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _LINUX_NOTSENT_LOWAT = 25 if sys.platform == "linux" else None  # Python has it from 3.12 on
@@ -112,35 +119,12 @@ class _Incoming(io.RawIOBase):
         super().close()
 
 
-class _Lines:
-    """Gives http.client many headers as few long ones, since it refuses more than a hundred."""
-
-    def __init__(self, file: Any) -> None:
-        self.close = file.close
-        self._lines = self._joined(file.readline)
-
-    def readline(self, limit: int) -> bytes:
-        return next(self._lines)
-
-    @staticmethod
-    def _joined(readline: Callable[[int], bytes]) -> Iterator[bytes]:
-        while True:
-            yield readline(MAX_LINE)  # the status
-            block = b""
-            while (line := readline(MAX_LINE)).strip():
-                if block and len(block) + len(line) >= MAX_LINE:
-                    yield block
-                    block = b""
-                block += line
-            if not line:
-                raise http.client.IncompleteRead(block)
-            if block:
-                yield block
-            yield line
-
-
 class _Response(http.client.HTTPResponse):
+    """Reads any number of headers, line by line; http.client reads a hundred, as of an e-mail."""
+
     fp: Any = None
+    _method: str
+    _close_conn: Callable[[], None]
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -148,21 +132,58 @@ class _Response(http.client.HTTPResponse):
             file, self.fp = self.fp, None  # Ctrl-C may come before the other has it
             self.fp = io.BufferedReader(_Incoming(file, sock))
 
-    def begin(self) -> None:
-        file = self.fp
-        self.fp = lines = _Lines(file)
-        try:
-            super().begin()
-        finally:
-            self.fp = file if self.fp is lines else self.fp
+    def begin(self, **_: Any) -> None:
+        """Read the head of the final response, and decide where its body ends."""
+        version, self.status, reason = self._read_status()
+        if not version.startswith("HTTP/1."):
+            raise http.client.UnknownProtocol(version)
+        self.version = 10 if version == "HTTP/1.0" else 11
+        self.code, self.reason = self.status, reason.strip()
+        self.headers = self.msg = http.client.HTTPMessage()
+        known = {}
+        for name, value in _fields_of(self._read_head()):
+            self.headers[name] = known[name.lower()] = value
+        self.chunked = known.get("transfer-encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        length = known.get("content-length", "")
+        if self._method == "HEAD" or self.status in _WITHOUT_BODY:
+            self.length = 0
+        else:
+            self.length = int(length) if _NUMBER(length) and not self.chunked else None
+        wish = known.get("connection", "").lower()
+        is_last = "close" in wish or (self.version == 10 and "keep-alive" not in wish)
+        self.will_close = is_last or (self.length is None and not self.chunked)
+        if self.length == 0:
+            self._close_conn()
 
     def _read_status(self) -> Any:
-        """Read the status of the final response; http.client skips no interim one except 100."""
+        """Read the status of the final response."""
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 102 <= status < 200:
+            if not 100 <= status < 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
                 return version, status, reason
-            http.client.parse_headers(self.fp)
+            self._read_head()
+
+    def _read_head(self) -> bytes:
+        head = b""
+        while (line := self.fp.readline(MAX_HEAD)).strip():
+            head += line
+            if len(head) >= MAX_HEAD:
+                raise http.client.HTTPException(f"a head of more than {MAX_HEAD:,} bytes")
+        if not line:
+            raise http.client.IncompleteRead(head)
+        return head
+
+
+def _fields_of(head: bytes) -> Iterator[tuple[str, str]]:
+    """
+    Yield the headers of a response, without lines that are none.
+
+    One that is continued is taken for one line: https://www.rfc-editor.org/rfc/rfc9112#section-5.2
+    """
+    text = _CONTINUED.sub(" ", head.decode("latin-1").replace("\r", " "))
+    for name, value in _HEADER.findall(text):
+        yield name, value.strip(" \t")
 
 
 class _Wire:
@@ -271,9 +292,13 @@ class _Wire:
         super().putrequest(method, *args, **kwargs)  # type: ignore[misc]
 
     def putheader(self, header: str, *values: Any) -> None:
+        """Take a header, as http.client does, with fewer steps."""
         if header.lower() == "content-length":
             self._length = int(values[0])
-        super().putheader(header, *values)  # type: ignore[misc]
+        line = f"{header}: {values[0]}"
+        if not _HEADER.fullmatch(line):
+            raise ValueError(f"header {header!r} cannot be sent as it is")
+        self._output(line.encode("latin-1"))  # type: ignore[attr-defined]
 
     def endheaders(self, *args: Any, **kwargs: Any) -> None:
         self._is_head, self.body_left = True, self._length
@@ -531,15 +556,13 @@ class AuroraTransport(LibcloudConnection):
         idle = sockets.pool.pool.usable() if sockets else 0
         return [lambda: self._own().pool.open(self.session.timeout)] * (count - max(1, idle))
 
-    def exchange(
-        self, method: str, url: str, body: Any, headers: dict[str, str]
-    ) -> requests.Response:
+    def exchange(self, method: str, url: str, body: Any, headers: dict[str, str]) -> HTTPResponse:
         """Send one request once, and return its response with the body still to read."""
         sockets = self._own()
         if sockets.prefix:
             path, mark, query = url.partition("?")
             url = f"{sockets.prefix}{escape_dots(path)}{mark}{query}"  # urllib3 collapses dots
-        raw = sockets.pool.urlopen(
+        response: HTTPResponse = sockets.pool.urlopen(
             method,
             url,
             body=body,
@@ -548,14 +571,11 @@ class AuroraTransport(LibcloudConnection):
             assert_same_host=False,
             preload_content=False,
             decode_content=False,
-            retries=False,
+            retries=_NO_RETRIES,
             timeout=Timeout(connect=self.session.timeout, read=self.session.timeout),
         )
-        response = requests.Response()
-        response.status_code = raw.status
-        response.headers = raw.headers
-        response.raw = raw
-        response.reason = raw.reason
+        if response.length_remaining == 0:
+            response.release_conn()
         return response
 
     def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:

@@ -245,6 +245,17 @@ def test_paths_go_out_as_they_were_signed(listen, connect, target):
     assert server.asked[0].target == target
 
 
+@pytest.mark.parametrize("name", ["a\r\nX: b", "a\nX: b", "a\r"])
+def test_a_name_of_the_program_adds_no_headers(listen, connect, name):
+    """What a program calls itself is part of one header, or nothing is sent."""
+    server = listen()
+    connection = connect(server).connection
+    connection.user_agent_append(name)
+    with pytest.raises(ValueError, match="User-Agent"):
+        connection.request("/b/k")
+    assert not server.asked
+
+
 def test_no_netrc_is_read(listen, connect, tmp_path, monkeypatch):
     """A password for the host in .netrc does not take the place of the signature."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
@@ -497,6 +508,97 @@ def test_an_object_may_have_many_headers(listen, connect):
         assert {name: response.headers[name] for name in metadata} == metadata
 
 
+def test_a_header_is_whatever_looks_like_one(listen, connect):
+    """Lines that are continued are joined, and those that are no header change no other."""
+    lines = (
+        "HTTP/1.1 200 OK",
+        "no header",
+        "also none: because of its name",
+        "X-Long: begins, ",
+        "\t and goes on",
+        "X-Return: a\rb",
+        "X-Name:\u00fc: \x85 ",
+        "X-Twice: 1",
+        "x-twice: 2",
+        "content-length:4",
+    )
+
+    def serve(peer: Peer) -> None:
+        while True:
+            peer.ask()
+            peer.say("\r\n".join([*lines, "", ""]).encode("latin-1"), b"body")
+
+    server = listen(serve)
+    connection = connect(server).connection
+    for _ in range(2):
+        response = connection.exchange("GET", "/b/k", None, {})
+        assert dict(response.headers) == {
+            "X-Long": "begins,   and goes on",
+            "X-Return": "a b",
+            "X-Name": "\u00fc: \x85",
+            "X-Twice": "1, 2",
+            "content-length": "4",
+        }
+        assert response.read() == b"body"
+        response.release_conn()
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("line", ["X: " + "a" * 60_000, "X" * 2**21], ids=["lines", "a line"])
+def test_a_head_without_an_end_is_a_network_failure(listen, connect, line):
+    """A server that sends headers for ever fills no memory."""
+
+    def serve(peer: Peer) -> None:
+        peer.ask()
+        peer.say("HTTP/1.1 200 OK\r\n", *[f"{line}\r\n"] * 40)
+
+    with pytest.raises(errors.NetworkError, match="head"):
+        connect(listen(serve)).connection.request("/b/k")
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "connections"),
+    [
+        ("HTTP/1.1 204 No Content\r\n", "", 1),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "", 1),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n", "", 2),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n", "body", 2),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 4\r\n", "body", 2),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 4\r\nConnection: Keep-Alive\r\n", "body", 1),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n", "4\r\nbody\r\n0\r\n\r\n", 1),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n", "body", 2),
+        ("HTTP/1.1 200 OK\r\n", "body", 2),
+    ],
+)
+def test_a_connection_stays_where_http_says_so(listen, connect, head, body, connections):
+    """The head decides where a body ends, and whether another request may follow."""
+
+    def serve(peer: Peer) -> None:
+        while True:
+            peer.ask()
+            peer.say(f"{head}\r\n{body}")
+            if connections == 2:
+                return
+
+    server = listen(serve)
+    connection = connect(server).connection
+    for _ in range(2):
+        assert connection.request("/b/k").content == (b"body" if body else b"")
+    assert server.connections == connections
+
+
+@pytest.mark.parametrize("status", ["HTTP/2 200 OK", "HTTP/0.9 200 OK", "ICY 200 OK"])
+def test_another_protocol_is_a_network_failure(listen, connect, status):
+    """What speaks another version of HTTP is not read as this one."""
+
+    def serve(peer: Peer) -> None:
+        peer.ask()
+        peer.say(f"{status}\r\nContent-Length: 0\r\n\r\n")
+
+    with pytest.raises(errors.NetworkError):
+        connect(listen(serve)).connection.request("/b/k")
+
+
 @pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
 def test_interim_responses_are_skipped(listen, connect, interim):
     """What comes before the final response, with headers or without, is not taken for it."""
@@ -721,7 +823,13 @@ def test_a_connection_the_server_has_closed_is_not_used(listen, connect):
 
 def test_idle_connections_are_bounded(listen, connect):
     """Of the connections that many requests have needed at once, 256 are kept."""
-    server = listen()
+
+    def serve(peer: Peer) -> None:
+        while True:
+            peer.ask()
+            peer.answer(b"body")
+
+    server = listen(serve)
     connection = connect(server).connection
     responses = [connection.request("/b/k", stream=True) for _ in range(MANY)]
     assert server.connections == MANY
@@ -1086,10 +1194,10 @@ def test_a_server_that_waits_for_room_learns_that_nobody_reads(listen, connect, 
     driver.connection.interrupt([threading.get_ident()], bodies=False)
     received = 0
     with contextlib.suppress(ProtocolError):  # which urllib3 1.26 does not raise
-        for piece in response.raw.stream(MIB):
+        for piece in response.stream(MIB):
             received += len(piece)
     assert received < 100 * MIB
-    response.raw.close()
+    response.close()
     assert server.wait_until_idle()
 
 

@@ -425,7 +425,8 @@ def test_libclouds_mock_transports_can_take_the_place(driver):
     assert isinstance(made.connection, Transport)
 
 
-def test_a_mock_transport_may_have_read_the_body(s3, new_driver, monkeypatch):
+@pytest.mark.parametrize("is_read", [True, False], ids=["read", "of another kind"])
+def test_a_mock_transport_may_have_read_the_body(s3, new_driver, monkeypatch, is_read):
     """A response that its transport has read, or one made by hand, is taken as it is."""
     driver = new_driver()
     transport = driver.connection.connection
@@ -433,7 +434,10 @@ def test_a_mock_transport_may_have_read_the_body(s3, new_driver, monkeypatch):
 
     def finished():
         response = last()
-        assert response.content is not None
+        if is_read:
+            assert response.content is not None
+        else:
+            response.raw = io.BytesIO(response.raw.read())
         return response
 
     monkeypatch.setattr(transport, "getresponse", finished)

@@ -180,7 +180,8 @@ def test_requests_go_out_as_they_are_and_once(sent, new_driver):
     assert (request.method, request.url) == ("PUT", "/b//%2F/~%C3%A9?x=%20")
     assert request.options["body"] is body
     assert request.options["headers"]["X"] == "1"
-    assert (request.options["redirect"], request.options["retries"]) == (False, False)
+    retries = request.options["retries"]
+    assert (request.options["redirect"], retries.total, retries.redirect) == (False, False, 0)
     timeout = request.options["timeout"]
     assert (timeout.connect_timeout, timeout.read_timeout) == (7, 7)
     assert (response.status, response.error, response.headers["x"]) == (207, "Multi", "1")
