@@ -174,9 +174,10 @@ def arguments():
 
 def select(options):
     """Return the scenarios that match, as large and as often as wanted."""
+    ceph = int(re.search(r"version (\d+)|$", first_line("radosgw", "--version"))[1] or 0)
     chosen = []
     for scenario in scenarios().values():
-        if not matches(scenario.name, options.patterns):
+        if not matches(scenario.name, options.patterns) or scenario.oldest > ceph:
             continue
         if not options.all and options.patterns == ["*"]:
             scenario = scenario.quickly()

@@ -11,6 +11,7 @@ GROUPS = {
     "near": "Large objects over 20 ms and 10 MiB/s per connection",
     "far": "Large objects over 100 ms and 5 MiB/s per connection",
     "slow": "Large objects over a slow link that all connections share",
+    "checksums": "Large objects on a server that stores checksums",
     "small": "Small objects",
     "keys": "Many keys",
     "growth": "How cost grows with size",

@@ -41,6 +41,7 @@ class Scenario(NamedTuple):
     :param turns: Runs of each client at most.
     :param patience: Seconds. A client whose runs have taken as long together has no further turn.
     :param quick: Schemes in which the quick set has it.
+    :param oldest: Oldest Ceph that can do it.
     """
 
     group: str
@@ -58,6 +59,7 @@ class Scenario(NamedTuple):
     turns: int = 5
     patience: float = 6.0
     quick: tuple = ()
+    oldest: int = 16
 
     @property
     def is_transfer(self):
@@ -84,7 +86,8 @@ class Scenario(NamedTuple):
 
 def scenarios():
     """Return all scenarios by name."""
-    return {scenario.name: scenario for scenario in (*_large(), *_small(), *_growth())}
+    every = (*_large(), *_checksums(), *_small(), *_growth())
+    return {scenario.name: scenario for scenario in every}
 
 
 def _large():
@@ -102,6 +105,15 @@ def _large():
         where = f", {link}" if link.rate else ""
         row = place.partition("-")[0], name, f"{{size}} {text}{where}", operation, size * MIB
         yield Scenario(*row, link=link, **clients | more)
+
+
+def _checksums():
+    for operation, text in TRANSFERS.items():
+        name = f"checksums-{operation.replace('_', '-')}"
+        ours = OURS, *VARIANTS.get(operation, ("aurora_unchecked",))
+        settings = {"clients": (*ours, "boto3", "minio", "obstore", "s5cmd"), "oldest": 20}
+        row = name, f"{{size}} {text}, with checksums", operation, 256 * MIB
+        yield Scenario("checksums", *row, patience=10.0, **settings)
 
 
 def _small():
