@@ -259,11 +259,12 @@ def _ask(transport: Any, method: str, url: str, body: Any, headers: dict[str, st
     transport.request(method=method, url=url, body=body, headers=headers)
     response: requests.Response = transport.getresponse()
     raw: HTTPResponse = response.raw
-    if getattr(response, "_content_consumed", False) or not isinstance(raw, HTTPResponse):
+    if getattr(response, "_content_consumed", False):
         body = BytesIO(b"".join(map(b, response.iter_content(BUFFER_SIZE))))
         raw = HTTPResponse(body, status=response.status_code, preload_content=False)
         raw.reason = response.reason
         raw.headers.update(response.headers)  # their Content-Length may not be the body's
+        raw.CONTENT_DECODERS = []  # it has been decoded
     return raw
 
 

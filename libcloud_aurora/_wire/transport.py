@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -55,6 +55,8 @@ TAIL_SIZE = 4096
 MIN_RATE = 1000
 #: Bytes of the headers of a response from which on they are too many.
 MAX_HEAD = 1024**2
+#: Interim responses that are too many.
+MAX_INTERIM = 100
 #: Connections kept for reuse.
 POOL_SIZE = 256
 
@@ -140,39 +142,52 @@ class _Response(http.client.HTTPResponse):
         self.version = 10 if version == "HTTP/1.0" else 11
         self.code, self.reason = self.status, reason.strip()
         self.headers = self.msg = http.client.HTTPMessage()
-        known = {}
+        known: dict[str, list[str]] = {}
         for name, value in _fields_of(self._read_head()):
-            self.headers[name] = known[name.lower()] = value
-        self.chunked = known.get("transfer-encoding", "").lower() == "chunked"
+            self.headers[name] = value
+            known.setdefault(name.lower(), []).append(value)
+        codings = ",".join(known.get("transfer-encoding", ())).lower()
+        self.chunked = "chunked" in re.split("[ ,]+", codings)
         self.chunk_left = None
-        length = known.get("content-length", "")
         if self._method == "HEAD" or self.status in _WITHOUT_BODY:
             self.length = 0
         else:
-            self.length = int(length) if _NUMBER(length) and not self.chunked else None
-        wish = known.get("connection", "").lower()
+            self.length = None if self.chunked else _length_in(known.get("content-length", ()))
+        wish = ",".join(known.get("connection", ())).lower()
         is_last = "close" in wish or (self.version == 10 and "keep-alive" not in wish)
-        self.will_close = is_last or (self.length is None and not self.chunked)
+        is_odd = self.status in _WITHOUT_BODY and codings  # of which something may follow
+        self.will_close = bool(is_last or is_odd or (self.length is None and not self.chunked))
         if self.length == 0:
             self._close_conn()
 
     def _read_status(self) -> Any:
         """Read the status of the final response."""
-        while True:
+        for _ in range(MAX_INTERIM):
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 100 <= status < 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
                 return version, status, reason
             self._read_head()
+        raise http.client.HTTPException(f"{MAX_INTERIM} interim responses")
 
     def _read_head(self) -> bytes:
-        head = b""
-        while (line := self.fp.readline(MAX_HEAD)).strip():
+        head = bytearray()
+        while (line := self.fp.readline(MAX_HEAD)) not in (b"\r\n", b"\n"):
             head += line
+            if not line:
+                raise http.client.IncompleteRead(bytes(head))
             if len(head) >= MAX_HEAD:
                 raise http.client.HTTPException(f"a head of more than {MAX_HEAD:,} bytes")
-        if not line:
-            raise http.client.IncompleteRead(head)
-        return head
+        return bytes(head)
+
+
+def _length_in(values: Sequence[str]) -> int | None:
+    """Return the length of a body, which may be given more than once, but only as one number."""
+    if not values:
+        return None
+    length, *others = {each.strip() for value in values for each in value.split(",")}
+    if others or not _NUMBER(length):
+        raise http.client.HTTPException(f"Content-Length: {', '.join(values[:3])[:80]}")
+    return int(length)
 
 
 def _fields_of(head: bytes) -> Iterator[tuple[str, str]]:

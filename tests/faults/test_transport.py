@@ -516,6 +516,7 @@ def test_a_header_is_whatever_looks_like_one(listen, connect):
         "also none: because of its name",
         "X-Long: begins, ",
         "\t and goes on",
+        " ",
         "X-Return: a\rb",
         "X-Name:\u00fc: \x85 ",
         "X-Twice: 1",
@@ -566,7 +567,14 @@ def test_a_head_without_an_end_is_a_network_failure(listen, connect, line):
         ("HTTP/1.0 200 OK\r\nContent-Length: 4\r\n", "body", 2),
         ("HTTP/1.0 200 OK\r\nContent-Length: 4\r\nConnection: Keep-Alive\r\n", "body", 1),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n", "4\r\nbody\r\n0\r\n\r\n", 1),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n", "body", 2),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n", "body", 1),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\ncontent-length: 4\r\n", "body", 1),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\nconnection: x\r\n",
+            "body",
+            2,
+        ),
+        ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n", "", 2),
         ("HTTP/1.1 200 OK\r\n", "body", 2),
     ],
 )
@@ -585,6 +593,30 @@ def test_a_connection_stays_where_http_says_so(listen, connect, head, body, conn
     for _ in range(2):
         assert connection.request("/b/k").content == (b"body" if body else b"")
     assert server.connections == connections
+
+
+@pytest.mark.parametrize("length", ["-1", "+4", "4 4", "4, 5", "x", "", "9" * 5000])
+def test_a_length_that_is_none_is_a_network_failure(listen, connect, length):
+    """Nobody waits for the end of a body whose length cannot be read."""
+
+    def serve(peer: Peer) -> None:
+        peer.ask()
+        peer.say(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nbody")
+        peer.ask()
+
+    with pytest.raises(errors.NetworkError, match="Content-Length"):
+        connect(listen(serve)).connection.request("/b/k")
+
+
+def test_interim_responses_have_an_end(listen, connect):
+    """A server that goes on announcing a response has none."""
+
+    def serve(peer: Peer) -> None:
+        peer.ask()
+        peer.say("HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+    with pytest.raises(errors.NetworkError, match="interim"):
+        connect(listen(serve)).connection.request("/b/k")
 
 
 @pytest.mark.parametrize("status", ["HTTP/2 200 OK", "HTTP/0.9 200 OK", "ICY 200 OK"])

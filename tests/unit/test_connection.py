@@ -1,6 +1,7 @@
 """libcloud's connection: signs, sends, sends again, and turns responses into values."""
 
 import contextlib
+import gzip
 import io
 import logging
 from datetime import datetime, timedelta, timezone
@@ -425,8 +426,7 @@ def test_libclouds_mock_transports_can_take_the_place(driver):
     assert isinstance(made.connection, Transport)
 
 
-@pytest.mark.parametrize("is_read", [True, False], ids=["read", "of another kind"])
-def test_a_mock_transport_may_have_read_the_body(s3, new_driver, monkeypatch, is_read):
+def test_a_mock_transport_may_have_read_the_body(s3, new_driver, monkeypatch):
     """A response that its transport has read, or one made by hand, is taken as it is."""
     driver = new_driver()
     transport = driver.connection.connection
@@ -434,10 +434,7 @@ def test_a_mock_transport_may_have_read_the_body(s3, new_driver, monkeypatch, is
 
     def finished():
         response = last()
-        if is_read:
-            assert response.content is not None
-        else:
-            response.raw = io.BytesIO(response.raw.read())
+        assert response.content is not None
         return response
 
     monkeypatch.setattr(transport, "getresponse", finished)
@@ -445,6 +442,9 @@ def test_a_mock_transport_may_have_read_the_body(s3, new_driver, monkeypatch, is
     container = driver.get_container("photos")
     assert b"".join(container.get_object("k").as_stream()) == b"content"
     assert [each.name for each in container.list_objects()] == ["k"]
+    s3.put("z", gzip.compress(b"content"), **{"content-encoding": "gzip"})
+    answer = driver.connection.request("/photos/z", stream=True)
+    assert b"".join(answer.iter_content(3)) == b"content"
 
 
 def test_a_clock_that_another_thread_has_set_is_used(s3, driver):
