@@ -27,9 +27,9 @@ REASONS = {
     ),
     "growth-download-*": "The MD5 that is compared with the ETag, as for 256 MiB.",
     "checksums-upload-*": (
-        "obstore and s5cmd are compiled. The CRC32 takes a tenth of the time, "
-        "on both sides. Why the rest takes longer than with Ceph 16, compared with others, is not "
-        "known: parts are signed chunk by chunk, which no other client of these does."
+        "radosgw 20 computes a CRC32 with a table, byte by byte: 0.7 s of its CPU time for "
+        "256 MiB, a third of all, as ``perf`` shows. It does so for this driver, and for boto3 "
+        "over http; the CRC32 of the client takes 0.16 s. obstore and s5cmd are compiled."
     ),
     "checksums-download-*": (
         "The CRC32 takes 0.12 s of CPU time for 256 MiB, and no peer compares; connections cost as "
