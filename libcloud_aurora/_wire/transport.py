@@ -164,7 +164,7 @@ class _Response(http.client.HTTPResponse):
         """Read the status of the final response."""
         for _ in range(MAX_INTERIM):
             version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 100 <= status < 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+            if status >= 200 or status in _WITHOUT_BODY:
                 return version, status, reason
             self._read_head()
         raise http.client.HTTPException(f"{MAX_INTERIM} interim responses")
