@@ -253,6 +253,8 @@ def main():
     options = arguments()
     start = time.monotonic()
     chosen = select(options)
+    if not chosen:
+        sys.exit("nothing to measure: no such workload or client, or one that needs a newer Ceph")
     limited = not options.all and options.patterns == ["*"]
     end = start + 60 * QUICK_MINUTES if limited else float("inf")
     recorder = Recorder(options.output, begin(options, chosen))

@@ -36,7 +36,7 @@ REASONS = {
         "much as with Ceph 16. Three runs each: they differ by a tenth."
     ),
     "small-*": (
-        "obstore and s5cmd are compiled: a request costs them 0.2 to 1.2 ms less CPU time than "
+        "obstore and s5cmd are compiled: a request costs them 0.2 to 1.3 ms less CPU time than "
         "Python, and the client shares two cores with the server. minio-py, the fastest in "
         "Python, takes from 0.86 to 1.09 times as long as this driver, and many times as long "
         "for GETs one after another."

@@ -59,7 +59,7 @@ class Scenario(NamedTuple):
     turns: int = 5
     patience: float = 6.0
     quick: tuple = ()
-    oldest: int = 16
+    oldest: int = 0
 
     @property
     def is_transfer(self):
