@@ -329,7 +329,8 @@ def test_transfers_have_workers(scene, transfer):
     seen = []
     transfer(scene, driver, ex_progress=lambda done, total: seen.append(len(workers())))
     hashing = transfer in (download_file, download_stream)  # on one more
-    assert 2 <= max(seen) <= 2 + hashing
+    # One may do it all, where each request has ended before the next one is made.
+    assert 1 <= max(seen) <= 2 + hashing
 
 
 @pytest.mark.parametrize("room", [0, 9 * MIB], ids=["first range", "last range"])
