@@ -218,7 +218,7 @@ def measure_all(recorder, chosen, end):
     """
 
     def kind(scenario):
-        return scenario.server, scenario.link.shared
+        return scenario.server, scenario.link.is_slow
 
     for (server, slow), group in groupby(sorted(chosen, key=kind), key=kind):
         group = list(group)

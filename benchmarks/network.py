@@ -29,14 +29,19 @@ class Link(NamedTuple):
         return f"{self.delay * 1000:g} ms, {self.rate / MIB:g} MiB/s per connection"
 
     @property
+    def is_slow(self):
+        """Whether whoever uses it sleeps nearly all the time."""
+        return 0 < self.rate < MIB
+
+    @property
     def piece(self):
         """Bytes that are carried at once; 64 KiB would come in bursts over a slow link."""
-        return 4096 if self.shared else 64 * 1024
+        return 4096 if self.is_slow else 64 * 1024
 
     @property
     def backlog(self):
         """Bytes that may wait for the link: what no buffer takes, the sender still holds."""
-        return 64 * 1024 if self.shared else 256 * 1024
+        return 64 * 1024 if self.is_slow else 256 * 1024
 
 
 class End(asyncio.BufferedProtocol):

@@ -8,6 +8,7 @@ from benchmarks.reasons import reason
 
 GROUPS = {
     "loopback": "Large objects on one machine",
+    "lan": "Large objects over a network of 1 Gbit/s",
     "near": "Large objects over 20 ms and 10 MiB/s per connection",
     "far": "Large objects over 100 ms and 5 MiB/s per connection",
     "slow": "Large objects over a slow link that all connections share",

@@ -8,6 +8,8 @@ from benchmarks.peers import NATIVE, PYTHON
 
 KIB, GIB = 1024, 1024**3
 LOOPBACK, NEAR, FAR = Link(), Link(0.020, 10 * MIB), Link(0.100, 5 * MIB)
+#: Downloads over it leave two fifths of two cores idle.
+LAN = Link(0.001, 125_000_000, shared=True)
 SLOW = {megabits: Link(0.050, megabits * 125_000, shared=True) for megabits in (1, 8)}
 OURS = "aurora"
 UNVERIFIED, UNSYNCED = "aurora:ex_verify=False", "aurora:ex_durable=False"
@@ -95,6 +97,7 @@ def _large():
     alone = {"clients": (OURS, ONE_CONNECTION), "schemes": HTTPS, "turns": 3, "patience": 1e9}
     places = (
         ("loopback", 256, LOOPBACK, {"quick": BOTH}),
+        ("lan", 256, LAN, {}),
         ("near", 128, NEAR, far | {"quick": HTTPS}),
         ("far", 128, FAR, far),
         *((f"slow-{megabits}", 16, link, alone) for megabits, link in SLOW.items()),
