@@ -161,7 +161,9 @@ def test_readme_says_what_was_measured(benchmarks):
 
     for text, *names in (
         ("{} up, {} down; * a stream", "near-upload-file", "near-download-file"),
-        ("{} up, {} down; * 200 objects", "near-upload-stream", "near-download-stream"),
+        ("{} up, {} down; * a file of 256", "near-upload-stream", "near-download-stream"),
+        ("1 Gbit/s: {} up, {} down; a stream", "lan-upload-file", "lan-download-file"),
+        ("a stream {} up, {} down; * 200", "lan-upload-stream", "lan-download-stream"),
         ("one after another: {}; a listing of 5,000 keys: {}.", "small-get", "list"),
     ):
         assert text.format(*map(ratio, names)) in readme
