@@ -223,8 +223,8 @@ class Crew:
 
     def close(self) -> None:
         """Let no further call begin, wait for those under way, and raise what came meanwhile."""
-        self._stop.set()
         self._closed = True
+        self._stop.set()
         first: BaseException | None = None
         began = time.monotonic()
         while self._pid == os.getpid() and may_wait():  # a fork has no worker
