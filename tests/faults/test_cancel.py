@@ -278,7 +278,7 @@ def test_a_server_that_is_down_for_a_while(scene, transfer):
 
     scene.proxy.plan = plan.always(plan.RESET, is_down)
     transfer(scene, driver)
-    assert len(scene.proxy.seen("part", "get")) > 6
+    assert sum(request.fault == plan.RESET.name for request in scene.proxy.requests) >= 3
 
 
 @uploads
@@ -328,9 +328,9 @@ def test_transfers_have_workers(scene, transfer):
     driver = scene.driver(ex_max_concurrency=2)
     seen = []
     transfer(scene, driver, ex_progress=lambda done, total: seen.append(len(workers())))
-    hashing = transfer in (download_file, download_stream)  # on one more
-    # One may do it all, where each request has ended before the next one is made.
-    assert 1 <= max(seen) <= 2 + hashing
+    # One may do it all, where each request has ended before the next one is made. The third hashes
+    # what comes down, or has begun the upload and is about to end.
+    assert 1 <= max(seen) <= 3
 
 
 @pytest.mark.parametrize("room", [0, 9 * MIB], ids=["first range", "last range"])
@@ -347,4 +347,4 @@ def test_a_full_disk(scene, driver, monkeypatch, room):
     with pytest.raises(OSError, match=r"No space left on device: '.*target") as caught:
         download_file(scene, driver)
     assert (type(caught.value), caught.value.errno) == (OSError, 28)
-    assert len(scene.proxy.seen("GetObject")) <= 3
+    assert 1 <= len(scene.proxy.seen("get")) <= 3

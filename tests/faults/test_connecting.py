@@ -31,17 +31,21 @@ class Far(Proxy):
     A server that answers Initiate once so many connections are open.
 
     :ivar wanted: How many in all.
+    :ivar open: How many have been opened, TLS included.
     :ivar found: How many there were, for each Initiate.
     :ivar ending: Ends a connection that was opened ahead, if it is to be ended before its use.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.wanted, self.found = 1, []
+        self.wanted, self.open, self.found = 1, 0, []
         self.ending, self.ended = None, 0
         self.plan = plan.always(plan.hook("head", self._answer), plan.is_any("initiate"))
 
     def serve(self, client, number):
+        with self.changed:
+            self.open += 1
+            self.changed.notify_all()
         if self.ending and 1 < number <= self.wanted:
             self.ending(client)
             client.close()
@@ -50,10 +54,10 @@ class Far(Proxy):
             super().serve(client, number)
 
     def _answer(self, request):
-        self.wait_for(lambda: self.connections >= self.wanted)
+        self.wait_for(lambda: self.open >= self.wanted)
         if self.ending:
             self.wait_for(lambda: self.ended == self.wanted - 1)
-        self.found.append(self.connections)
+        self.found.append(self.open)
 
 
 @pytest.fixture(params=["TLS 1.3", "TLS 1.2"])
@@ -204,7 +208,7 @@ def test_what_was_idle_for_too_long_is_replaced(far, connected, tmp_path, monkey
     container = connected()
     upload_file(container, tmp_path)
     monkeypatch.setattr(transport, "IDLE_SECONDS", -1)
-    far.wanted = far.connections + PARTS - 1
+    far.wanted = far.open + PARTS - 1
     upload_file(container, tmp_path)
     assert far.found[1] >= far.wanted
 

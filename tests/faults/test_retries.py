@@ -167,22 +167,22 @@ def test_retry_after_is_honoured(scene, driver):
 
 def test_retry_after_is_honoured_as_a_date(scene, driver, announced):
     """The server may name the moment instead of the seconds."""
-    moment = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=3), usegmt=True)
+    moment = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=20), usegmt=True)
     scene.proxy.plan = plan.once(plan.ANSWER_503.after(moment))
     with pytest.raises(KeyboardInterrupt):
         driver.get_container(scene.bucket)
-    assert 0.5 <= announced.seconds <= 3.0
+    assert 5 <= announced.seconds <= 20
 
 
 @pytest.mark.parametrize(
     "text", ["soon", "-5", "", "nan", "1e-400", "0x10", "\u00b2".encode().decode("latin-1")]
 )
-def test_a_senseless_retry_after_is_ignored(scene, driver, text):
+def test_a_senseless_retry_after_is_ignored(scene, driver, announced, text):
     """A Retry-After that is no number of seconds does no harm."""
     scene.proxy.plan = plan.once(plan.ANSWER_503.after(text))
-    driver.get_container(scene.bucket)
-    first, second = scene.proxy.requests
-    assert second.started - first.started < 1.0
+    with pytest.raises(KeyboardInterrupt):
+        driver.get_container(scene.bucket)
+    assert 0 <= announced.seconds < 1
 
 
 @pytest.mark.parametrize("text", ["86400", "inf", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
@@ -208,6 +208,7 @@ def test_bodies_are_sent_again_from_the_first_byte(scene, driver, fault):
 def test_a_stalled_upload_ends(scene):
     """A server that stops reading is given up after the timeout, as is one that never answers."""
     driver = scene.driver(timeout=0.3, ex_max_attempts=2)
+    scene.may_leave_empty_uploads = True  # Initiate may take longer than the timeout
     scene.proxy.plan = plan.always(plan.STALL_UP)
     path = scene.file("source", content(LARGE))
     with pytest.raises(LibcloudError, match=r"(?i)time") as caught:

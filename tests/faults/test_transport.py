@@ -278,14 +278,14 @@ def test_a_slow_reader_is_no_timeout(listen, connect, secured):
         while len(request.body) < len(body):
             piece = peer.sock.recv(64 * 1024) or peer.end()
             request.body += piece
-            rest.wait(len(piece) / (2 * MIB))
+            rest.wait(len(piece) / MIB)
         peer.answer()
 
     server = listen(slowly, receive_buffer=64 * 1024, **secured[0])
-    driver = connect(server, timeout=1, ex_max_attempts=1, **secured[1])
+    driver = connect(server, timeout=2, ex_max_attempts=1, **secured[1])
     began = time.monotonic()
     driver.connection.request("/b/k", method="PUT", data=body)
-    assert time.monotonic() - began > 1
+    assert time.monotonic() - began > 2
     assert server.asked[0].body == body
 
 
@@ -298,13 +298,13 @@ def test_a_slow_sender_is_no_timeout(listen, connect, secured):
         send_range(peer, body, 0, len(body) - 1, 0)
         for at in range(0, len(body), 20_000):
             peer.say(body[at : at + 20_000])
-            rest.wait(0.06)
+            rest.wait(0.12)
         peer.wait()
 
-    driver = connect(listen(slowly, **secured[0]), timeout=1, ex_max_attempts=1, **secured[1])
+    driver = connect(listen(slowly, **secured[0]), timeout=2, ex_max_attempts=1, **secured[1])
     began = time.monotonic()
     assert b"".join(stream_of(driver, len(body))) == body
-    assert time.monotonic() - began > 1
+    assert time.monotonic() - began > 2
 
 
 def test_what_trickles_is_a_timeout(listen, connect, secured):
@@ -318,7 +318,7 @@ def test_what_trickles_is_a_timeout(listen, connect, secured):
             peer.say(b"\0")
 
     server = listen(trickling, **secured[0])
-    driver = connect(server, timeout=0.3, **secured[1])
+    driver = connect(server, timeout=1, **secured[1])
     with pytest.raises(errors.NetworkTimeoutError) as caught:
         list(stream_of(driver, MIB))
     rest.set()
@@ -896,7 +896,7 @@ def test_the_caller_s_thread_enters_no_condition(listen, connect, monkeypatch, t
         driver.close()
     monkeypatch.undo()
     assert entered == []
-    assert server.connections > 2
+    assert server.connections >= 2
 
 
 # Who shares them

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from email.utils import formatdate
 from functools import partial
 
@@ -9,6 +10,7 @@ import pytest
 from unit.memory_s3 import Answer, composite, error
 
 from libcloud_aurora import errors
+from libcloud_aurora._transfer.workers import Ending
 
 PART = 1000
 DATA = os.urandom(PART + 777)
@@ -57,7 +59,7 @@ def test_a_condition_that_holds_is_sent_with_the_end(s3, upload, headers):
 
 @pytest.mark.parametrize("workers", [1, 10])
 def test_ctrl_c_while_a_condition_is_checked_stores_nothing(
-    s3, new_driver, container, keyboard, workers
+    s3, new_driver, container, keyboard, monkeypatch, workers
 ):
     """An upload that Ctrl-C ends before its completion has been asked for is aborted."""
 
@@ -67,8 +69,14 @@ def test_ctrl_c_while_a_condition_is_checked_stores_nothing(
             if workers == 1:
                 raise KeyboardInterrupt
             keyboard.press()
+            assert ends.wait(10)
 
-    pressed = []
+    def begin(ending, *cause, real=Ending.begin):
+        real(ending, *cause)
+        ends.set()
+
+    pressed, ends = [], threading.Event()
+    monkeypatch.setattr(Ending, "begin", begin)
     s3.faults.append(look)
     with pytest.raises(KeyboardInterrupt):
         new_driver(ex_max_concurrency=workers).upload_object_via_stream(

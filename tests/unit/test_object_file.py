@@ -866,10 +866,16 @@ def test_a_wrapper_that_is_forgotten_stores_nothing(any_driver, container, size,
     gc.collect()
 
 
-def refuse_parts(s3):
-    s3.faults.append(
-        lambda request: error(403, "AccessDenied") if "partNumber" in request.params else None
-    )
+def refuse_parts(s3, at=None):
+    """Refuse all parts, once an event has come."""
+
+    def refuse(request):
+        if "partNumber" not in request.params:
+            return None
+        assert at is None or at.wait(10)
+        return error(403, "AccessDenied")
+
+    s3.faults.append(refuse)
 
 
 @pytest.mark.usefixtures("nothing_stored")
@@ -894,12 +900,14 @@ def test_a_part_that_fails_is_known_with_the_next_one(s3, new_file, monkeypatch)
 @pytest.mark.usefixtures("nothing_stored")
 def test_a_file_that_failed_keeps_no_parts(s3, new_file):
     """What was to be sent is let go with the failure, while the file is still there."""
-    refuse_parts(s3)
+    written = threading.Event()  # else it is raised in write(), and holds what that was given
+    refuse_parts(s3, written)
     tracemalloc.start()
     try:
         file = new_file()
         with pytest.raises(errors.AccessDeniedError):  # noqa: PT012
             file.write(bytes(6 * PART))
+            written.set()
             file.close()
         s3.requests.clear()
         gc.collect()

@@ -13,6 +13,7 @@ from unit.memory_s3 import Answer, composite, error, md5
 from workers import wait_for_workers
 
 from libcloud_aurora import errors
+from libcloud_aurora._transfer.stream import Stream
 
 MIB = 1_048_576
 LARGE = os.urandom(21 * MIB + 12_345)
@@ -154,11 +155,24 @@ def test_a_server_that_is_far_gets_many_short_requests(s3, container, new_driver
     assert read_ahead(s3) == [*[2 * MIB] * 10, 12_345]
 
 
+@pytest.fixture
+def waiting_consumer(s3, monkeypatch):
+    """Lets ranges after the first arrive once the consumer has waited for one."""
+    planned, plan = threading.Event(), Stream._plan
+    monkeypatch.setattr(Stream, "_plan", lambda stream: planned.set() or plan(stream))
+
+    def wait(request):
+        if "if-match" in request.headers:
+            assert planned.wait(10)
+
+    s3.faults.append(wait)
+
+
+@pytest.mark.usefixtures("waiting_consumer")
 def test_a_server_that_is_near_gets_few_long_requests(s3, container, driver, at_pace):
     """Where a connection is fast, one brings all the rest as soon as that is known."""
     s3.put("k", LARGE)
     s3.requests.clear()
-    s3.faults.append(lambda request: time.sleep(0.05) if len(s3.requests) == 2 else None)
     at_pace(1e-6)
     assert b"".join(driver.download_object_as_stream(handle(container, driver))) == LARGE
     lengths = read_ahead(s3)
@@ -167,6 +181,7 @@ def test_a_server_that_is_near_gets_few_long_requests(s3, container, driver, at_
     assert len(lengths) < 6
 
 
+@pytest.mark.usefixtures("waiting_consumer")
 def test_a_long_range_waits_for_the_consumer(s3, container, new_driver, at_pace, monkeypatch):
     """What is longer than its share of memory comes whole, however long the consumer pauses."""
     monkeypatch.setattr("libcloud_aurora._transfer.stream.PLACE_SECONDS", 0.01)
