@@ -8,7 +8,7 @@ from benchmarks.peers import NATIVE, PYTHON
 
 KIB, GIB = 1024, 1024**3
 LOOPBACK, NEAR, FAR = Link(), Link(0.020, 10 * MIB), Link(0.100, 5 * MIB)
-#: Downloads over it leave two fifths of two cores idle.
+#: Downloads over it leave about two fifths of two cores idle.
 LAN = Link(0.001, 125_000_000, shared=True)
 SLOW = {megabits: Link(0.050, megabits * 125_000, shared=True) for megabits in (1, 8)}
 OURS = "aurora"

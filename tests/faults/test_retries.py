@@ -167,11 +167,11 @@ def test_retry_after_is_honoured(scene, driver):
 
 def test_retry_after_is_honoured_as_a_date(scene, driver, announced):
     """The server may name the moment instead of the seconds."""
-    moment = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=20), usegmt=True)
+    moment = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=10), usegmt=True)
     scene.proxy.plan = plan.once(plan.ANSWER_503.after(moment))
     with pytest.raises(KeyboardInterrupt):
         driver.get_container(scene.bucket)
-    assert 5 <= announced.seconds <= 20
+    assert 3 <= announced.seconds <= 10
 
 
 @pytest.mark.parametrize(
@@ -207,13 +207,13 @@ def test_bodies_are_sent_again_from_the_first_byte(scene, driver, fault):
 
 def test_a_stalled_upload_ends(scene):
     """A server that stops reading is given up after the timeout, as is one that never answers."""
-    driver = scene.driver(timeout=0.3, ex_max_attempts=2)
-    scene.may_leave_empty_uploads = True  # Initiate may take longer than the timeout
+    driver = scene.driver(timeout=1, ex_max_attempts=2)
     scene.proxy.plan = plan.always(plan.STALL_UP)
     path = scene.file("source", content(LARGE))
     with pytest.raises(LibcloudError, match=r"(?i)time") as caught:
         driver.upload_object(path, scene.container(driver), "key")
     assert len(caught.value.history) == 2
+    scene.may_leave_empty_uploads = len(scene.proxy.seen("initiate")) > 1  # the first took too long
     scene.proxy.plan = plan.never()
     scene.proxy.released.set()
 
