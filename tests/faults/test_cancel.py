@@ -94,7 +94,9 @@ def test_interrupted_upload(scene, keyboard, caplog, upload, operation, stage, w
     with pytest.raises(KeyboardInterrupt):
         upload(scene, driver)
     if operation == "part" and workers > 1:
-        assert "next in" not in caplog.text
+        again = [line for line in caplog.messages if "next in" in line]
+        # moto answers 500 to an abort that meets a part's end.
+        assert [line for line in again if "HTTP 500" not in line] == []
     if scene.backend.exists(scene.bucket, "key"):
         assert operation == "complete"
         assert scene.backend.get(scene.bucket, "key") == content(LARGE)
