@@ -334,6 +334,8 @@ class Client:
         self.interrupt = connection.interrupt
         #: Returns one function for each connection to open before so many requests are made.
         self.openers = connection.openers
+        #: Tells whether the server has answered as only one nearby can.
+        self.is_near = connection.is_near
 
     # Containers
 

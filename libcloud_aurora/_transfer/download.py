@@ -25,6 +25,9 @@ LARGEST_RANGE = 16 * MIB
 #: Most bytes of one range of a longer part, which can only be hashed from its start on. Measured
 #: over 20 ms and 10 MiB/s per connection: 256 MiB in two parts take 2.26 s, not 2.70 s.
 FOLLOWED_RANGE = 8 * MIB
+#: Ranges at once to begin with where the server is near. Measured on loopback: four take 0.9 of
+#: the time of sixteen, whose connections and threads cost CPU time.
+NEAR_CONCURRENCY = 4
 
 Ranges = list[tuple[int, int]]
 #: Takes note of bytes that have arrived.
@@ -163,7 +166,8 @@ class Download:
         limit = min(self._reading.config.file_concurrency, len(ranges))
         interrupt = self._reading.client.interrupt
         hashing = Crew(1)
-        window = Window(limit=limit, on_bytes=report, interrupt=interrupt)
+        first = NEAR_CONCURRENCY if self._reading.client.is_near() else None
+        window = Window(limit=limit, first=first, on_bytes=report, interrupt=interrupt)
 
         def fetch(start: int, stop: int) -> None:
             furthest = start

@@ -24,6 +24,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from libcloud_aurora._wire.retry import LOOKING_SECONDS, Stop, logger
+from libcloud_aurora.config import MIB
 from libcloud_aurora.errors import AuroraObjectsError, NetworkTimeoutError
 
 T = TypeVar("T")
@@ -32,6 +33,13 @@ T = TypeVar("T")
 LEAVING_SECONDS = 1.0
 #: Seconds that a body being sent may take to reach the end of a chunk before it is cut off.
 BODY_SECONDS = 10.0
+#: Seconds that requests get until they move bytes at their full speed, and then at least those, and
+#: the bytes for each of them, that are counted.
+SETTLING_SECONDS, TRIAL_SECONDS, TRIAL_SIZE = 0.1, 0.1, 2 * MIB
+#: Share of what more requests can bring at best that they have to bring.
+WORTH = 0.2
+#: Seconds until more are tried again; twice as long each time.
+AGAIN_SECONDS = 2.0
 
 
 class Interrupt(Protocol):
@@ -271,6 +279,55 @@ class Task(NamedTuple):
     size: int = 0
 
 
+class Trial:
+    """
+    How many requests to make at once: twice as many as long as these bring more bytes a second.
+
+    Where they do not, it goes back to fewer, and tries again after a while.
+
+    :param now: How many to begin with; as an attribute, how many to make now.
+    :param most: Most of them.
+    """
+
+    def __init__(self, now: int, most: int) -> None:
+        self.now, self._most = now, most
+        self._fewer, self._rate = 0, 0.0
+        self._again = AGAIN_SECONDS
+        self._pause_ends = 0.0
+        self._begins = math.inf
+        self._since: float | None = None
+        self._moved = 0
+
+    def begin(self) -> None:
+        """Note that so many requests are being made, and count what they bring once they settle."""
+        if self._begins == math.inf:
+            self._begins = max(self._pause_ends, time.monotonic() + SETTLING_SECONDS)
+            self._since, self._moved = None, 0
+
+    def count(self, moved: int) -> None:
+        """Count bytes that have arrived."""
+        now = time.monotonic()
+        if now < self._begins or self.now == self._fewer:
+            return
+        if self._since is None:
+            self._since = now
+            return
+        self._moved += moved
+        seconds = now - self._since
+        if seconds >= TRIAL_SECONDS and self._moved >= self.now * TRIAL_SIZE:
+            self._decide(self._moved / seconds)
+
+    def _decide(self, rate: float) -> None:
+        if self._fewer and rate < self._rate * (1 + WORTH * (self.now / self._fewer - 1)):
+            self.now, self._fewer = self._fewer, 0
+            self._pause_ends = time.monotonic() + self._again
+            self._again *= 2
+        else:
+            self._fewer, self._rate = self.now, rate
+            self.now = min(2 * self.now, self._most)
+        self._begins = math.inf
+
+
 class Window(Stop):
     """
     Runs the tasks of one transfer, a few at a time, and is the sign at which their requests stop.
@@ -278,6 +335,7 @@ class Window(Stop):
     The caller's thread pulls tasks and reports progress; with a limit of 1 it does them as well.
 
     :param limit: Most tasks at once; fewer once some have timed out while others made progress.
+    :param first: How many to begin with; more as long as they bring more bytes a second.
     :param budget: Most bytes that running tasks may hold; a larger task runs alone.
     :param on_bytes: Called in the caller's thread with each count given to :meth:`report`.
     """
@@ -286,13 +344,16 @@ class Window(Stop):
         self,
         *,
         limit: int,
+        first: int | None = None,
         budget: int = 0,
         on_bytes: Callable[[int], None] = lambda count: None,
         interrupt: Interrupt | None = None,
     ) -> None:
         super().__init__()
         self._interrupt = interrupt
-        self._threads = self._limit = limit
+        self._threads = limit
+        self._limit = min(first or limit, limit)
+        self._trial = Trial(self._limit, limit) if self._limit < limit else None
         self._budget = budget
         self._on_bytes = on_bytes
         self._running: dict[Outcome[object], int] = {}
@@ -305,6 +366,9 @@ class Window(Stop):
         """Count bytes moved, from any thread."""
         with self._lock:
             self.moved += moved
+            if self._trial is not None:
+                self._trial.count(moved)
+                self._limit = self._trial.now
 
     def report(self, count: int) -> None:
         """Count bytes moved, from any thread, and tell the caller's."""
@@ -320,6 +384,7 @@ class Window(Stop):
             if len(self._running) - self._waiting <= 1:
                 return False
             self._limit = max(1, self._limit // 2)
+            self._trial = None
             self._waiting += 1
         logger.info("at most %d requests share the link from now on: %s", self._limit, why)
         while not self.wait(0.2):
@@ -345,6 +410,9 @@ class Window(Stop):
         while self._is_full(task) or not self._events.empty():
             self._collect()
         self._running[self._crew.submit(task.call, self._events.put)] = task.size
+        with self._lock:
+            if self._trial is not None and len(self._running) == self._limit:
+                self._trial.begin()
 
     def finish(self) -> None:
         """Wait until all tasks have been done."""

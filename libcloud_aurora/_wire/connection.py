@@ -239,6 +239,10 @@ class AuroraObjectsConnection(BaseS3Connection):
         ours = isinstance(self.connection, AuroraTransport)
         return self.connection.openers(count) if ours else []
 
+    def is_near(self) -> bool:
+        """Tell whether the server has answered as only one nearby can."""
+        return isinstance(self.connection, AuroraTransport) and self.connection.is_near()
+
     def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
         """Break the requests of these threads, or only those without a body."""
         if isinstance(self.connection, AuroraTransport):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import math
 import os
 import queue
 import re
@@ -57,6 +58,8 @@ MIN_RATE = 1000
 MAX_HEAD = 1024**2
 #: Interim responses that are too many.
 MAX_INTERIM = 100
+#: Seconds within which the response of a server nearby may begin.
+NEAR_SECONDS = 0.01
 #: Connections kept for reuse.
 POOL_SIZE = 256
 
@@ -213,6 +216,7 @@ class _Wire:
     is_answered = False
     is_fresh = False  # opened ahead of the request that will use it
     body_left = 0
+    answered_in = math.inf  # seconds, the newest request without a body
     owner = 0
     used: dict[int, Any]
     _length = 0
@@ -367,7 +371,10 @@ class _Wire:
         self.is_sending = False
         if _QUICKACK is not None and isinstance(self.sock, socket.socket):
             self.sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        began = time.monotonic()
         response = super().getresponse()  # type: ignore[misc]
+        if not self._length:  # else it may have answered before all of the body was sent
+            self.answered_in = time.monotonic() - began
         self.is_answered = True
         return response
 
@@ -417,6 +424,7 @@ class _Known:
 
     QueueCls = _Idle
     used: dict[int, Any]
+    fastest = math.inf  # seconds in which any response has begun
     _is_retired = False
 
     def _get_conn(self, timeout: float | None = None) -> Any:
@@ -433,6 +441,7 @@ class _Known:
             if self.used.get(owner) is connection:
                 self.used.pop(owner, None)
             connection.idle_since = time.monotonic()
+            self.fastest = min(self.fastest, connection.answered_in)
             if connection.body_left > 0:  # the next request would be taken for the rest
                 connection.close()
         super()._put_conn(connection)  # type: ignore[misc]
@@ -570,6 +579,11 @@ class AuroraTransport(LibcloudConnection):
         sockets = self._sockets.get(os.getpid())
         idle = sockets.pool.pool.usable() if sockets else 0
         return [lambda: self._own().pool.open(self.session.timeout)] * (count - max(1, idle))
+
+    def is_near(self) -> bool:
+        """Tell whether the server has answered as only one nearby can."""
+        sockets = self._sockets.get(os.getpid())
+        return sockets is not None and sockets.pool.fastest < NEAR_SECONDS
 
     def exchange(self, method: str, url: str, body: Any, headers: dict[str, str]) -> HTTPResponse:
         """Send one request once, and return its response with the body still to read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import socket
 import subprocess
@@ -791,6 +792,52 @@ def test_a_resumed_download_needs_one_connection(listen, connect, tmp_path):
     driver.download_object(obj, tmp_path / "file", ex_resume=True)
     assert (tmp_path / "file").read_bytes() == body
     assert server.connections == 1
+
+
+@pytest.mark.parametrize(("near", "at_once"), [(math.inf, 4), (0.0, 8)])
+def test_a_file_from_a_server_nearby_begins_with_a_few_ranges(
+    listen, connect, secured, monkeypatch, tmp_path, near, at_once
+):
+    """A server that has answered soon gets four at first, and one that has not all of them."""
+    monkeypatch.setattr("libcloud_aurora._wire.transport.NEAR_SECONDS", near)
+    monkeypatch.setattr("libcloud_aurora._transfer.workers.SETTLING_SECONDS", math.inf)
+    body, together = content(32 * MIB), threading.Barrier(at_once)
+    lock, numbers = threading.Lock(), [0]
+
+    def serve(peer: Peer) -> None:
+        while request := peer.ask():
+            if "Range" not in request.headers:
+                peer.answer()
+                continue
+            first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
+            send_range(peer, body, first, last, MIB)
+            for change in (1, -1):
+                with lock:
+                    numbers.append(numbers[-1] + change)
+                together.wait(10)
+            peer.say(body[first + MIB : last + 1])
+
+    server = listen(serve, **secured[0])
+    driver = connect(server, **secured[1])
+    driver.connection.request("/b/k")
+    obj = Object("k", len(body), None, {}, {}, Container("b", {}, driver), driver)
+    driver.download_object(obj, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == body
+    assert max(numbers) == at_once
+    assert server.connections == at_once
+
+
+def test_who_has_not_answered_is_not_near(listen, connect, monkeypatch):
+    """Until a request without a body has been answered, nobody knows."""
+    monkeypatch.setattr("libcloud_aurora._wire.transport.NEAR_SECONDS", 60)
+    connection = connect(listen()).connection
+    assert not connection.is_near()
+    connection.request("/b/k", method="PUT", data=b"body")
+    assert not connection.is_near()
+    connection.request("/b/k")
+    assert connection.is_near()
+    connection.close()
+    assert not connection.is_near()
 
 
 def test_a_connection_is_closed_when_something_is_left(listen, connect):

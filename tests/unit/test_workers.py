@@ -4,6 +4,7 @@ import _thread
 import contextlib
 import gc
 import io
+import itertools
 import logging
 import os
 import pickle
@@ -23,12 +24,14 @@ from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_s3 import error
 
 from libcloud_aurora import AuroraObjectsStorageDriver, errors
+from libcloud_aurora._transfer import workers
 from libcloud_aurora._transfer.workers import (
     Buffers,
     CancelledError,
     Crew,
     Ending,
     Task,
+    Trial,
     Window,
     may_wait,
 )
@@ -780,6 +783,183 @@ def telling(counted, *tasks):
     """Yield tasks, and tell when the window has counted the last one: it may run before that."""
     yield from tasks
     counted.set()
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """
+    A function that returns how many requests were made, one after another, and for how long.
+
+    Bytes arrive at a rate that depends on how many there are, a MiB of each request at a time.
+    """
+    clock = Clock()
+    monkeypatch.setattr(workers, "time", clock)
+
+    def tried(first, most, rate, seconds=60):
+        trial, phases, end = Trial(first, most), [[first, 0.0]], clock.now + seconds
+        while clock.now < end:
+            trial.begin()
+            lasting = trial.now * MIB / rate(trial.now, phases[-1][1])
+            clock.now += lasting
+            phases[-1][1] += lasting
+            for _ in range(phases[-1][0]):
+                trial.count(MIB)
+            if trial.now != phases[-1][0]:
+                phases.append([trial.now, 0.0])
+        return phases
+
+    return tried
+
+
+def numbers(phases):
+    """Return how many requests there were, one after another."""
+    return [number for number, _ in phases]
+
+
+@pytest.mark.parametrize("pace", [1, 5, 20, 100])
+def test_more_requests_are_made_as_long_as_they_bring_more(tried, pace):
+    """Where each has a limit of its own, however low, all are soon made."""
+    phases = tried(4, 16, lambda count, _: count * pace * MIB)
+    assert numbers(phases) == [4, 8, 16]
+    assert all(seconds < 0.3 + 4 / pace for _, seconds in phases[:-1])
+
+
+@pytest.mark.parametrize("most", [5, 8, 9, 12])
+def test_a_last_step_has_to_bring_less_the_smaller_it_is(tried, most):
+    """One request more than four can bring a quarter more, and one more than eight an eighth."""
+    phases = tried(4, most, lambda count, _: count * 20 * MIB)
+    assert numbers(phases)[-1] == most
+    assert len(phases) <= 3
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.0, 1.15])
+def test_no_more_requests_are_made_than_bring_more(tried, gain):
+    """Where they share a limit, twice as many are tried now and then, and more and more rarely."""
+    phases = tried(4, 16, lambda count, _: 100 * MIB * (gain if count > 4 else 1))
+    assert set(numbers(phases)) == {4, 8}
+    few = [seconds for count, seconds in phases if count == 4]
+    many = [seconds for count, seconds in phases if count == 8]
+    assert all(seconds < 0.6 for seconds in many)
+    assert few[1] > 2
+    assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(few[1:-1]))
+    assert len(phases) < 14
+
+
+def test_the_last_step_is_tried_as_well(tried):
+    """What the most requests bring is compared with what half of them brought."""
+    phases = tried(4, 16, lambda count, _: min(count, 8) * 20 * MIB)
+    assert numbers(phases)[:4] == [4, 8, 16, 8]
+
+
+def test_a_trial_that_went_wrong_is_made_again(tried):
+    """A server that pauses just then does not make the rest of a long transfer slow."""
+    stalled = []
+
+    def rate(count, since):
+        if count == 8 and not stalled and since > 0.1:
+            stalled.append(since)
+            return count * MIB / 5
+        return count * 20 * MIB
+
+    phases = tried(4, 16, rate)
+    assert numbers(phases) == [4, 8, 4, 8, 16]
+    assert phases[2][1] < 3
+
+
+def test_what_comes_while_requests_begin_does_not_count(tried):
+    """Connections take a while to open: eight that bring half as much again have it to show."""
+    phases = tried(
+        4, 8, lambda count, since: {4: 400, 8: 600 if since > 0.09 else 100}[count] * MIB
+    )
+    assert numbers(phases) == [4, 8]
+
+
+def test_a_window_begins_with_a_few_tasks_and_takes_more_when_they_bring_more(monkeypatch):
+    """Until bytes have moved there are as many as it was told to begin with."""
+    few, gauge, many = threading.Barrier(2), Gauge(), threading.Barrier(4)
+    too_early = threading.Event()
+    monkeypatch.setattr(Trial, "count", lambda self, moved: setattr(self, "now", 4))
+    window = Window(limit=4, first=2)
+
+    def begin():
+        with gauge:
+            few.wait(10)
+            assert not too_early.wait(0.2)
+            few.wait(10)
+        window.report(1)
+
+    def later():
+        too_early.set()
+        with gauge:
+            many.wait(10)
+
+    window.run([*[Task(begin)] * 2, *[Task(later)] * 4])
+    assert gauge.most == 4
+
+
+def test_a_trial_begins_when_as_many_requests_are_made(monkeypatch):
+    """Not before, while some have yet to begin, and after it has gone back not while some go on."""
+    begun, told, go = [0], threading.Event(), threading.Event()
+    monkeypatch.setattr(
+        Trial, "begin", lambda self: begun[-1] == self.now or begun.append(self.now)
+    )
+    monkeypatch.setattr(Trial, "count", lambda self, moved: setattr(self, "now", moved))
+    window = Window(limit=4, first=2)
+
+    def tell(count):
+        window.report(count)
+        told.set()
+
+    def wait():
+        assert go.wait(10)
+
+    def tasks():
+        yield Task(wait)
+        assert begun == [0]
+        yield Task(lambda: tell(4))
+        assert told.wait(10)
+        told.clear()
+        assert begun == [0, 2]
+        yield from [Task(wait)] * 2
+        yield Task(lambda: wait() or tell(1))
+        assert begun == [0, 2, 4]
+        go.set()
+        assert told.wait(10)
+        yield Task(lambda: None)
+
+    window.run(tasks())
+    assert begun == [0, 2, 4, 1]
+
+
+def test_a_window_that_has_become_narrower_tries_no_more(narrowed, monkeypatch):
+    """More requests are not tried on a link on which some time out."""
+    asked, attempts, begun = [], [], threading.Event()
+    monkeypatch.setattr(Trial, "count", lambda self, moved: asked.append(moved))
+    window = Window(limit=4, first=2)
+
+    def attempt():
+        attempts.append(None)
+        if len(attempts) == 1:
+            assert begun.wait(10)
+            window.count(1)
+            raise errors.NetworkTimeoutError("slow")
+
+    def fast():
+        assert narrowed.wait(10)
+        window.report(1)
+
+    window.run(telling(begun, Task(lambda: ONCE.run(attempt, stop=window)), Task(fast)))
+    assert len(attempts) == 2
+    assert asked == [1]  # before that
 
 
 class InStep:
