@@ -15,19 +15,13 @@ REASONS = {
     "loopback-upload-file": "The runs overlap; s5cmd and obstore are compiled.",
     "loopback-download-*": (
         "The MD5 that is compared with the ETag takes 0.4 to 0.5 s of CPU time for 256 MiB; no "
-        "peer compares. Without it, a file takes 1.23 times as long over https, and a stream 1.10: "
+        "peer compares. Without it, a file takes 1.12 times as long over https, and a stream 1.10: "
         "a file comes over several connections, and a stream through another thread, which makes "
-        "both faster over a network, and costs CPU time where there is none: with "
-        "``ex_max_concurrency=3``, a file takes 0.85 to 0.9 of the time on these two cores."
+        "both faster over a network, and costs CPU time where there is none."
     ),
     "lan-upload-*": (
         "The server, the client and the simulated network need nine tenths of both cores. obstore "
         "is compiled, and needs 0.67 s of CPU time for a file instead of 0.91 s."
-    ),
-    "lan-download-*": (
-        "The link needs 2.15 s. Verification costs no time here: without it, a file takes as long. "
-        "Ten connections, which are there for longer ways, cost 0.1 s: with "
-        "``ex_max_concurrency=3``, a file takes 2.31 s over https, as with boto3 (medians of 7)."
     ),
     "growth-upload-*": (
         "obstore is compiled. boto3 sends parts of 8 MiB, and this driver of 5 MB, which are more "
@@ -41,8 +35,8 @@ REASONS = {
         "over http; the CRC32 of the client takes 0.16 s. obstore and s5cmd are compiled."
     ),
     "checksums-download-*": (
-        "The CRC32 takes 0.12 s of CPU time for 256 MiB, and no peer compares; connections cost as "
-        "much as with Ceph 16. Three runs each: they differ by a tenth."
+        "The CRC32 takes 0.1 s of CPU time for 256 MiB, and no peer compares; several connections, "
+        "or another thread, cost as much as with Ceph 16."
     ),
     "small-*": (
         "obstore and s5cmd are compiled: a request costs them 0.2 to 1.3 ms less CPU time than "
