@@ -33,12 +33,13 @@ T = TypeVar("T")
 LEAVING_SECONDS = 1.0
 #: Seconds that a body being sent may take to reach the end of a chunk before it is cut off.
 BODY_SECONDS = 10.0
-#: Seconds that requests get until they move bytes at their full speed, and then at least those, and
-#: the bytes for each of them, that are counted.
-SETTLING_SECONDS, TRIAL_SECONDS, TRIAL_SIZE = 0.1, 0.1, 2 * MIB
-#: Share of what more requests can bring at best that they have to bring.
+#: Seconds that requests get to reach their full speed before anything is counted.
+SETTLING_SECONDS = 0.1
+#: Seconds, and bytes for each request, that a trial counts at least.
+TRIAL_SECONDS, TRIAL_SIZE = 0.1, 2 * MIB
+#: Further requests must bring at least this share of what they could bring at best.
 WORTH = 0.2
-#: Seconds until more are tried again; twice as long each time.
+#: Seconds until more requests are tried again; twice as long each time.
 AGAIN_SECONDS = 2.0
 
 

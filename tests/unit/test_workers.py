@@ -908,7 +908,7 @@ def test_a_window_begins_with_a_few_tasks_and_takes_more_when_they_bring_more(mo
 
 def test_a_trial_begins_when_as_many_requests_are_made(monkeypatch):
     """Not before, while some have yet to begin, and after it has gone back not while some go on."""
-    begun, told, go = [0], threading.Event(), threading.Event()
+    begun, told, more, go = [0], *(threading.Event() for _ in range(3))
     monkeypatch.setattr(
         Trial, "begin", lambda self: begun[-1] == self.now or begun.append(self.now)
     )
@@ -925,10 +925,11 @@ def test_a_trial_begins_when_as_many_requests_are_made(monkeypatch):
     def tasks():
         yield Task(wait)
         assert begun == [0]
-        yield Task(lambda: tell(4))
+        yield Task(lambda: more.wait(10) and tell(4))
+        assert begun == [0, 2]
+        more.set()
         assert told.wait(10)
         told.clear()
-        assert begun == [0, 2]
         yield from [Task(wait)] * 2
         yield Task(lambda: wait() or tell(1))
         assert begun == [0, 2, 4]
