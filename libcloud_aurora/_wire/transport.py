@@ -1,10 +1,10 @@
 """
 libcloud's transport seam: one request over the driver's sockets, exactly as it was signed.
 
-radosgw's habits shape it. Its small responses leave in two segments, so the client must
-acknowledge at once (TCP_QUICKACK), or Nagle's algorithm costs 44 ms each. It closes connections
-that are idle for 65 s, so none is reused after 30 s. Small pieces are sent together with what
-follows, so that the server wakes once.
+radosgw's habits shape it. It holds back the last segment of a response until all before it are
+acknowledged, so the client must do that at once (TCP_QUICKACK), or it costs 44 ms each. It closes
+connections that are idle for 65 s, so none is reused after 30 s. Small pieces are sent together
+with what follows, so that the server wakes once.
 
 A timeout means silence: no byte in either direction for that long. A trickle of fewer than 1,000
 bytes a second for that long fails as well. Only time spent waiting on the socket counts.
@@ -52,6 +52,9 @@ JOINED_SIZE = 64 * 1024
 #: Bytes at the end of a large piece that leave with what follows. radosgw 18.2.7 aborts as a whole
 #: where the data of a body has arrived and the connection breaks before its closing chunk has.
 TAIL_SIZE = 4096
+#: Bytes up to which a read may wait for the last segment of a response; none is larger. Larger
+#: reads of TLS's records of 16 KiB would only make the client acknowledge each of them.
+ACKNOWLEDGED_SIZE = 64 * 1024
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
 #: Bytes of the headers of a response from which on they are too many.
@@ -101,7 +104,11 @@ class _Pace:
 
 
 class _Incoming(io.RawIOBase):
-    """What http.client reads a response from, in place of a file that is closed with it."""
+    """
+    What http.client reads a response from, in place of a file that is closed with it.
+
+    It acknowledges what has arrived before it waits for the rest.
+    """
 
     _file: Any = io.BytesIO()  # for the collector, if Ctrl-C comes just as this is made
 
@@ -114,6 +121,8 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if _QUICKACK is not None and len(buffer) <= ACKNOWLEDGED_SIZE:
+            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         began = time.monotonic()
         count = self._sock.recv_into(buffer)
         self._pace.moved(count, time.monotonic() - began)
@@ -205,7 +214,7 @@ def _fields_of(head: bytes) -> Iterator[tuple[str, str]]:
 
 
 class _Wire:
-    """Connection that joins small pieces, sends as the socket accepts, and acknowledges at once."""
+    """Connection that joins small pieces, and sends as the socket accepts."""
 
     sock: Any
     #: The same socket by another number, to be interrupted while TLS takes it over.
@@ -369,8 +378,6 @@ class _Wire:
             held, self._held = memoryview(self._held), b""
             self._send(held)
         self.is_sending = False
-        if _QUICKACK is not None and isinstance(self.sock, socket.socket):
-            self.sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         began = time.monotonic()
         response = super().getresponse()  # type: ignore[misc]
         if not self._length:  # else it may have answered before all of the body was sent

@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,7 @@ import threading
 import time
 import tracemalloc
 import warnings
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import pytest
 from faults.listener import Listener, Peer
@@ -457,20 +458,38 @@ def test_a_driver_may_be_closed_while_it_transfers(listen, connect, tmp_path):
 # What comes in
 
 
-def test_responses_are_acknowledged_at_once(listen, connect, monkeypatch):
-    """Each response is read with TCP_QUICKACK, without which radosgw's small ones cost 44 ms."""
-    options, set_option = [], socket.socket.setsockopt
+@pytest.mark.parametrize("size", [1, 60_000, 3 * MIB])
+def test_responses_are_acknowledged_before_their_end_is_awaited(
+    listen, connect, secured, monkeypatch, size
+):
+    """For that, radosgw would hold back the last segment, 44 ms long; other reads do without."""
+    quick, steps = (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1), []
+    set_option = socket.socket.setsockopt
 
-    def noting(sock, *option):
-        options.append(option)
+    def setting(sock, *option):
+        if option == quick:
+            steps.append("acknowledged")
         return set_option(sock, *option)
 
-    monkeypatch.setattr(socket.socket, "setsockopt", noting)
-    connection = connect(listen()).connection
-    connection.request("/b/k")
-    options.clear()
-    connection.request("/b/k")
-    assert options == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]
+    def noted(receive):
+        def receive_into(sock, buffer, *args):
+            if isinstance(sock, socket.socket) and sock.getpeername()[1] == server.port:
+                steps.append(len(buffer))
+            return receive(sock, buffer, *args)
+
+        return receive_into
+
+    body = content(size)
+    server = listen(ranges_of(body), **secured[0])
+    driver = connect(server, ex_max_concurrency=1, **secured[1])
+    monkeypatch.setattr(socket.socket, "setsockopt", setting)
+    for kind in (socket.socket, ssl.SSLSocket):
+        monkeypatch.setattr(kind, "recv_into", noted(kind.recv_into))
+    assert b"".join(stream_of(driver, size)) == body
+    reads = [each for each in pairwise(steps) if each[1] != "acknowledged"]
+    assert any(wanted <= 64 * 1024 for _, wanted in reads)
+    for before, wanted in reads:
+        assert (before == "acknowledged") == (wanted <= 64 * 1024)
 
 
 def test_systems_without_these_options_do_without(listen):
