@@ -47,11 +47,12 @@ class Recorder:
         self._path, self._rows = path, rows
 
     def measure(self, stage, scenario, scheme, turn):
-        """Let every client that has a turn run once."""
+        """Let every client that has a turn run once, in each turn beginning with another one."""
+        first = turn % len(scenario.clients)
         port = stage.server.ports[scheme]
         shaped = scenario.link.rate
         with Proxy((HOST, port), scenario.link) if shaped else nullcontext() as proxy:
-            for client in scenario.clients:
+            for client in scenario.clients[first:] + scenario.clients[:first]:
                 known = {"scenario": scenario.name, "scheme": scheme, "client": client}
                 before = [row for row in self._rows if known.items() <= row.items()]
                 if self.stopped or len(before) > turn or has_enough(before, scenario.patience):
