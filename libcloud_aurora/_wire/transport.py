@@ -52,9 +52,10 @@ JOINED_SIZE = 64 * 1024
 #: Bytes at the end of a large piece that leave with what follows. radosgw 18.2.7 aborts as a whole
 #: where the data of a body has arrived and the connection breaks before its closing chunk has.
 TAIL_SIZE = 4096
-#: Bytes up to which a read may wait for the last segment of a response; none is larger. Larger
-#: reads of TLS's records of 16 KiB would only make the client acknowledge each of them.
-ACKNOWLEDGED_SIZE = 64 * 1024
+#: Bytes left of a response from which on it may be its last segment that is awaited: none is larger
+#: than 64 KiB, and some bytes of a body may have come with its head. Earlier, a client would only
+#: acknowledge each of TLS's records of 16 KiB.
+ACKNOWLEDGED_SIZE = 64 * 1024 + io.DEFAULT_BUFFER_SIZE
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
 #: Bytes of the headers of a response from which on they are too many.
@@ -107,9 +108,10 @@ class _Incoming(io.RawIOBase):
     """
     What http.client reads a response from, in place of a file that is closed with it.
 
-    It acknowledges what has arrived before it waits for the rest.
+    :ivar left: Bytes to come before it waits for the last ones, for which it acknowledges the rest.
     """
 
+    left = 0
     _file: Any = io.BytesIO()  # for the collector, if Ctrl-C comes just as this is made
 
     def __init__(self, file: Any, sock: socket.socket) -> None:
@@ -121,11 +123,12 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if _QUICKACK is not None and len(buffer) <= ACKNOWLEDGED_SIZE:
+        if _QUICKACK is not None and self.left <= ACKNOWLEDGED_SIZE:
             self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         began = time.monotonic()
         count = self._sock.recv_into(buffer)
         self._pace.moved(count, time.monotonic() - began)
+        self.left -= count
         return count
 
     def close(self) -> None:
@@ -169,6 +172,8 @@ class _Response(http.client.HTTPResponse):
         is_last = "close" in wish or (self.version == 10 and "keep-alive" not in wish)
         is_odd = self.status in _WITHOUT_BODY and codings  # of which something may follow
         self.will_close = bool(is_last or is_odd or (self.length is None and not self.chunked))
+        if isinstance(incoming := getattr(self.fp, "raw", None), _Incoming):
+            incoming.left = self.length or 0
         if self.length == 0:
             self._close_conn()
 
