@@ -14,8 +14,8 @@ REASONS = {
     ),
     "loopback-upload-file": "The runs overlap; s5cmd and obstore are compiled.",
     "loopback-download-*": (
-        "The MD5 that is compared with the ETag takes 0.3 to 0.5 s of CPU time for 256 MiB; no "
-        "peer compares. Without it, a file takes 1.13 times as long over https, and a stream 1.11: "
+        "The MD5 that is compared with the ETag takes 0.3 s of CPU time for 256 MiB; no peer "
+        "compares. Without it, a file takes 1.13 times as long over https, and a stream 1.11: "
         "a file comes over several connections, and a stream through another thread, which makes "
         "both faster over a network, and costs CPU time where there is none."
     ),
@@ -42,14 +42,14 @@ REASONS = {
         "obstore is compiled: a request costs it 0.2 to 0.4 ms less CPU time than Python, and the "
         "client shares two cores with the server. So is s5cmd; why it takes less time for PUTs one "
         "after another, though more CPU time than this driver, has not been found out. minio-py, "
-        "the fastest in Python, takes from 0.86 to 1.12 times as long as this driver, which "
+        "the fastest in Python, takes from 0.87 to 1.13 times as long as this driver, which "
         "verifies what it gets, and many times as long for GETs one after another."
     ),
     "look-up": "As for small objects.",
     "delete": (
-        "obstore is given the keys, and this driver lists them first. The server decides: the two "
-        "runs of this driver over http took 2.3 and 3.3 s, and 0.06 s of CPU time. Over https it "
-        "is the fastest."
+        "obstore is given the keys, and this driver lists them first. The server decides: there "
+        "were two runs, and this driver's over http took 2.3 and 3.3 s, with 0.06 s of CPU time. "
+        "Over https it is the fastest."
     ),
 }
 

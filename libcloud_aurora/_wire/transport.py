@@ -2,9 +2,9 @@
 libcloud's transport seam: one request over the driver's sockets, exactly as it was signed.
 
 radosgw's habits shape it. It holds back the last segment of a response until all before it are
-acknowledged, so the client must do that at once (TCP_QUICKACK), or it costs 44 ms each. It closes
-connections that are idle for 65 s, so none is reused after 30 s. Small pieces are sent together
-with what follows, so that the server wakes once.
+acknowledged, so the client must do that before it waits for the end (TCP_QUICKACK), or a response
+costs 44 ms more. It closes connections that are idle for 65 s, so none is reused after 30 s. Small
+pieces are sent together with what follows, so that the server wakes once.
 
 A timeout means silence: no byte in either direction for that long. A trickle of fewer than 1,000
 bytes a second for that long fails as well. Only time spent waiting on the socket counts.
@@ -52,10 +52,12 @@ JOINED_SIZE = 64 * 1024
 #: Bytes at the end of a large piece that leave with what follows. radosgw 18.2.7 aborts as a whole
 #: where the data of a body has arrived and the connection breaks before its closing chunk has.
 TAIL_SIZE = 4096
-#: Bytes left of a response from which on it may be its last segment that is awaited: none is larger
-#: than 64 KiB, and some bytes of a body may have come with its head. Earlier, a client would only
-#: acknowledge each of TLS's records of 16 KiB.
-ACKNOWLEDGED_SIZE = 64 * 1024 + io.DEFAULT_BUFFER_SIZE
+#: Bytes that are read at once while the head of a response is: Python 3.14 would take 128 KiB.
+HEAD_SIZE = 8192
+#: Once no more bytes than this are left of a response, a read may be waiting for its last segment,
+#: which has at most 64 KiB and may begin inside a record of TLS of 16 KiB; some bytes of the body
+#: may have come with the head. To acknowledge every record before costs CPU time.
+ACKNOWLEDGED_SIZE = (64 + 16) * 1024 + HEAD_SIZE
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
 #: Bytes of the headers of a response from which on they are too many.
@@ -108,7 +110,8 @@ class _Incoming(io.RawIOBase):
     """
     What http.client reads a response from, in place of a file that is closed with it.
 
-    :ivar left: Bytes to come before it waits for the last ones, for which it acknowledges the rest.
+    :ivar left: Bytes of the body still to come, 0 or less where that is not known; a few more while
+        http.client holds some that have come with the head.
     """
 
     left = 0
@@ -147,7 +150,7 @@ class _Response(http.client.HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         if isinstance(sock, socket.socket):  # and not TLS in TLS, to a proxy
             file, self.fp = self.fp, None  # Ctrl-C may come before the other has it
-            self.fp = io.BufferedReader(_Incoming(file, sock))
+            self.fp = io.BufferedReader(_Incoming(file, sock), HEAD_SIZE)
 
     def begin(self, **_: Any) -> None:
         """Read the head of the final response, and decide where its body ends."""
