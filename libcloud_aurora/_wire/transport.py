@@ -52,11 +52,11 @@ JOINED_SIZE = 64 * 1024
 #: Bytes at the end of a large piece that leave with what follows. radosgw 18.2.7 aborts as a whole
 #: where the data of a body has arrived and the connection breaks before its closing chunk has.
 TAIL_SIZE = 4096
-#: Bytes that are read at once while the head of a response is: Python 3.14 would take 128 KiB.
+#: Bytes that are asked for at once while a head is read; Python 3.14 would ask for 128 KiB.
 HEAD_SIZE = 8192
 #: Once no more bytes than this are left of a response, a read may be waiting for its last segment,
 #: which has at most 64 KiB and may begin inside a record of TLS of 16 KiB; some bytes of the body
-#: may have come with the head. To acknowledge every record before costs CPU time.
+#: may have come with the head. Acknowledging each record before that would cost CPU time.
 ACKNOWLEDGED_SIZE = (64 + 16) * 1024 + HEAD_SIZE
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
