@@ -210,6 +210,8 @@ def plan(asked: Mapping[str, str], way: Way) -> Plan:
     if _HOLD in later:
         afterwards.append(Change("legal hold", "legal-hold", {}, xml.legal_hold(later[_HOLD])))
     granted = {name: value for name, value in later.items() if row_of(name) in _GRANTING}
+    if not granted and way is Way.RESUME:
+        granted = {"x-amz-acl": "private"}  # an earlier call may have begun it with another
     if granted:
         afterwards.append(Change("access", "acl", granted))
     if later.get(TAGS):

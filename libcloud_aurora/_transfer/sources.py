@@ -65,13 +65,15 @@ class Parts(Iterable[Part]):
             check_number("ex_size", size, low=0, high=MAX_OBJECT_SIZE, integer=True)
         self.size = size
         self.sent = 0
+        self._reported = -1
         self._progress = progress
         self._buffers = Buffers()
 
     def moved(self, count: int) -> None:
         """Count bytes that the server has."""
         self.sent += count
-        if self._progress is not None:
+        if self._progress is not None and self.sent > self._reported:
+            self._reported = self.sent
             self._progress(self.sent, self.size)
 
     @abstractmethod

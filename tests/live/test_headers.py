@@ -261,6 +261,8 @@ def outcome(bench, key, headers, store):
         if error.code != "PreconditionFailed":
             raise
     changing = [each for each in bench.proxy.requests if PROPERTIES & set(each.query)]
+    if store is resume and not name.startswith(("x-amz-acl", "x-amz-grant")):
+        changing = [each for each in changing if "acl" not in each.query]  # private by default
     storing = [each for each in bench.proxy.requests if each not in changing]
     carrying = [each for each in storing if name in each.headers]
     if store is resume and any("x-amz-copy-source" in each.headers for each in carrying):

@@ -167,6 +167,7 @@ def test_an_upload_that_ends_meanwhile(counted, proxy, s3, remote, tmp_path, mom
     )
     assert stored_body(s3, remote, "key") == body
     assert obj.hash == stored_etag(s3, remote, "key")
+    assert seen == sorted(seen)
     assert seen[-1] == (len(body), len(body))
     assert listed_uploads(s3, remote.name) == {}
 
@@ -273,7 +274,15 @@ def test_kill_without_resume(counted, s3, remote, stored, file, kill, ways, tmp_
         assert (tmp_path / "copy").read_bytes() == b"old"
 
 
-def test_resumed_upload_has_what_this_call_asks_for(driver, s3, bucket, tmp_path):
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"content_type": "text/new", "acl": "private", "meta_data": {"v": "new"}},
+        {"content_type": "text/old", "meta_data": {"v": "old", "gone": "1"}},
+    ],
+    ids=["anew", "the same without access"],
+)
+def test_resumed_upload_has_what_this_call_asks_for(driver, s3, bucket, tmp_path, extra):
     """Whatever an upload was begun with, the object has the access and metadata of this call."""
     (tmp_path / "file").write_bytes(noise(12 * MIB))
     begun = s3.create_multipart_upload(
@@ -290,10 +299,9 @@ def test_resumed_upload_has_what_this_call_asks_for(driver, s3, bucket, tmp_path
         PartNumber=1,
         Body=noise(12 * MIB)[:PART],
     )
-    extra = {"content_type": "text/new", "acl": "private", "meta_data": {"v": "new"}}
     obj = driver.upload_object(str(tmp_path / "file"), bucket, "key", extra, ex_resume=True)
     head = stored_head(s3, bucket, "key")
-    assert (head["ContentType"], head["Metadata"]) == ("text/new", {"v": "new"})
+    assert (head["ContentType"], head["Metadata"]) == (extra["content_type"], extra["meta_data"])
     grants = s3.get_object_acl(Bucket=bucket.name, Key="key")["Grants"]
     assert [grant["Grantee"]["Type"] for grant in grants] == ["CanonicalUser"]
     assert stored_body(s3, bucket, "key") == noise(12 * MIB)
