@@ -22,7 +22,7 @@ from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey, customer_
 from libcloud_aurora._s3.headers import Way
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored, Wanted
-from libcloud_aurora._s3.signing import expiry_seconds, moment
+from libcloud_aurora._s3.signing import canonical_query, expiry_seconds, moment
 from libcloud_aurora._transfer import delete
 from libcloud_aurora._transfer.copy import Copy
 from libcloud_aurora._transfer.download import Download
@@ -506,7 +506,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param obj: Object the URL is for; :meth:`ex_set_object_acl` sets who may read it.
         :return: The URL, without credentials.
         """
-        return self.connection.url(names.path_of(obj).quoted)
+        path = names.path_of(obj)
+        url = self.connection.url(path.quoted)
+        return f"{url}?{canonical_query(path.version)}" if path.version else url
 
     def ex_get_object_presigned_url(
         self,

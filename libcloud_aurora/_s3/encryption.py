@@ -18,6 +18,7 @@ KEY_SIZE = 32
 #: Beginnings of the headers that carry an object's key, and the key of a copy's source.
 PREFIX = "x-amz-server-side-encryption-customer-"
 SOURCE_PREFIX = "x-amz-copy-source-server-side-encryption-customer-"
+PREFIXES = PREFIX, SOURCE_PREFIX
 
 #: How radosgw and AWS say that a key is missing, wrong or not wanted.
 _COMPLAINT = re.compile(

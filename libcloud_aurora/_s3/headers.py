@@ -107,7 +107,7 @@ _GRANTING = ("x-amz-acl", "x-amz-grant-*")
 _OWNED = re.compile(
     r"host|content-length|transfer-encoding|authorization|date|user-agent|accept-encoding|expect|"
     r"connection|keep-alive|te|trailer|upgrade|x-amz-(date|content-sha256|security-token|trailer|"
-    r"decoded-content-length|copy-source.*|.*-directive)"
+    r"decoded-content-length|copy-source.*|(metadata|tagging)-directive)"
 )
 #: Forms that values must have, and how a message describes them.
 _FORMS = {
@@ -122,6 +122,11 @@ _FORMS = {
 def row_of(name: str) -> str:
     """Return the pattern of the table that a header, its name in lower case, falls under."""
     return next(pattern for pattern in TABLE if fnmatchcase(name, pattern))
+
+
+def comparable(name: str) -> str:
+    """Return a header's name as any server may repeat it: Ceph 16 turns ``_`` into ``-``."""
+    return name.lower().replace("_", "-")
 
 
 def fate(name: str, way: Way) -> Fate:
@@ -140,6 +145,8 @@ def check(asked: Mapping[str, str]) -> None:
                 f"meta_data name {name!r} has {len(name)} characters, but radosgw keeps none of "
                 f"more than {MAX_FIELD_NAME}"
             )
+    if len({comparable(name) for name in names}) < len(names):
+        raise ValueError(f"metadata names must differ in more than '_' and '-': {sorted(names)}")
     fields = len(names)
     if fields > MAX_FIELDS:
         raise ValueError(
@@ -200,8 +207,8 @@ def plan(asked: Mapping[str, str], way: Way) -> Plan:
     """Divide headers, whose names are in lower case, by what becomes of them."""
     later = {name: value for name, value in asked.items() if fate(name, way) is AFTERWARDS}
     sent = {name: value for name, value in asked.items() if name not in later}
-    if not sent.get(TAGS):
-        sent.pop(TAGS, None)
+    if tags := sent.pop(TAGS, ""):
+        sent[TAGS] = tag_header(_tags_of(tags))  # a "+" is a space to some servers only
     digest = base64.b64decode(sent.pop("content-md5", "")).hex()
     afterwards = []
     if _UNTIL in later:

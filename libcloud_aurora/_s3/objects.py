@@ -18,6 +18,7 @@ from libcloud_aurora._s3.headers import (
     Plan,
     Way,
     check,
+    comparable,
     fate,
     plan,
     refuse,
@@ -25,7 +26,7 @@ from libcloud_aurora._s3.headers import (
     tag_header,
 )
 from libcloud_aurora._s3.names import ObjectPath, bucket_of
-from libcloud_aurora._s3.signing import http_time, moment, quote_path
+from libcloud_aurora._s3.signing import canonical_query, http_time, moment, quote_path
 
 #: What every object's ``extra`` has, wherever it comes from; ``None`` for what is not known.
 UNKNOWN: dict[str, Any] = dict.fromkeys(
@@ -90,7 +91,7 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
         if not isinstance(value, (str, int, float)):
             kind = type(value).__name__
             raise TypeError(f"meta_data[{name!r}] must be text or a number, not {kind}")
-    if len({_comparable(name) for name in meta_data}) < len(meta_data):
+    if len({comparable(name) for name in meta_data}) < len(meta_data):
         raise ValueError(
             f"meta_data names must differ in more than case, '_' and '-': {sorted(meta_data)}"
         )
@@ -188,7 +189,7 @@ class Wanted:
         """Tell whether an object is what was asked for, as far as HEAD shows it."""
         wanted, shown = (
             {
-                _comparable(name): value
+                comparable(name): value
                 for name, value in headers.items()
                 if fate(name, Way.RESUME) is Fate.COMPARED
             }
@@ -200,23 +201,23 @@ class Wanted:
 
     def kept_headers(self, source: Mapping[str, str], extra: Mapping[str, Any]) -> dict[str, str]:
         """Return the headers that a copy takes from the original, for want of others."""
-        asked = set(self.asked)
+        asked = set(map(comparable, self.asked))
         if not extra.get("content_type"):
             asked.remove("content-type")  # it is guessed
-        kept = {name for name in source if fate(name, Way.KEEPING) is Fate.CARRIED} - asked
+        kept = {name for name in source if fate(name, Way.KEEPING) is Fate.CARRIED}
+        kept = {name for name in kept if comparable(name) not in asked}
         if extra.get("meta_data") is not None:
             kept = {name for name in kept if not name.startswith(META_PREFIX)}
         if self.path.customer_key:
-            kept = {name for name in kept if "encryption" not in name}
+            kept = {name for name in kept if not name.startswith("x-amz-server-side-encryption")}
         return {name: source[name] for name in kept}
 
     def object(self, size: int, stored: Stored, driver: Any) -> Object:
         """Return the object once it is stored, with what is known without another request."""
-        asked = storage_class_headers(self.storage_class)
         extra = {
             **UNKNOWN,
-            "storage_class": asked.get("x-amz-storage-class", "STANDARD"),
-            "acl": self.extra.get("acl"),
+            "storage_class": self.asked.get("x-amz-storage-class", "STANDARD"),
+            "acl": self.asked.get("x-amz-acl"),
             "content_type": self.extra["content_type"],
             "etag": f'"{stored.etag}"',
             "version_id": stored.version_id,
@@ -232,11 +233,6 @@ def _add(headers: dict[str, str], name: Any, value: Any) -> None:
     text, name = str(value).strip(" "), str(name).lower()
     if headers.setdefault(name, text) != text:
         raise ValueError(f"headers: {name} is given twice, as {headers[name]!r} and as {text!r}")
-
-
-def _comparable(name: str) -> str:
-    """Return a header's name as any server may repeat it: Ceph 16 turns ``_`` into ``-``."""
-    return name.lower().replace("_", "-")
 
 
 def wire_value(name: str, value: Any) -> str:
@@ -346,6 +342,7 @@ def version_from_row(
         ex_version_id=row["VersionId"],
         ex_is_latest=row.get("IsLatest") == "true",
         ex_is_delete_marker="Size" not in row,
+        url=f"{obj.extra['url']}?{canonical_query({'versionId': row['VersionId']})}",
     )
     return obj
 

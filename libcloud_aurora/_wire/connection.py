@@ -21,7 +21,7 @@ from requests.utils import select_proxy
 from urllib3 import HTTPResponse
 
 from libcloud_aurora._s3 import xml
-from libcloud_aurora._s3.encryption import PREFIX
+from libcloud_aurora._s3.encryption import PREFIX, PREFIXES
 from libcloud_aurora._s3.objects import wire_value
 from libcloud_aurora._s3.signing import (
     Anonymous,
@@ -228,9 +228,9 @@ class AuroraObjectsConnection(BaseS3Connection):
         passwords += [unquote(each) for each in passwords]
         own = [self.signer.secret_key, self.signer.token or "", *proxies, *logins, *passwords]
         for name, value in headers.items():
-            if "customer-key" in name.lower():
+            if name.lower().startswith(PREFIXES):
                 own.append(value)
-            elif "authorization" in name.lower():
+            elif name.lower() == "authorization":
                 own.append(value.partition(" ")[2] or value)
         return [value for value in own if value]
 
@@ -302,7 +302,7 @@ class Request(Generic[T]):
         self._headers = {"Host": host, "User-Agent": agent, "Accept-Encoding": "identity"}
         for name, value in (headers or {}).items():
             self._headers[str(name)] = wire_value(str(name), value)
-        has_key = "customer-key" in "\n".join(self._headers).lower()
+        has_key = any(name.lower().startswith(PREFIXES) for name in self._headers)
         if has_key and connection.refuses_keys():
             raise EncryptionKeyError(
                 f"{self.subject} failed: its key would be sent over plain http to another machine. "
@@ -406,7 +406,7 @@ class Request(Generic[T]):
                 reason = self._ask_why(one_byte=False)
             if reason[0] == status:
                 status, headers, body = reason
-            elif status == 403:
+            elif status == 403 and self.subject.key:  # a policy may only allow few rows
                 return self.subject.malformed("HEAD is refused, but GET is not", status)
         fields = xml.error_fields(body)
         if status == 404 and body and not fields and not any(map(_OF_S3, headers)):

@@ -45,6 +45,14 @@ def test_a_user_of_a_prefix_works_there(stranger, shared):
     assert obj.delete() is True
 
 
+def test_a_user_of_short_lists_has_the_container(stranger, bucket, allow):
+    """HEAD has no number of rows to compare with the policy's, and so is denied; it is returned."""
+    limit = {"NumericLessThanEquals": {"s3:max-keys": "1000"}}
+    allow("s3:ListBucket", f"arn:aws:s3:::{bucket.name}", Condition=limit)
+    container = stranger.get_container(bucket.name)
+    assert container.list_objects() == []
+
+
 def test_many_objects_are_deleted_at_once_where_the_policy_lets_them(
     cluster, stranger, shared, allow
 ):

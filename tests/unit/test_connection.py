@@ -481,6 +481,13 @@ def test_a_refused_head_whose_reason_is_gone_is_sent_again(s3, driver):
         driver.get_object("photos", "k")
 
 
+def test_a_container_whose_head_alone_is_refused_is_there(s3, driver):
+    """A policy may allow to list a few rows, which radosgw compares with GET only."""
+    s3.fail(1, Answer(403), method="HEAD")
+    assert driver.get_container("photos").name == "photos"
+    assert [sent.method for sent in s3.requests] == ["HEAD", "GET"]
+
+
 def test_a_body_in_chunks_is_closed_whatever_happens(wire, new_driver):
     """A failed attempt gives the memory of its chunk back, though its traceback lives on."""
     closed = []

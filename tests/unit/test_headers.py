@@ -235,6 +235,21 @@ def test_names_of_metadata_that_radosgw_does_not_keep_are_refused(s3, upload):
     assert len(s3.requests) == before
 
 
+def test_metadata_may_have_any_name(s3, upload):
+    """A field of metadata is never taken for a header that its name resembles."""
+    names = ["csp-directive", "customer-key", "encryption-iv", "authorization"]
+    upload(b"x", extra={"meta_data": dict.fromkeys(names, "4711")})
+    kept = s3.buckets["photos"]["k"].headers
+    assert [kept[f"x-amz-meta-{name}"] for name in names] == ["4711"] * len(names)
+
+
+def test_metadata_given_in_two_ways_is_refused_if_it_is_one_field(s3, upload):
+    """radosgw would drop one of the two, or refuse the signature."""
+    with pytest.raises(ValueError, match="must differ in more than '_' and '-'"):
+        upload(b"x", extra={"meta_data": {"a-b": "2"}}, headers={"X-Amz-Meta-a_b": "1"})
+    assert s3.requests == []
+
+
 @pytest.mark.parametrize("value", [None, b"no-cache", ["no-cache"]])
 def test_values_that_are_no_text_are_refused(s3, upload, value):
     """What would be sent as its repr is a TypeError that names the header."""
@@ -288,6 +303,8 @@ def test_tags_and_locks_of_one_part_are_sent(s3, upload):
     (sent,) = s3.requests
     assert sent.headers["x-amz-tagging"] == "a%20b=%C5%BC%26&n=1"
     assert sent.headers["x-amz-object-lock-legal-hold"] == "ON"
+    upload(b"x", headers={"x-amz-tagging": "note=a+b"})  # radosgw would keep the plus
+    assert s3.requests[-1].headers["x-amz-tagging"] == "note=a%20b"
     upload(b"x", extra={"tags": {}})
     assert "x-amz-tagging" not in s3.requests[-1].headers
 
@@ -348,6 +365,13 @@ def test_ctrl_c_before_tags_are_set_is_logged(s3, upload, caplog):
     assert s3.buckets["photos"]["k"].data == DATA
     assert "stored, but maybe without its tags" in caplog.text
     assert s3.sent("DELETE") == []
+
+
+def test_an_object_is_private_if_its_last_call_asks_for_no_access(s3, resume):
+    """Nobody can see with which access an earlier call has begun the upload."""
+    resume()
+    assert s3.requests[-1].params == {"acl": ""}
+    assert s3.requests[-1].headers["x-amz-acl"] == "private"
 
 
 def test_access_that_cannot_be_set_after_a_resumed_upload_is_named(s3, resume):
@@ -428,10 +452,12 @@ def test_a_lock_is_not_copied_but_set(s3, driver, source):
 
 def test_a_copy_with_a_key_keeps_tags(s3, driver, source):
     """A copy that is made by parts gets its tags afterwards, and no encryption of another kind."""
-    s3.buckets["photos"]["source"].headers["x-amz-server-side-encryption"] = "AES256"
+    own = {"x-amz-server-side-encryption": "AES256", "x-amz-meta-encryption-iv": "1"}
+    s3.buckets["photos"]["source"].headers.update(own)
     driver.ex_copy_object(source, source.container, "copy", ex_customer_key=bytes(32))
     (begun,) = (sent for sent in s3.sent("POST") if "uploads" in sent.params)
     assert "x-amz-server-side-encryption" not in begun.headers
+    assert begun.headers["x-amz-meta-encryption-iv"] == "1"
     assert s3.property_of("copy", "tagging") == tagging(("t", "1"))
 
 

@@ -193,6 +193,9 @@ def test_a_new_object_is_known_without_a_request():
     }
     plain = wanted({}).object(3, objects.Stored("abc"), DRIVER)
     assert (plain.extra["storage_class"], plain.extra["version_id"]) == ("STANDARD", None)
+    headers = {"X-Amz-Storage-Class": "COLD", "x-amz-acl": "public-read"}
+    given = wanted({}, headers).object(3, objects.Stored("abc"), DRIVER)
+    assert (given.extra["storage_class"], given.extra["acl"]) == ("COLD", "public-read")
 
 
 def test_a_copy_keeps_what_is_not_given_anew():
@@ -206,6 +209,8 @@ def test_a_copy_keeps_what_is_not_given_anew():
         wanted({}, {"Cache-Control": "x"}, "other").kept_headers(source, {"content_type": "a/b"})
         == meta
     )
+    anew = wanted({}, {"x-amz-meta-file_name": "k"}).kept_headers(source, {})  # one field to radosgw
+    assert anew == {**described, **stored}
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ KEY = {"x-amz-server-side-encryption-customer-key": "c2VjcmV0"}
 def test_customers_keys_do_not_leave_this_machine_in_the_open(sent, new_driver, arguments, goes):
     """Over plain http to another machine a customer's key is not sent, unless that is wanted."""
     connection = new_driver(**arguments).connection
-    connection.request("/b/k")
+    connection.request("/b/k", headers={"x-amz-meta-customer-key": "4711"})  # is none
     sent.clear()
     if goes:
         connection.request("/b/k", headers=KEY)

@@ -951,6 +951,16 @@ def test_complete_of_an_upload_that_is_gone_without_a_trace_is_an_error(s3, comp
     assert len(s3.sent("POST")) == 1
 
 
+def test_an_objects_name_says_nothing_of_its_completion(s3, driver, container):
+    """What the server says is told from the name that a message quotes."""
+    s3.faults.append(
+        lambda request: error(400, "InvalidPart") if request in completions(s3) else None
+    )
+    with pytest.raises(errors.AuroraObjectsError, match="InvalidPart"):
+        driver.upload_object_via_stream(iter([DATA]), container, "already in progress")
+    assert (s3.uploads, len(completions(s3))) == ({}, 1)
+
+
 def test_complete_that_is_refused_is_an_error(s3, complete):
     """InvalidPart is final."""
     with pytest.raises(errors.AuroraObjectsError, match="InvalidPart"):

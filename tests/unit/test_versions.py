@@ -187,9 +187,11 @@ def test_a_version_is_copied_and_may_replace_the_latest(s3, driver, container, v
 
 
 def test_a_url_is_for_the_version(versions, driver):
-    """A presigned URL of a version names and signs it."""
+    """A presigned URL of a version names and signs it, and a plain one names it."""
     url = driver.ex_get_object_presigned_url(versions[1])
     assert parse_qs(urlsplit(url).query)["versionId"] == ["v2"]
+    plain = driver.ex_get_object_public_url(versions[1])
+    assert plain == versions[1].extra["url"] == f"{url.partition('?')[0]}?versionId=v2"
 
 
 def test_one_version_is_deleted(s3, driver, versions, history):
