@@ -28,6 +28,8 @@ BUFFER_SIZE = MIB
 
 #: A name or an address of IPv4, or an address of IPv6.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
+#: What credentials are scoped with, between slashes.
+_REGION = re.compile(r"[!-.0-~]*")
 #: What goes into headers, and what only signs. No message shows either.
 _SENT = re.compile(r"(?! )[ -~]*(?<! )")
 _SIGNED_WITH = re.compile(r"(?! )[^\x00-\x1f\x7f]*(?<! )")
@@ -128,6 +130,9 @@ class Settings(NamedTuple):
             if not isinstance(given[name], bool):
                 raise ValueError(f"{name} must be True or False, not {given[name]!r}")
         _check_credentials(given)
+        region = given["region"]
+        if not isinstance(region or "", str) or not _REGION.fullmatch(region or ""):
+            raise ValueError(f"region must be ASCII without spaces and slashes, not {region!r}")
         _check_numbers(given)
         ssl = given["ex_verify_ssl"]
         if not isinstance(ssl, bool) and not (isinstance(ssl, str) and os.path.exists(ssl)):

@@ -188,6 +188,10 @@ def test_what_is_sent_is_ascii(name):
         ("host", "o auroraobjects"),
         ("host", "localhost:8080"),
         ("host", "."),
+        ("region", "eu-1\n"),
+        ("region", "północ"),
+        ("region", "a/b"),
+        ("region", 1),
         ("port", 0),
         ("port", 65_536),
         ("port", -1),
@@ -233,6 +237,8 @@ def test_wrong_values_are_refused_by_name(name, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("region", ""),
+        ("region", "eu-1"),
         ("port", 8080),
         ("port", "8080"),
         ("port", 65_535),
