@@ -48,7 +48,7 @@ class Copy:
         key, source_key = wanted.path.customer_key, source.path.customer_key
         by_parts = bool(key or source_key) or source.head.size > MAX_PART_SIZE
         # Ceph 16 would lock the copy as the original is, and so nobody could delete it.
-        replace = replace or any(name.startswith("x-amz-object-lock") for name in source.head.headers)
+        replace = replace or any("x-amz-object-lock" in name for name in source.head.headers)
         asked = {**wanted.asked, **kept}
         if (by_parts or replace) and source.head.headers.get("x-amz-tagging-count", "0") != "0":
             asked.setdefault(TAGS, tag_header(self._client.get_tags(source.path)))

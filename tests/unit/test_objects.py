@@ -209,7 +209,7 @@ def test_a_copy_keeps_what_is_not_given_anew():
         wanted({}, {"Cache-Control": "x"}, "other").kept_headers(source, {"content_type": "a/b"})
         == meta
     )
-    anew = wanted({}, {"x-amz-meta-file_name": "k"}).kept_headers(source, {})  # one field to radosgw
+    anew = wanted({}, {"x-amz-meta-file_name": "k"}).kept_headers(source, {})  # is the same field
     assert anew == {**described, **stored}
 
 
