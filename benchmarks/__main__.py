@@ -22,7 +22,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.network import Proxy, check
-from benchmarks.results import DIRECTORY, Results, parse
+from benchmarks.results import Results, parse
 from benchmarks.scenarios import BOTH, FAR, NEAR, scenarios
 from benchmarks.servers import HOST, REPOSITORY, serving
 from benchmarks.stage import BUCKET, Stage
@@ -163,14 +163,9 @@ def arguments():
     parser.add_argument("--scheme", choices=BOTH, help="only over this one")
     parser.add_argument("--turns", type=int, default=99, help="runs of each client at most")
     parser.add_argument("--divisor", type=int, default=1, help="so many times less to do")
-    parser.add_argument("--output", type=Path, help="file of results to write or to complete")
-    options = parser.parse_args()
-    parts = options.clients or options.scheme or options.turns < 99
-    whole = options.patterns == ["*"] and not parts
-    today = f"{datetime.date.today()}{'' if options.all else '-quick'}.jsonl"
-    default = DIRECTORY / today if whole and options.divisor == 1 else Path("benchmarks.jsonl")
-    options.output = options.output or default
-    return options
+    own = Path("benchmarks.jsonl")
+    parser.add_argument("--output", type=Path, default=own, help="file to write or to complete")
+    return parser.parse_args()
 
 
 def select(options):
@@ -260,10 +255,8 @@ def main():
     end = start + 60 * QUICK_MINUTES if limited else float("inf")
     recorder = Recorder(options.output, begin(options, chosen))
     measure_all(recorder, chosen, end)
-    results = Results([options.output])
-    for line in results.summary():
+    for line in Results([options.output]).summary():
         print(line)
-    return results
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def page(results):
         own = [table for table in tables if table.scenario.group == group]
         if own:
             parts += [heading(text), *drawings(own)]
-    parts += [*losses(results), heading("Figures")]
+    parts += [*losses(tables), heading("Figures")]
     for table in tables:
         parts += [f"**{table.title}, {table.scheme}**, {date(table.head)}", figures(table)]
     return "\n\n".join([*parts, *failures(tables), *details(results)])
@@ -74,18 +74,17 @@ def raw(html):
     return "\n".join([".. raw:: html", "", *(f"   {line}" for line in html.splitlines())])
 
 
-def losses(results):
+def losses(tables):
     """Yield where a peer is faster, by how much, and why."""
-    found = results.losses()
+    found = [(table, *loss) for table in tables if (loss := table.loss())]
     if found:
         yield heading("Where a peer is faster")
-        for loss in found:
-            table = results.tables[loss.scenario, loss.scheme]
-            times = f"{loss.ours:.3g} s against {loss.theirs:.3g} s of {loss.peer}"
-            text = (
-                f"* {table.title}, {loss.scheme}: {times}, which is {loss.ours / loss.theirs:.2f}"
-            )
-            yield f"{text} times as long. {reason(loss)}"
+    for table, theirs, peer in found:
+        ours = table.median(table.ours, "wall")
+        yield (
+            f"* {table.title}, {table.scheme}: {ours:.3g} s against {theirs:.3g} s of {peer}, "
+            f"which is {ours / theirs:.2f} times as long. {reason(table.scenario.name)}"
+        )
 
 
 def figures(table):

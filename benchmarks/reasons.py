@@ -54,6 +54,6 @@ REASONS = {
 }
 
 
-def reason(loss):
-    """Return why a peer is faster, or an empty text."""
-    return next((why for form, why in REASONS.items() if fnmatch(loss.scenario, form)), "")
+def reason(name):
+    """Return why a peer is faster in a workload, or an empty text."""
+    return next((why for form, why in REASONS.items() if fnmatch(name, form)), "")

@@ -6,7 +6,6 @@ A file has one line of JSON about the machine and the versions, and then one for
 import json
 import statistics
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.peers import NATIVE, PYTHON
 from benchmarks.scenarios import COMPARED, OURS, scenarios
@@ -15,16 +14,6 @@ DIRECTORY = Path(__file__).parent / "results"
 PEERS = PYTHON + NATIVE
 #: Less is not told from what runs differ by.
 NOISE = 1.05
-
-
-class Loss(NamedTuple):
-    """A workload that a peer does in less time than this driver; seconds."""
-
-    scenario: str
-    scheme: str
-    peer: str
-    ours: float
-    theirs: float
 
 
 def parse(path):
@@ -71,11 +60,9 @@ class Table:
         return min((pair for pair in medians if pair[0] is not None), default=None)
 
     def loss(self):
-        """Return the loss to the fastest peer, if there is one."""
+        """Return the seconds of the fastest peer, and which it is, if it is faster than ours."""
         ours, best = self.median(self.ours, "wall"), self.best("wall", PEERS)
-        if not ours or not best or ours < best[0] * NOISE:
-            return None
-        return Loss(self.scenario.name, self.scheme, best[1], ours, best[0])
+        return best if ours and best and ours >= best[0] * NOISE else None
 
 
 class Results:
@@ -95,10 +82,6 @@ class Results:
         self.tables = {key: found[key] for key in order if key in found}
         used = {table.head["date"]: table.head for table in self.tables.values()}
         self.heads = [used[date] for date in sorted(used)]
-
-    def losses(self):
-        """Return where a peer is faster."""
-        return [loss for table in self.tables.values() if (loss := table.loss())]
 
     def summary(self):
         """Yield lines of text with the medians."""

@@ -39,9 +39,9 @@ class Target(NamedTuple):
 
 class Peer:
     """What a client may be asked for, beside ``upload_file(path, key)``, ``upload_stream(source,
-    key)``, ``download_file(key, path)``, ``look_up(key)``, which returns a size,
-    ``delete_keys(prefix, keys)``, and ``put(key, data, path)`` of a small object, which is there as
-    bytes and as a file.
+    key)``, ``download_file(key, path)``, ``look_up(key)``, which returns a size, ``chunks(key)`` of
+    1 MiB, where the client lets one choose, ``sizes(prefix)`` of a listing, ``delete_keys(prefix,
+    keys)``, and ``put(key, data, path)`` of a small object, which is there as bytes and as a file.
     """
 
     def __init__(self, target):
@@ -55,14 +55,6 @@ class Peer:
     def get(self, reference):
         """Return a small object."""
         return b"".join(self.chunks(reference))
-
-    def chunks(self, reference):
-        """Yield an object in chunks of 1 MiB, where the client lets one choose."""
-        raise NotImplementedError
-
-    def sizes(self, prefix):
-        """Yield the size of each object that a listing finds."""
-        raise NotImplementedError
 
     def download_stream(self, key):
         """Read an object to its end, keep nothing, and return the number of bytes."""

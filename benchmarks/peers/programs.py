@@ -19,6 +19,8 @@ class ProgramPeer(Peer):
     :param base: What precedes a key in the program's way to name an object.
     """
 
+    #: The program's words for copying a file, and for uploading what it reads.
+    copy, pipe = "cp", "pipe"
     peak = 0
 
     def __init__(self, target, command, environment, base):
@@ -29,6 +31,18 @@ class ProgramPeer(Peer):
     def url(self, key):
         """Return how the program names an object."""
         return f"{self._base}{key}"
+
+    def upload_file(self, path, key):
+        self.run(self.copy, path, self.url(key))
+
+    def upload_stream(self, source, key):
+        self.run(self.pipe, self.url(key), feed=source)
+
+    def download_file(self, key, path):
+        self.run(self.copy, self.url(key), path)
+
+    def download_stream(self, key):
+        return self.run("cat", self.url(key))
 
     def run(self, *arguments, feed=None, count=len):
         """Run to the end; return the sum of a count over what standard output has."""

@@ -4,6 +4,8 @@ from benchmarks.peers.programs import ProgramPeer
 
 
 class Client(ProgramPeer):
+    copy, pipe = "copyto", "rcat"
+
     def __init__(self, target):
         environment = {
             "AWS_CA_BUNDLE": "",  # with it, this version refuses to start; SSL_CERT_FILE suffices
@@ -14,18 +16,6 @@ class Client(ProgramPeer):
             "RCLONE_S3_ENDPOINT": target.endpoint,
         }
         super().__init__(target, ["rclone"], environment, f":s3:{target.bucket}/")
-
-    def upload_file(self, path, key):
-        self.run("copyto", path, self.url(key))
-
-    def upload_stream(self, source, key):
-        self.run("rcat", self.url(key), feed=source)
-
-    def download_file(self, key, path):
-        self.run("copyto", self.url(key), path)
-
-    def download_stream(self, key):
-        return self.run("cat", self.url(key))
 
     def put_directory(self, directory, prefix, threads):
         self.run("copy", directory, self.url(prefix), "--transfers", threads)

