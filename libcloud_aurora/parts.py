@@ -16,7 +16,7 @@ EVEN_PARTS = 1_000
 GROWTH_STEP = 100
 
 #: Part sizes in MiB to try first: that of this driver's copies, and other clients' defaults.
-COMMON_PART_SIZES = (512, 5, 8, 16, 50, 10, 15, 64, 100, 20, 25, 32, 128, 200, 256)
+COMMON_PART_SIZES = (64, 5, 8, 16, 50, 10, 15, 100, 20, 25, 32, 128, 200, 256, 512)
 
 _COMPOSITE_ETAG = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})")
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}")

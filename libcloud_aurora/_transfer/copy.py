@@ -13,8 +13,9 @@ from libcloud_aurora.config import MAX_PART_SIZE, MIB
 from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, ObjectChangedError
 from libcloud_aurora.parts import plan_part_sizes
 
-#: Bytes of one part of a large copy: the server moves them, so few and large ones are best.
-COPY_PART_SIZE = 512 * MIB
+#: Bytes of one part of a large copy: the server is silent until it has moved them, and slow disks
+#: may need long. Larger parts were not faster on loopback.
+COPY_PART_SIZE = 64 * MIB
 
 
 class Copy:

@@ -176,6 +176,7 @@ class Upload:
                 self.path, self.id, number, source, span=span, stop=window
             )
             self._etags[number] = self._etag_of(sent)
+            window.count(span[1] - span[0])
 
         ends = accumulate(sizes, initial=0)
         window.run(Task(partial(copy, *each)) for each in enumerate(pairwise(ends), 1))

@@ -1,5 +1,7 @@
 """Copies that the server makes."""
 
+import time
+
 import pytest
 import requests
 from libcloud.storage.base import Container, Object
@@ -165,7 +167,7 @@ class Large:
 
 
 SIZE = 5 * GIB + 1
-SPANS = [(at, min(at + 512 * MIB, SIZE)) for at in range(0, SIZE, 512 * MIB)]
+SPANS = [(at, min(at + 64 * MIB, SIZE)) for at in range(0, SIZE, 64 * MIB)]
 COPIED = [f"{start}-{stop};".encode() for start, stop in SPANS]
 
 
@@ -187,7 +189,7 @@ def test_a_large_copy_goes_by_parts(s3, copy):
     stored = s3.buckets["photos"]["new"]
     assert stored.data == b"".join(COPIED)
     assert obj.hash == stored.etag == composite(COPIED)
-    assert len(SPANS) == 11
+    assert len(SPANS) == 81
     assert {sent.headers["x-amz-copy-source-if-match"] for sent in s3.sent("PUT")} == {
         composite([b"large"])
     }
@@ -203,7 +205,7 @@ def test_five_gib_are_the_most_of_one_request(s3, driver, container, size):
     s3.put("large", Large(size), composite([b"large"]))
     large = Object("large", size, None, None, None, container, driver)
     driver.ex_copy_object(large, container, "new")
-    assert len(s3.sent("PUT")) == (1 if size == 5 * GIB else 11)
+    assert len(s3.sent("PUT")) == (1 if size == 5 * GIB else 81)
 
 
 def test_parts_of_a_copy_that_fail_are_copied_again(s3, copy):
@@ -212,7 +214,32 @@ def test_parts_of_a_copy_that_fail_are_copied_again(s3, copy):
     s3.fail(1, Answer(200, b"<CopyPartResult>"), method="PUT")
     copy()
     assert s3.buckets["photos"]["new"].data == b"".join(COPIED)
-    assert len(s3.sent("PUT")) == 13
+    assert len(s3.sent("PUT")) == 83
+
+
+def test_a_part_that_times_out_while_others_are_copied_uses_up_no_attempt(
+    s3, new_driver, container
+):
+    """A server that is too slow for so many parts at once is asked for fewer."""
+    arrived = []
+
+    def slow(request):
+        if request.method != "PUT":
+            return None
+        arrived.append(request.params["partNumber"])
+        if arrived.count("1") == 1 == int(arrived[-1]):
+            until = time.monotonic() + 10
+            while len(arrived) < 17 and time.monotonic() < until:  # of 16 at once, one is done
+                time.sleep(0.01)
+            return TimeoutError("timed out")
+        return None
+
+    s3.faults.append(slow)
+    s3.put("large", Large(SIZE), composite([b"large"]))
+    large = Object("large", SIZE, None, None, None, container, None)
+    new_driver(ex_max_attempts=1).ex_copy_object(large, container, "new")
+    assert s3.buckets["photos"]["new"].data == b"".join(COPIED)
+    assert arrived.count("1") == 2
 
 
 def test_a_source_replaced_before_the_last_part_is_an_error(s3, copy):
