@@ -149,7 +149,7 @@ def _growth():
         row = f"growth-{way}-{size}", f"{{size}} file {way}", f"{way}_file", size * MIB
         ours = COMPARED.get(f"{way}_file", OURS)
         clients = (ours, "libcloud_s3_rgw", "boto3", "obstore")  # others would take hours
-        yield Scenario("growth", *row, clients=clients, turns=3)
+        yield Scenario("growth", *row, clients=clients, turns=3, patience=60.0)
     text = "{size} stream of unknown size, to a server that keeps nothing"
     sink = {"server": "sink", "clients": (OURS,), "schemes": HTTPS, "turns": 1}
     yield Scenario("sink", "sink", text, "upload_stream", 60 * GIB, **sink)
