@@ -12,16 +12,11 @@ REASONS = {
         "once: 50 MiB of memory. obstore sends twelve at once, and so the last two of these 26 "
         "parts find a connection earlier."
     ),
-    "loopback-upload-file": "The runs overlap; s5cmd and obstore are compiled.",
     "loopback-download-*": (
         "The MD5 that is compared with the ETag takes 0.3 s of CPU time for 256 MiB; no peer "
         "compares. Without it, a file takes 1.13 times as long over https, and a stream 1.11: "
         "a file comes over several connections, and a stream through another thread, which makes "
         "both faster over a network, and costs CPU time where there is none."
-    ),
-    "lan-upload-*": (
-        "The server, the client and the simulated network need nine tenths of both cores. obstore "
-        "is compiled, and needs 0.67 s of CPU time for a file instead of 0.91 s."
     ),
     "growth-upload-*": (
         "obstore is compiled. boto3 sends parts of 8 MiB, and this driver of 5 MB, which are more "
