@@ -67,7 +67,11 @@ class Partial:
             self._note(self._arrived)
 
     def _load(self) -> tuple[list[Any], list[tuple[int, int]]]:
-        """Return the version the journal is about, and the spans whose bytes are on the disk."""
+        """
+        Return the version the journal is about, and the spans whose bytes are on the disk.
+
+        Where the file lacks bytes of a span, none counts: once it has grown, nobody could tell.
+        """
         content = memoryview(bytearray(self._journal.status().st_size))
         size = self._journal.read_into(content, 0) if content else 0
         lines = bytes(content[:size]).decode("utf-8", "replace").splitlines()
@@ -76,7 +80,9 @@ class Partial:
             return [], []
         end = self.file.status().st_size
         pairs = [note for note in notes[1:] if [type(each) for each in note] == [int, int]]
-        return notes[0], sorted((start, stop) for start, stop in pairs if 0 <= start < stop <= end)
+        if not all(0 <= start < stop <= end for start, stop in pairs):
+            return [], []
+        return notes[0], sorted((start, stop) for start, stop in pairs)
 
     def begin(self, etag: str, size: int) -> None:
         """Start afresh, unless the journal is already about this version."""
@@ -127,7 +133,7 @@ class Partial:
     def discard(self) -> None:
         """Remove both files, and the directories that were made for them."""
         self._arrived.clear()
-        for path in _paths(self._destination):
+        for path in _paths(self._destination):  # the journal last, which is locked
             path.unlink(missing_ok=True)
         remove_empty(self._made)
 

@@ -140,11 +140,37 @@ def test_another_version_starts_afresh(resume, leave, target, other):
     assert target.read_bytes() == DATA
 
 
-def test_notes_without_their_bytes_count_for_nothing(resume, leave, target):
-    """A note whose bytes are not in the file is fetched again."""
+def test_a_file_shorter_than_its_notes_starts_afresh(resume, leave, target):
+    """Where noted bytes are not in the file, it has been lost or altered: all is fetched again."""
     leave((0, 3 * UNIT), (4 * UNIT, 6 * UNIT), data=DATA[: 3 * UNIT])
-    assert resume() == [(3 * UNIT, SIZE)]
+    assert resume() == WHOLE
     assert target.read_bytes() == DATA
+
+
+def test_notes_of_a_lost_file_never_count_again(s3, container, new_driver, leave, part, target):
+    """Notes whose bytes are lost do not come back once a later call has made the file longer."""
+    driver, data = new_driver(ex_verify=False), DATA * 16
+    s3.put("k", data)
+    leave((0, len(data) // 2), etag=md5(data), size=len(data))
+    part.unlink()
+    obj, second_half = handle(container, driver, size=len(data)), threading.Event()
+
+    def refuse(request):
+        if request.headers.get("range") == f"bytes=0-{len(data) // 2 - 1}":
+            assert second_half.wait(10)
+            return error(403, "AccessDenied")
+        return None
+
+    def progress(done, total):
+        if done == total // 2:
+            second_half.set()
+
+    s3.faults.append(refuse)
+    with pytest.raises(errors.AccessDeniedError):
+        driver.download_object(obj, target, ex_resume=True, ex_progress=progress)
+    s3.faults.clear()
+    assert driver.download_object(obj, target, ex_resume=True)
+    assert target.read_bytes() == data
 
 
 def test_bytes_that_are_others_are_fetched_again(resume, leave, target):
