@@ -357,6 +357,7 @@ class Window(Stop):
         self._trial = Trial(self._limit, limit) if self._limit < limit else None
         self._budget = budget
         self._on_bytes = on_bytes
+        self._raised: list[AuroraObjectsError] = []
         self._running: dict[Outcome[object], int] = {}
         self._events: SimpleQueue[int | Outcome[object]] = SimpleQueue()
         self._waiting = 0
@@ -374,10 +375,14 @@ class Window(Stop):
     def report(self, count: int) -> None:
         """Count bytes moved, from any thread, and tell the caller's."""
         self.count(count)
-        if self._threads == 1:
-            self._on_bytes(count)
-        else:
+        if self._threads > 1:
             self._events.put(count)
+            return
+        try:
+            self._on_bytes(count)
+        except AuroraObjectsError as error:  # no failure of the request, which would be retried
+            self._raised.append(error)
+            self.set()
 
     def narrow(self, why: str) -> bool:
         """Halve the number of requests, and wait for a place among them, unless there is one."""
@@ -406,6 +411,8 @@ class Window(Stop):
         """Begin a task as soon as there is room for it; whoever calls this enters it as a crew."""
         if self._threads == 1:
             task.call()
+            if self._raised:
+                raise self._raised.pop()
             return
         self._crew = self._crew or Crew(self._threads, self._interrupt, stop=self)
         while self._is_full(task) or not self._events.empty():

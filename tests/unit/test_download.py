@@ -373,6 +373,30 @@ def test_an_exception_from_progress_cancels(s3, container, any_driver, tmp_path,
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize("code", ["SlowDown", "PreconditionFailed"])
+@pytest.mark.parametrize("size", [1, len(LARGE)])
+def test_an_error_of_the_family_from_progress_is_no_failed_attempt(
+    s3, container, any_driver, tmp_path, code, size
+):
+    """What ex_progress raises comes through as it is, even if it would be retried elsewhere."""
+    s3.put("k", LARGE[:size])
+    reason = errors.AuroraObjectsError("another transfer failed", code=code)
+
+    def progress(done, total):
+        if done:
+            calls.append(done)
+            raise reason from cause
+
+    calls, cause = [], ValueError()
+    obj = handle(container, any_driver, size=size)
+    with pytest.raises(errors.AuroraObjectsError) as caught:
+        any_driver.download_object(obj, str(tmp_path / "f"), ex_progress=progress)
+    assert caught.value is reason
+    assert (reason.history, reason.__cause__) == ((), cause)
+    assert len(calls) == 1
+    assert leftovers(tmp_path) == []
+
+
 def test_ranges_that_fail_are_tried_again(s3, container, any_driver, tmp_path):
     """A range that fails is fetched again, the others are not."""
     s3.put("k", LARGE)
