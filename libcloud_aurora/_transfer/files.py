@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -40,6 +41,8 @@ class Destination:
             text = str(self.path)
         else:
             self.path = Path(os.path.realpath(text))
+            if _is_too_long(self.path):
+                raise ValueError(f"destination_path must not be longer than allowed: {text!r}")
             if not self.path.parent.is_dir():
                 raise self._error(f"directory {str(self.path.parent)!r} does not exist.")
         if os.path.exists(text):  # by its own name: what /dev/stdout leads to may have none
@@ -58,12 +61,18 @@ class Destination:
                 )
 
     def _inside(self, directory: Path) -> Path:
-        if not directory.is_dir():
+        if not os.path.isdir(directory):  # unlike Path's own, false of a name that is too long
             raise self._error(f"directory {str(directory)!r} does not exist.")
         key = self._key
         root = Path(os.path.realpath(directory))
         target = Path(os.path.realpath(root / key)) if "\0" not in key else root
-        if root not in target.parents or ".." in key.split("/") or key.endswith("/"):
+        names = key.split("/")
+        if (
+            root not in target.parents
+            or ".." in names
+            or key.endswith("/")
+            or any(_is_too_long(root / name) for name in names)
+        ):
             raise InvalidObjectNameError(
                 f"object {key!r} cannot be saved under its own name in {str(directory)!r}; "
                 "pass the path of a file.",
@@ -160,6 +169,15 @@ class Destination:
         if self._durable:
             for directory in (self.path.parent, *(path.parent for path in made)):
                 sync_directory(directory)
+
+
+def _is_too_long(path: Path) -> bool:
+    """Tell whether the file system allows no name of this length, whether or not it is there."""
+    try:
+        path.lstat()
+    except OSError as exc:
+        return exc.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _is_mounted(path: Path) -> bool:

@@ -56,7 +56,7 @@ def test_paths_of_all_kinds_are_taken(save, tmp_path, kind):
     assert listing(tmp_path) == ["ż"]
 
 
-@pytest.mark.parametrize("path", ["a\0b", b"a\0b", ""])
+@pytest.mark.parametrize("path", ["a\0b", b"a\0b", "", "n" * 256])
 def test_a_path_no_file_can_have_is_refused(s3, save, path):
     """An impossible path is a ValueError that names the argument, and nothing is sent."""
     with pytest.raises(ValueError, match="destination_path must not"):
@@ -84,6 +84,16 @@ def test_no_key_escapes_the_directory(s3, save, tmp_path, key):
         save(directory, key)
     assert s3.requests == []
     assert listing(tmp_path) == ["inside"]
+
+
+@pytest.mark.parametrize("key", ["n" * 256, "a/" + "ż" * 128, "a/" + "n" * 256 + "/b"])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_key_with_too_long_a_name_is_refused(s3, save, tmp_path, key, resume):
+    """A key of which no file or directory can have a part as its name is refused at once."""
+    with pytest.raises(InvalidObjectNameError, match="cannot be saved under its own name"):
+        save(tmp_path, key, ex_resume=resume)
+    assert s3.requests == []
+    assert listing(tmp_path) == []
 
 
 def test_no_key_escapes_through_a_link(save, tmp_path):
@@ -118,7 +128,7 @@ def test_a_linked_file_is_replaced_at_its_target(save, tmp_path, old, resume):
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("path", ["missing/file", "missing/"])
+@pytest.mark.parametrize("path", ["missing/file", "missing/", f"{'n' * 252}missing/"])
 def test_a_missing_directory_is_named(s3, save, tmp_path, path):
     """A directory that does not exist is an error that names it, and nothing is sent."""
     with pytest.raises(AuroraObjectsError, match="missing' does not exist"):
