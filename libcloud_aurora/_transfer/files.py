@@ -93,12 +93,19 @@ class Destination:
         stem = os.fsencode(self.path.name)[:100].decode("utf-8", "ignore")
         return self.path.with_name(f".{stem}.{suffix}")
 
-    def make_parents(self) -> list[Path]:
-        """Make missing directories, and return them, the innermost first."""
-        directory = self.path.parent
-        missing = [path for path in (directory, *directory.parents) if not path.exists()]
-        directory.mkdir(parents=True, exist_ok=True)
-        return missing
+    @contextlib.contextmanager
+    def parents(self) -> Iterator[list[Path]]:
+        """Make missing directories, given innermost first; a block that fails leaves none."""
+        parent = self.path.parent
+        made = [path for path in (parent, *parent.parents) if not path.exists()]
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            yield made
+        except BaseException:
+            for directory in made:
+                with contextlib.suppress(OSError):  # not made yet, or not empty
+                    directory.rmdir()
+            raise
 
     def permissions(self, otherwise: int) -> int:
         """Return the permission bits of the file that is replaced, if there is one."""
@@ -110,23 +117,22 @@ class Destination:
     @contextlib.contextmanager
     def appearing(self, size: int) -> Iterator[OpenFile]:
         """Provide a temporary file that becomes the target; a block that fails leaves nothing."""
-        made = self.make_parents()
         temporary = self.hidden(f"{os.urandom(8).hex()}.part")
-        try:
-            with OpenFile(temporary, OWN | os.O_CREAT | os.O_EXCL) as file:
-                mode = stat.S_IMODE(file.status().st_mode)
-                if self.permissions(mode) != mode:
-                    file.set_mode(self.permissions(mode))
-                self.check_links(temporary, temporary.with_suffix(".link"))
-                file.reserve(size)
-                yield file
-                self.sync(file)
-            self.put_in_place(temporary, made)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            remove_empty(made)
-            raise
+        with self.parents() as made:
+            try:
+                with OpenFile(temporary, OWN | os.O_CREAT | os.O_EXCL) as file:
+                    mode = stat.S_IMODE(file.status().st_mode)
+                    if self.permissions(mode) != mode:
+                        file.set_mode(self.permissions(mode))
+                    self.check_links(temporary, temporary.with_suffix(".link"))
+                    file.reserve(size)
+                    yield file
+                    self.sync(file)
+                self.put_in_place(temporary, made)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
 
     def new_mode(self) -> int:
         """Return the permission bits that a new file gets here."""
@@ -187,10 +193,3 @@ def _is_mounted(path: Path) -> bool:
         lines = MOUNTS.read_bytes().split(b"\n")
         return any(line.split(b" ")[4:5] == [name] for line in lines)
     return False
-
-
-def remove_empty(directories: list[Path]) -> None:
-    """Remove directories that were made for a file that will not appear."""
-    for directory in directories:
-        with contextlib.suppress(OSError):
-            directory.rmdir()

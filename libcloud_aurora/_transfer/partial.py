@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from libcloud_aurora._transfer.files import Destination, remove_empty
+from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.open_file import OWN, OpenFile, is_ours
 from libcloud_aurora.config import MIB
 from libcloud_aurora.errors import AuroraObjectsError
@@ -36,7 +36,7 @@ class Partial:
         self._arrived: dict[int, int] = {}  # spans not yet noted: the start of each by its stop
         try:
             with contextlib.ExitStack() as files:
-                self._made = destination.make_parents()
+                self._made = files.enter_context(destination.parents())
                 self._journal = files.enter_context(_locked(self._journal_path))
                 probe.unlink(missing_ok=True)  # of a killed call: a second name of the data
                 with contextlib.suppress(FileNotFoundError):
@@ -62,9 +62,12 @@ class Partial:
     def __enter__(self) -> Partial:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        with self._open, contextlib.suppress(OSError):
-            self._note(self._arrived)
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                self._note(self._arrived)
+        finally:
+            self._open.__exit__(*raised)
 
     def _load(self) -> tuple[list[Any], list[tuple[int, int]]]:
         """
@@ -131,11 +134,10 @@ class Partial:
         os.unlink(self._journal_path)
 
     def discard(self) -> None:
-        """Remove both files, and the directories that were made for them."""
+        """Remove both files."""
         self._arrived.clear()
         for path in _paths(self._destination):  # the journal last, which is locked
             path.unlink(missing_ok=True)
-        remove_empty(self._made)
 
 
 def remove_partial(destination: Destination) -> None:

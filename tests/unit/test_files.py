@@ -233,6 +233,27 @@ def test_nothing_is_left_of_a_failure(save, tmp_path, kind):
     assert (tmp_path / "old").read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("call", ["mkdir", "open"])
+@pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt])
+def test_no_directory_is_left_if_a_file_cannot_be_made(
+    save, tmp_path, monkeypatch, resume, call, kind
+):
+    """What fails as directories or the file in them are made takes those directories away."""
+    real = getattr(os, call)
+
+    def failing(path, *arguments, **named):
+        directory, name = os.path.split(path)
+        if os.path.exists(directory) and (name == "b" or name.startswith(".new.")):
+            raise kind
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(os, call, failing)
+    with pytest.raises((kind, AuroraObjectsError)):
+        save(tmp_path, "a/b/new", ex_resume=resume)
+    assert listing(tmp_path) == []
+
+
 def test_directories_in_use_survive_a_failure(save, tmp_path):
     """A directory made for a file stays if something else is in it by then."""
 
