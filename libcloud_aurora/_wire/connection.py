@@ -81,9 +81,9 @@ class AuroraResponse(S3Response):
         self.subject = subject
 
     def iter_content(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
-        """Yield the rest of the body in chunks, with requests' arguments and errors."""
+        """Yield the body, or the rest of a streamed one, with requests' arguments and errors."""
         response = requests.Response()
-        response.raw = self.raw
+        response.raw = BytesIO(self.content) if self.content else self.raw
         return response.iter_content(*args, **kwargs)
 
     @cached_property

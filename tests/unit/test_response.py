@@ -30,7 +30,15 @@ def test_it_has_what_libclouds_users_expect(answered, driver):
     assert response.object.findtext("{urn:x}B") == "1"
     assert response.success()
     assert response.connection is driver.connection
-    assert callable(response.iter_content)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
+def test_its_content_can_be_iterated_over(s3, driver, raw, stream):
+    """As with libcloud's own response, iter_content() yields the body, streamed or not."""
+    s3.fail(1, Answer(200, b"content", {}))
+    response = driver.connection.request("/photos/k", raw=raw, stream=stream)
+    assert list(response.iter_content(3)) == [b"con", b"ten", b"t"]
 
 
 def test_an_empty_body_has_an_empty_object(answered):
