@@ -171,7 +171,7 @@ def _ends(object_size: int, sizes: Iterator[int]) -> list[int]:
     """Return where each part of an object ends, when parts have these sizes."""
     ends: list[int] = []
     position = 0
-    while position < object_size and len(ends) < MAX_PARTS:
+    while position < object_size:
         position = min(position + next(sizes), object_size)
         ends.append(position)
     return ends
