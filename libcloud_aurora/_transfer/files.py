@@ -141,7 +141,7 @@ class Destination:
             with OpenFile(probe, OWN | os.O_CREAT | os.O_EXCL) as file:
                 return stat.S_IMODE(file.status().st_mode)
         finally:
-            os.unlink(probe)
+            probe.unlink(missing_ok=True)
 
     def check_links(self, temporary: Path, probe: Path) -> None:
         """Check, before the first byte, that a file can appear here without replacing another."""

@@ -385,6 +385,19 @@ def test_a_new_file_has_the_usual_permissions(save, tmp_path, umask, resume):
     assert listing(tmp_path) == ["new"]
 
 
+def test_a_failure_to_find_the_usual_permissions_is_the_one_raised(save, tmp_path, monkeypatch):
+    """If no file can be made to look at its permissions, the error says why."""
+
+    def full(path, *arguments, real=os.open):
+        if str(path).endswith(".mode"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path / "new", ex_resume=True)
+
+
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("mode", [0o604, 0o400, 0o777, 0o4755, 0o2755, 0o1644, 0o7777])
 def test_a_replaced_file_keeps_its_permissions(save, tmp_path, umask, mode, resume):
