@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 from libcloud_aurora._s3.names import ObjectPath
@@ -193,16 +193,15 @@ class _Cutter:
                 self._rest = memoryview(chunk)
                 return space[:position]
 
-    def _head(self, size: int) -> Any:
-        """Look at the first bytes, a little more than asked for; ``None`` if the stream goes on."""
-        pieces, have = [], 0
+    def _head(self, size: int) -> bytearray | None:
+        """Return the whole stream if it is no larger than this; otherwise leave it as it was."""
+        head = bytearray()
         for chunk in self._chunks:
-            pieces.append(chunk if type(chunk) is bytes else bytes(as_bytes(chunk)))
-            have += len(pieces[-1])
-            if have > size:
-                self._rest = memoryview(b"".join(pieces))
+            if len(head) + len(as_bytes(chunk)) > size:
+                self._chunks = chain([head, chunk], self._chunks)
                 return None
-        return b"".join(pieces)
+            head += as_bytes(chunk)
+        return head
 
     def ended(self) -> bool:
         """Tell whether the stream has ended, looking at the next chunk if necessary."""

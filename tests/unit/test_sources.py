@@ -324,6 +324,32 @@ def test_a_large_chunk_is_sent_as_it_is():
     assert all(view.obj is chunk for each in views for view in each)
 
 
+def test_a_large_chunk_is_sent_as_it_is_after_a_small_one():
+    """A chunk that follows the first bytes of a stream is not copied in order to look at these."""
+    chunk = bytes(4 * KEPT_SIZE)
+    head, *rest = (
+        view
+        for part in StreamParts(iter([b"header", chunk]), 3 * KEPT_SIZE)
+        for view in views_of(part.body)
+    )
+    assert head == b"header"
+    assert all(view.obj is chunk for view in rest)
+
+
+@pytest.mark.parametrize("kind", [bytearray, lambda data: memoryview(bytearray(data))])
+def test_a_chunk_that_may_change_is_copied_part_by_part(kind):
+    """Of a chunk of any size that must be copied, only what the next part needs is in memory."""
+    chunk = kind(bytes(64 * MIB))
+    tracemalloc.start()
+    try:
+        part = next(iter(StreamParts([chunk], MIB)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert part.size == MIB
+    assert peak < 2 * MIB
+
+
 def test_a_large_chunk_is_not_copied_over_and_over():
     """One chunk of many parts is cut in time linear to its size."""
     begun = time.process_time()
