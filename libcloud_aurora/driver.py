@@ -734,6 +734,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
+        :raises OSError: if writing the file fails, as on a full disk.
+        :raises AuroraObjectsError: if it exists and may not be replaced; nothing is fetched then.
+        :raises InvalidObjectNameError: if the object's own name does not fit into the directory.
         :raises ObjectNotFoundError: if the object does not exist.
         :raises HashMismatchError: if what arrives keeps differing from its checksum or ETag.
         :raises ObjectChangedError: if the object is replaced in the meantime.
@@ -796,6 +799,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
+        :raises OSError: if writing the file fails, as on a full disk.
+        :raises AuroraObjectsError: if it exists and may not be replaced; nothing is fetched then.
+        :raises InvalidObjectNameError: if the object's own name does not fit into the directory.
         :raises ValueError: if the bytes are not a range.
         """
         self._validate_start_and_end_bytes(start_bytes, end_bytes)

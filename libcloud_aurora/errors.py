@@ -1,7 +1,7 @@
-"""Every way to fail, and the one table of S3's error codes.
+"""Every way for a request to fail, and the one table of S3's error codes.
 
-All errors are :class:`~libcloud.common.types.LibcloudError` and carry what the server said. Their
-texts hold no secret, signature or token.
+All are :class:`~libcloud.common.types.LibcloudError` and carry what the server said. Their texts
+hold no secret, signature or token.
 """
 
 from __future__ import annotations
