@@ -224,8 +224,8 @@ END = """
 and it ignores your own keys: the tests add encryption with them.
 
 Not tested are Ceph 17 and 19, which lie between tested versions, and AuroraObjects itself, whose
-version is not published. The program ``examples/check_server.py`` asks the server that you use. It
-only reads, and changes nothing:
+version is not published. The program ``examples/check_server.py`` asks the server that you use,
+given a container with at least one object. It only reads, and changes nothing:
 
 .. code-block:: console
 
