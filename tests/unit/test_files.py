@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from libcloud.storage.base import Object
@@ -234,13 +235,13 @@ def test_nothing_is_left_of_a_failure(save, tmp_path, kind):
 
 
 @pytest.mark.parametrize("resume", [True, False])
-@pytest.mark.parametrize("call", ["mkdir", "open"])
+@pytest.mark.parametrize(("module", "call"), [(Path, "mkdir"), (os, "open")])
 @pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt])
 def test_no_directory_is_left_if_a_file_cannot_be_made(
-    save, tmp_path, monkeypatch, resume, call, kind
+    save, tmp_path, monkeypatch, resume, module, call, kind
 ):
     """What fails as directories or the file in them are made takes those directories away."""
-    real = getattr(os, call)
+    real = getattr(module, call)
 
     def failing(path, *arguments, **named):
         directory, name = os.path.split(path)
@@ -248,7 +249,7 @@ def test_no_directory_is_left_if_a_file_cannot_be_made(
             raise kind
         return real(path, *arguments, **named)
 
-    monkeypatch.setattr(os, call, failing)
+    monkeypatch.setattr(module, call, failing)
     with pytest.raises((kind, AuroraObjectsError)):
         save(tmp_path, "a/b/new", ex_resume=resume)
     assert listing(tmp_path) == []
@@ -388,10 +389,10 @@ def test_a_new_file_has_the_usual_permissions(save, tmp_path, umask, resume):
 def test_a_failure_to_find_the_usual_permissions_is_the_one_raised(save, tmp_path, monkeypatch):
     """If no file can be made to look at its permissions, the error says why."""
 
-    def full(path, *arguments, real=os.open):
+    def full(path, *arguments, real=os.open, **named):
         if str(path).endswith(".mode"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(path, *arguments)
+        return real(path, *arguments, **named)
 
     monkeypatch.setattr(os, "open", full)
     with pytest.raises(OSError, match="No space left"):
