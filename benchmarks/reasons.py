@@ -19,7 +19,7 @@ REASONS = {
         "both faster over a network, and costs CPU time where there is none."
     ),
     "growth-upload-*": (
-        "obstore is compiled. boto3 sends parts of 8 MiB, and this driver of 5 MB, which are more "
+        "obstore is compiled. boto3 sends parts of 8 MiB, and this driver of 5 MiB, which are more "
         "work for the server: with parts of 8 MiB, 1 GiB takes 0.97 of boto3's time over https "
         "(medians of 5). Over http and for 4 GiB there was one run each."
     ),
@@ -27,7 +27,8 @@ REASONS = {
     "checksums-upload-*": (
         "radosgw 20 computes a CRC32 with a table, byte by byte: 0.7 s of its CPU time for "
         "256 MiB, a third of all, as ``perf`` shows. It does so for this driver, and for boto3 "
-        "over http; the CRC32 of the client takes 0.16 s. obstore and s5cmd are compiled."
+        "over http. Where neither side computed one, this driver took 0.65 s over http, and "
+        "obstore, the fastest, 0.67 s (medians of 7)."
     ),
     "checksums-download-*": (
         "The CRC32 takes 0.1 s of CPU time for 256 MiB, and no peer compares; several connections, "
