@@ -69,14 +69,20 @@ class Server:
             return bool(self.changed.wait_for(condition, timeout))
 
     def wait_until_idle(self) -> bool:
-        """Wait until no connection is open; tell whether that happened."""
-        return self.wait_for(lambda: not self._clients)
+        """Wait until no connection is open or about to be; tell whether that happened."""
+        return self.wait_for(lambda: not self._clients and not self._is_wanted())
+
+    def _is_wanted(self) -> bool:
+        """Tell whether a connection has been opened that has not been accepted yet."""
+        accepts = self._listener.fileno() >= 0 and self.connections < self.most
+        return accepts and bool(select.select([self._listener], [], [], 0)[0])
 
     def _accept(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # closed
             while self.connections < self.most:
-                client, _ = self._listener.accept()
+                select.select([self._listener], [], [])
                 with self.changed:
+                    client, _ = self._listener.accept()
                     self.connections += 1
                     self._clients.add(client)
                     number = self.connections
