@@ -203,7 +203,7 @@ class _Completion:
             has_seen = seen.is_whole or (seen.is_refused and not self._is_unsure)
             is_known = (has_seen and not self._may_share) or not self._may_have_acted
             self.unsettled = None if is_known else error
-            is_at_it = "completion is already in progress" in error.value
+            is_at_it = "already in progress" in error._said
             self._is_at_it = seen.held != {} and (self._is_at_it or is_at_it)
             self._failures += not is_at_it or self._may_share
             error._retry_after = max(error._retry_after, float(is_at_it))

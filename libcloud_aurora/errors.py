@@ -1,7 +1,7 @@
 """Every way for a request to fail, and the one table of S3's error codes.
 
-All are :class:`~libcloud.common.types.LibcloudError` and carry what the server said. Their texts
-hold no secret, signature or token.
+All of these are :class:`~libcloud.common.types.LibcloudError` and carry what the server said. Their
+texts hold no secret, signature or token.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class AuroraObjectsError(LibcloudError):
         self.key = self.object_name = key
         self.history: tuple[str, ...] = ()
         # How the loop of attempts treats it: see _wire.retry.
+        self._said = ""
         self._retry_after = 0.0
         self._is_final: bool | None = None
         self._keeps_parts = False

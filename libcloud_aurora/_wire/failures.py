@@ -192,6 +192,7 @@ def response_error(
         request_id=subject.clean(headers.get("x-amz-request-id", ""), 200) or None,
         **subject.fields,
     )
+    error._said = said
     error._retry_after = seconds_to_wait(headers)
     error._is_final = False if damaged else None
     return error

@@ -957,7 +957,7 @@ def test_an_objects_name_says_nothing_of_its_completion(s3, driver, container):
         lambda request: error(400, "InvalidPart") if request in completions(s3) else None
     )
     with pytest.raises(errors.AuroraObjectsError, match="InvalidPart"):
-        driver.upload_object_via_stream(iter([DATA]), container, "already in progress")
+        driver.upload_object_via_stream([DATA], container, "completion is already in progress")
     assert (s3.uploads, len(completions(s3))) == ({}, 1)
 
 
