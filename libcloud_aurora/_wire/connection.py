@@ -230,7 +230,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         for name, value in headers.items():
             if name.lower().startswith(PREFIXES):
                 own.append(value)
-            elif name.lower() == "authorization":
+            elif "authorization" in name.lower():  # a proxy's as well
                 own.append(value.partition(" ")[2] or value)
         return [value for value in own if value]
 
@@ -406,7 +406,7 @@ class Request(Generic[T]):
                 reason = self._ask_why(one_byte=False)
             if reason[0] == status:
                 status, headers, body = reason
-            elif status == 403 and self.subject.key:  # a policy may only allow few rows
+            elif status == 403 and self.subject.key:  # a policy may limit rows
                 return self.subject.malformed("HEAD is refused, but GET is not", status)
         fields = xml.error_fields(body)
         if status == 404 and body and not fields and not any(map(_OF_S3, headers)):

@@ -481,6 +481,12 @@ def test_a_refused_head_whose_reason_is_gone_is_sent_again(s3, driver):
         driver.get_object("photos", "k")
 
 
+@pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization"])
+def test_logins_are_secrets(driver, name):
+    """What an Authorization carries is shown by no text, whoever it is for."""
+    assert "bG9naW4=" in driver.connection.secrets({name: "Basic bG9naW4="})
+
+
 def test_a_container_whose_head_alone_is_refused_is_there(s3, driver):
     """A policy may allow to list a few rows, which radosgw compares with GET only."""
     s3.fail(1, Answer(403), method="HEAD")
