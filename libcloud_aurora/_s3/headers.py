@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum, IntEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -145,8 +145,7 @@ def check(asked: Mapping[str, str]) -> None:
                 f"meta_data name {name!r} has {len(name)} characters, but radosgw keeps none of "
                 f"more than {MAX_FIELD_NAME}"
             )
-    if len({comparable(name) for name in names}) < len(names):
-        raise ValueError(f"metadata names must differ in more than '_' and '-': {sorted(names)}")
+    check_distinct(names)
     fields = len(names)
     if fields > MAX_FIELDS:
         raise ValueError(
@@ -160,6 +159,14 @@ def check(asked: Mapping[str, str]) -> None:
             raise ValueError(f"headers: {name} must be {words}, not {asked[name]!r}")
     if TAGS in asked:
         check_tags(_tags_of(asked[TAGS]))
+
+
+def check_distinct(names: Collection[str]) -> None:
+    """Refuse fields of metadata that would be one to radosgw."""
+    if len({comparable(name) for name in names}) < len(names):
+        raise ValueError(
+            f"meta_data names must differ in more than case, '_' and '-': {sorted(names)}"
+        )
 
 
 def refuse(asked: Mapping[str, str], way: Way, *, checks_conditions: bool = False) -> None:

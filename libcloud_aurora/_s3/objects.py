@@ -18,6 +18,7 @@ from libcloud_aurora._s3.headers import (
     Plan,
     Way,
     check,
+    check_distinct,
     comparable,
     fate,
     plan,
@@ -91,10 +92,7 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
         if not isinstance(value, (str, int, float)):
             kind = type(value).__name__
             raise TypeError(f"meta_data[{name!r}] must be text or a number, not {kind}")
-    if len({comparable(name) for name in meta_data}) < len(meta_data):
-        raise ValueError(
-            f"meta_data names must differ in more than case, '_' and '-': {sorted(meta_data)}"
-        )
+    check_distinct(meta_data)
     return {
         **cleaned,
         "meta_data": {name: str(value).strip(" ") for name, value in meta_data.items()},
