@@ -1,6 +1,6 @@
 """Copies that the server makes."""
 
-import time
+import threading
 
 import pytest
 import requests
@@ -221,17 +221,17 @@ def test_a_part_that_times_out_while_others_are_copied_uses_up_no_attempt(
     s3, new_driver, container
 ):
     """A server that is too slow for so many parts at once is asked for fewer."""
-    arrived = []
+    arrived, one_is_done = [], threading.Event()
 
     def slow(request):
-        if request.method != "PUT":
-            return None
-        arrived.append(request.params["partNumber"])
-        if arrived.count("1") == 1 == int(arrived[-1]):
-            until = time.monotonic() + 10
-            while len(arrived) < 17 and time.monotonic() < until:  # of 16 at once, one is done
-                time.sleep(0.01)
-            return TimeoutError("timed out")
+        if request.method == "PUT":
+            number = request.params["partNumber"]
+            arrived.append(number)
+            if len(arrived) > 16:  # which is the most at once
+                one_is_done.set()
+            if number == "1" and arrived.count("1") == 1:
+                assert one_is_done.wait(10)
+                return TimeoutError("timed out")
         return None
 
     s3.faults.append(slow)
