@@ -735,7 +735,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
         :raises OSError: if writing the file fails, as on a full disk.
-        :raises AuroraObjectsError: if it exists and may not be replaced; nothing is fetched then.
+        :raises AuroraObjectsError: if the file exists and must stay; nothing is fetched then.
         :raises InvalidObjectNameError: if the object's own name does not fit into the directory.
         :raises ObjectNotFoundError: if the object does not exist.
         :raises HashMismatchError: if what arrives keeps differing from its checksum or ETag.
@@ -800,7 +800,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_durable: Whether to wait until the file would survive a power cut.
         :return: ``True``.
         :raises OSError: if writing the file fails, as on a full disk.
-        :raises AuroraObjectsError: if it exists and may not be replaced; nothing is fetched then.
+        :raises AuroraObjectsError: if the file exists and must stay; nothing is fetched then.
         :raises InvalidObjectNameError: if the object's own name does not fit into the directory.
         :raises ValueError: if the bytes are not a range.
         """

@@ -42,7 +42,7 @@ class Destination:
         else:
             self.path = Path(os.path.realpath(text))
             if _is_too_long(self.path):
-                raise ValueError(f"destination_path must not be longer than allowed: {text!r}")
+                raise ValueError(f"destination_path must not be too long for a file: {text!r}")
             if not self.path.parent.is_dir():
                 raise self._error(f"directory {str(self.path.parent)!r} does not exist.")
         if os.path.exists(text):  # by its own name: what /dev/stdout leads to may have none
