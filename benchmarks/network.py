@@ -6,11 +6,8 @@ connection takes a round trip. There is no loss and no slow start.
 """
 
 import asyncio
-import contextlib
 import socket
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 MIB = 1024**2
@@ -183,38 +180,3 @@ class Proxy:
 
     def _limit_buffer(self, end):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._link.backlog)
-
-
-def check(link, connections=12, size=10 * MIB):
-    """Return what a link is found to be, by a server and clients that share the proxy's process."""
-
-    def serve(listener):
-        with contextlib.suppress(OSError):
-            while end := listener.accept()[0]:
-                threading.Thread(target=respond, args=[end], daemon=True).start()
-
-    def respond(end):
-        with end:
-            while wanted := end.recv(8, socket.MSG_WAITALL):
-                end.sendall(bytes(int(wanted)))
-
-    def fetch(sizes):
-        start = time.perf_counter()  # before it is opened: that takes a part of the first
-        with socket.create_connection(("127.0.0.1", proxy.port)) as end:
-            for size in sizes:
-                end.sendall(b"%08d" % size)
-                while size:
-                    size -= len(end.recv(min(size, MIB)))
-                yield time.perf_counter() - start
-                start = time.perf_counter()
-
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    with listener, Proxy(listener.getsockname(), link) as proxy, ThreadPoolExecutor(12) as pool:
-        threading.Thread(target=serve, args=[listener], daemon=True).start()
-        first, *later = fetch([1] * 10)
-        found = {"first response ms": 1000 * first, "round trip ms": 1000 * min(later)}
-        for count in (1, connections):
-            seconds = max(pool.map(lambda _: sum(fetch([size])), range(count)))
-            found[f"MiB/s down, {count}x"] = size / MIB / (seconds - 4 * link.delay)
-        listener.shutdown(socket.SHUT_RDWR)
-    return {"link": str(link), **{name: round(value, 1) for name, value in found.items()}}

@@ -57,9 +57,7 @@ def measured(results):
         groups = {one.scenario.group for one in results.tables.values() if one.head is head}
         names = "; ".join(text for name, text in GROUPS.items() if name in groups)
         text = f"* {date(head)} ({names}): version {head['versions']['libcloud-aurora']}, on "
-        yield f"{text}{head['machine']}. {head.get('note', '')}"
-        if head["divisor"] > 1:
-            yield f".. warning:: This was a trial, with {head['divisor']} times less to do."
+        yield f"{text}{head['machine']}."
 
 
 def drawings(tables):
@@ -131,18 +129,11 @@ def failures(tables):
 
 
 def details(results):
-    """Yield the versions, and what the simulated network was found to be."""
-    yield heading("Versions and network")
+    """Yield the versions."""
+    yield heading("Versions")
     names = dict.fromkeys(name for head in results.heads for name in head["versions"])
     rows = [(name, *(head["versions"].get(name, "") for head in results.heads)) for name in names]
     yield list_table(("What", *map(date, results.heads)), rows)
-    for head in results.heads:
-        if head.get("network"):
-            yield f"The network as found on {date(head)}; 12x means 12 connections at once."
-            titles = list(head["network"][0])
-            yield list_table(
-                titles, [[link[title] for title in titles] for link in head["network"]]
-            )
 
 
 def heading(text):

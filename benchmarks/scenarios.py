@@ -74,12 +74,6 @@ class Scenario(NamedTuple):
         unit, name = next(pair for pair in units if size >= pair[0])
         return self.text.format(size=f"{size / unit:g} {name}", count=f"{count:,}")
 
-    def shrunk(self, divisor):
-        """Return the same with less work, to try the programs out."""
-        if self.is_transfer:
-            return self._replace(size=max(self.size // divisor, min(self.size, 8 * MIB)))
-        return self._replace(count=max(self.count // divisor, 16))
-
     def quickly(self):
         """Return what the quick set has of it."""
         known = tuple(one for one in self.clients if one.startswith(OURS) or one in QUICK)

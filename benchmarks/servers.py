@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.sink import listening
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests"))  # for the cluster of the live tests
 #: Bytes the OSD may hold; 4 GiB objects are replaced before the old one is gone.
@@ -47,13 +49,8 @@ def serving(words):
             keys = cluster.owner.access_key, cluster.owner.secret_key
             yield Server(ports, cluster.ca_file, *keys, cluster.directory / "ceph.conf")
         return
-    with tempfile.TemporaryDirectory() as directory:
-        authority = Path(directory) / "ca.pem"
-        sink = [sys.executable, "-m", "benchmarks.sink", write_certificate(authority.parent)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(sink, cwd=REPOSITORY, text=True, **pipes) as process:
-            ports = map(int, process.stdout.readline().split())
-            yield Server(
-                dict(zip(("http", "https"), ports, strict=True)), authority, "key", "secret"
-            )
-            process.stdin.close()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        certificate = write_certificate(directory)
+        with listening(certificate) as ports:
+            yield Server(ports, directory / "ca.pem", "key", "secret")

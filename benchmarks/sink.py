@@ -2,14 +2,14 @@
 
 For uploads that no test server could hold. Every byte is read and its MD5 computed, so every ETag
 is the right one; nothing can be listed or downloaded. One bucket or many is the same to it, and it
-looks at no signature. ``python -m benchmarks.sink CERTIFICATE`` prints its ports, http and https.
+looks at no signature.
 """
 
 import hashlib
 import ssl
-import sys
 import threading
 import uuid
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
@@ -133,16 +133,16 @@ def wrap(name, text):
     return f'<?xml version="1.0" encoding="UTF-8"?><{name}>{text}</{name}>'.encode()
 
 
-def main():
-    """Serve until standard input ends."""
+@contextmanager
+def listening(certificate):
+    """Serve for a ``with`` block, which gets the ports by scheme."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(sys.argv[1])
-    servers = Sink(), Sink(context)
-    for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(*(server.server_port for server in servers), flush=True)
-    sys.stdin.read()
-
-
-if __name__ == "__main__":
-    main()
+    context.load_cert_chain(certificate)
+    with Sink() as http, Sink(context) as https:
+        for server in (http, https):
+            threading.Thread(target=server.serve_forever).start()
+        try:
+            yield {"http": http.server_port, "https": https.server_port}
+        finally:
+            for server in (http, https):
+                server.shutdown()

@@ -12,7 +12,7 @@ from benchmarks.data import CHUNK
 LIBCLOUD = ("libcloud_auroraobjects", "libcloud_s3_rgw")
 #: Libraries written in Python, and what is not.
 PYTHON = (*LIBCLOUD, "boto3", "minio", "s3fs")
-NATIVE = ("obstore", "s5cmd", "rclone")
+NATIVE = ("obstore", "s5cmd")
 
 
 class Target(NamedTuple):
