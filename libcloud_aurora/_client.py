@@ -286,7 +286,7 @@ class OpenObject:
         # http.client reads from the socket into the buffer, urllib3 would copy once more.
         original = getattr(response.raw, "_original_response", None)
         self._original = original if isinstance(original, http.client.HTTPResponse) else None
-        self._fill = self._original.readinto if self._original else self._copy_into
+        self._fill = (self._original or response.raw).readinto
 
     def claim(self) -> None:
         """Let it be read in this thread, and its connection be interrupted with this thread's."""
@@ -305,11 +305,6 @@ class OpenObject:
         except NETWORK_FAILURES as exc:
             raise network_error(exc, self.subject) from exc
         return count
-
-    def _copy_into(self, view: memoryview) -> int:
-        data = self._response.raw.read(len(view), decode_content=False)
-        view[: len(data)] = data
-        return len(data)
 
     def release(self) -> None:
         """Release the connection, to be used again if all bytes have been read."""
@@ -408,12 +403,15 @@ class Client:
             keys, rows = unquote_keys([row["Key"] for row in page.rows]), page.rows
             last = {"key-marker": keys[-1], "version-id-marker": rows[-1]["VersionId"]}
             if page.is_truncated and last.items() <= query.items():
-                raise self._on_bucket("GET", bucket, read=read).subject.malformed(
-                    "the server repeats a page"
-                )
+                raise self.repeats(bucket)
             query.update(last)
             page = fetch() if page.is_truncated else xml.EMPTY_PAGE
             yield from zip(keys, rows, strict=True)
+
+    def repeats(self, bucket: str) -> MalformedAnswerError:
+        """Return the error of a listing that would never end."""
+        subject = self._on_bucket("GET", bucket, read=_nothing).subject
+        return subject.malformed("the server repeats a page")
 
     def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[str, str]:
         """Delete objects with one request; return those left, and the server's reasons."""
@@ -700,12 +698,12 @@ class Client:
         upload_id: str,
         parts: list[tuple[int, str]],
         *,
-        conditions: Mapping[str, str] | None = None,
-        crc32: str | None = None,
-        verify: bool = True,
-        before: ObjectHead | None = None,
-        was_sent: bool = False,
-        stop: Stop | None = None,
+        conditions: Mapping[str, str],
+        crc32: str | None,
+        verify: bool,
+        before: ObjectHead | None,
+        was_sent: bool,
+        stop: Stop,
     ) -> Completed:
         """
         Assemble the parts, and make sure that exactly these were assembled.
@@ -733,14 +731,13 @@ class Client:
             # Ceph 20 needs the key, and others ignore it.
             headers={
                 "Content-Type": "application/xml",
-                **(conditions or {}),
+                **conditions,
                 **_key_headers(path),
                 **({"x-amz-checksum-type": "FULL_OBJECT", CRC32: crc32} if crc32 else {}),
             },
             body=xml.complete_multipart(parts),
             read=_completed,
         )
-        stop = stop or Stop()
         completion = _Completion(
             request.attempt,
             lambda: self._look(path, upload_id, etag, stop),
@@ -759,7 +756,7 @@ class Client:
                     "or may have done so: its parts are kept. Look for the object later, and then "
                     "call ex_cleanup_all_multipart_uploads()."
                 )
-                error._is_final = error._keeps_parts = True
+                error._keeps_parts = True
             elif completion.has_probably_come_about():
                 error.value = (
                     f"{error.value.rstrip('.')}. Upload {upload_id} is gone: its object has "
@@ -783,7 +780,7 @@ class Client:
         held, is_refused = None, False
         try:
             try:
-                held = self.held(path, upload_id, stop=stop)
+                held = self.list_parts(path, upload_id, stop=stop)
             except AccessDeniedError:
                 is_refused = True
             found = self.found(path, etag, stop=stop)
@@ -798,15 +795,6 @@ class Client:
         except (ObjectNotFoundError, EncryptionKeyError):  # one of these parts has this key
             return None
         return head if head.etag == etag else None
-
-    def held(
-        self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
-    ) -> dict[int, PartHeld]:
-        """Return the parts of an upload by number; none if it is gone."""
-        try:
-            return self.list_parts(path, upload_id, stop=stop)
-        except _GONE:
-            return {}
 
     def sharers(
         self, path: ObjectPath, held: Mapping[int, PartHeld], begun: datetime | None
@@ -867,14 +855,17 @@ class Client:
     def list_parts(
         self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
     ) -> dict[int, PartHeld]:
-        """Return the parts the server holds, by number."""
+        """Return the parts of an upload by number; none if it is gone."""
         parts: dict[int, PartHeld] = {}
         marker = 0
         while True:
             query = {"uploadId": upload_id, "part-number-marker": marker, "max-parts": PAGE_SIZE}
             read = _page_of(_PARTS_ROOTS, "Part", "PartNumber", "Size", "ETag")
             request = self._on_object("GET", path, query=query, read=read)
-            page = self._run(request.attempt, stop=stop)
+            try:
+                page = self._run(request.attempt, stop=stop)
+            except _GONE:
+                return {}
             for row in page.rows:
                 number = int(row["PartNumber"])
                 etag = strip_etag(row["ETag"])

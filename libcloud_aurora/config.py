@@ -125,7 +125,9 @@ class Settings(NamedTuple):
 
         :raises ValueError: naming the argument that is wrong.
         """
-        given = {**arguments, "host": _host(arguments["host"])}
+        ssl = arguments["ex_verify_ssl"]
+        ssl = os.fspath(ssl) if isinstance(ssl, os.PathLike) else ssl
+        given = {**arguments, "host": _host(arguments["host"]), "ex_verify_ssl": ssl}
         for name in ("ex_verify", "ex_allow_plain_keys", "ex_anonymous"):
             if not isinstance(given[name], bool):
                 raise ValueError(f"{name} must be True or False, not {given[name]!r}")
@@ -134,7 +136,6 @@ class Settings(NamedTuple):
         if not isinstance(region or "", str) or not _REGION.fullmatch(region or ""):
             raise ValueError(f"region must be ASCII without spaces and slashes, not {region!r}")
         _check_numbers(given)
-        ssl = given["ex_verify_ssl"]
         if not isinstance(ssl, bool) and not (isinstance(ssl, str) and os.path.exists(ssl)):
             raise ValueError(
                 f"ex_verify_ssl must be True, False or the path of a CA bundle, not {ssl!r}"

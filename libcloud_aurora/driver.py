@@ -24,7 +24,7 @@ from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored, Wanted
 from libcloud_aurora._s3.signing import canonical_query, expiry_seconds, moment
 from libcloud_aurora._transfer import delete
-from libcloud_aurora._transfer.copy import Copy
+from libcloud_aurora._transfer.copy import copy_object
 from libcloud_aurora._transfer.download import Download
 from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.listing import Listing
@@ -92,7 +92,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_max_concurrency: int | None = None,
         ex_max_attempts: int = 5,
         ex_verify: bool = True,
-        ex_verify_ssl: bool | str = True,
+        ex_verify_ssl: bool | str | os.PathLike[str] = True,
         ex_allow_plain_keys: bool = False,
         ex_anonymous: bool = False,
         **unknown: Any,
@@ -409,7 +409,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             raise ValueError(f"object_name: {name!r} would be copied onto itself without a change")
         source = CopySource(source_path, self._client.head_object(source_path))
         kept = wanted.kept_headers(source.head.headers, given)
-        Copy(self._uploads, source, wanted).make(kept, replace=replaces or itself)
+        copy_object(self._uploads, source, wanted, kept, replace=replaces or itself)
         head = self._client.head_object(wanted.path)
         return objects.object_from_head(name, container, head, self)
 
@@ -1122,7 +1122,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             except ObjectNotFoundError:  # deleted since
                 return wanted.object(parts.sent, stored, self)
             if source.head.etag == stored.etag and not wanted.describes(source.head):
-                Copy(self._uploads, source, wanted).make({}, replace=True)
+                copy_object(self._uploads, source, wanted, {}, replace=True)
                 stored = self._client.head_object(wanted.path).stored
             elif source.head.etag == stored.etag:
                 finish(self._client, wanted.path, planned.afterwards, stored.version_id)

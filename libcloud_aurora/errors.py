@@ -15,7 +15,7 @@ from libcloud.storage import types
 
 class AuroraObjectsError(LibcloudError):
     """
-    A request to AuroraObjects failed; base class of all errors of this driver except the CDN's.
+    A request to AuroraObjects failed, or was refused; base class of all errors of this driver.
 
     :ivar code: S3 error code such as ``SlowDown``, or ``None`` without a response.
     :ivar http_status: HTTP status of the response, or ``None``.
@@ -146,14 +146,8 @@ class NetworkTimeoutError(NetworkError, requests.Timeout):
     """The server did not respond in time."""
 
 
-class CDNNotSupportedError(LibcloudError, NotImplementedError):
+class CDNNotSupportedError(AuroraObjectsError, NotImplementedError):
     """AuroraObjects has no CDN."""
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return CDNNotSupportedError, (self.value,)
 
 
 class Meaning(NamedTuple):

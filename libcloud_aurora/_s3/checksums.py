@@ -30,8 +30,7 @@ CRC32_WANTED = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FUL
 class Crc32:
     """A CRC32 with the methods of :mod:`hashlib`; ``value`` is the number."""
 
-    def __init__(self, value: int = 0) -> None:
-        self.value = value
+    value = 0
 
     def update(self, data: Any) -> None:
         self.value = zlib.crc32(data, self.value)

@@ -62,15 +62,14 @@ class Named(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One page of a listing: texts by element name, with ``fields`` for what is not a row."""
+    """One page of a listing: texts by element name."""
 
     rows: list[dict[str, str]]
     prefixes: list[str]
     is_truncated: bool
-    fields: dict[str, str]
 
 
-EMPTY_PAGE = Page([], [], False, {})
+EMPTY_PAGE = Page([], [], False)
 
 
 def whole_number(text: str) -> int | None:
@@ -148,11 +147,10 @@ def page(
         raise MalformedXMLError(f"<{document.tag}> where <{roots[0]}> belongs")
     rows = rows or _rows(document, kinds, needs)
     prefixes = [unquote(prefix.text or "") for prefix in document.iterfind("CommonPrefixes/Prefix")]
-    fields = {name: text for name, text in _texts(document).items() if name not in kinds}
-    truncated = fields.get("IsTruncated", "").lower() == "true"
+    truncated = (document.findtext("IsTruncated") or "").lower() == "true"
     if truncated and not (rows or prefixes):
         raise MalformedXMLError("a page with nothing on it that says there is more")
-    return Page(rows, prefixes, truncated, fields)
+    return Page(rows, prefixes, truncated)
 
 
 def _rows(

@@ -17,7 +17,6 @@ from libcloud_aurora._s3.objects import object_from_row, version_from_row
 from libcloud_aurora._s3.xml import EMPTY_PAGE, Page
 from libcloud_aurora._transfer.workers import Crew
 from libcloud_aurora._wire.retry import Stop
-from libcloud_aurora.errors import MalformedAnswerError
 
 
 class Listing:
@@ -83,7 +82,7 @@ class Listing:
                 limit -= len(names)
                 last = max([*names[-1:], *page.prefixes[-1:]])
                 if page.is_truncated and last <= selection.get("marker", ""):
-                    raise self._endless(container)
+                    raise self._client.repeats(bucket)
                 selection["marker"] = last
                 more = page.is_truncated and limit > 0
                 ahead = crew.submit(fetch()) if more and self._reads_ahead else None
@@ -114,7 +113,7 @@ class Listing:
             ids = [(unquote(row["Key"]), row["UploadId"]) for row in page.rows[-1:]]
             last = max(ids + [(each, "") for each in page.prefixes[-1:]])
             if last == (selection.get("key-marker"), selection.get("upload-id-marker")):
-                raise self._endless(container)
+                raise self._client.repeats(bucket)
             selection["key-marker"], selection["upload-id-marker"] = last
 
     def versions(self, container: Container, *, prefix: str | None) -> Iterator[Object]:
@@ -122,13 +121,6 @@ class Listing:
         selection = _selecting({"prefix": prefix})
         for name, row in self._client.list_versions(bucket_of(container), selection=selection):
             yield version_from_row(row, name, container, self._driver)
-
-    def _endless(self, container: Container) -> MalformedAnswerError:
-        return MalformedAnswerError(
-            f"listing of container {container.name!r} failed: the server repeats a page.",
-            driver=self._driver,
-            bucket=container.name,
-        )
 
 
 def _selecting(given: Mapping[str, str | None], **names: str) -> dict[str, str]:

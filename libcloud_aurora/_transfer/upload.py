@@ -414,10 +414,14 @@ class Uploads:
         :return: What is stored, and whether an earlier call had begun it.
         """
         old, begun = self.client.newest_upload(path) or ("", None)
-        held = self.client.held(path, old) if old else {}
+        held = self.client.list_parts(path, old) if old else {}
         sharers = self.client.sharers(path, held, begun)
+        fits = all(parts.sizes.get(number) == part.size for number, part in held.items())
+        if not fits and not sharers:  # radosgw completes an upload only with all its parts
+            logger.info("aborting upload %s of %r: its parts are not this file's", old, path.key)
+            self.client.abort_upload(path, old)
         try:
-            if old and not sharers and self._fits(path, old, held, parts.sizes):
+            if old and fits and not sharers:
                 upload = self.find(path, old)
                 upload.has_crc32 |= any(part.has_crc32 for part in held.values())
                 planned = plan(asked, Way.RESUME)
@@ -452,30 +456,10 @@ class Uploads:
         finally:
             self.running.pop(upload.id, None)
 
-    def _fits(
-        self,
-        path: ObjectPath,
-        upload_id: str,
-        held: Mapping[int, PartHeld],
-        sizes: Mapping[int, int],
-    ) -> bool:
-        """
-        Tell whether an upload can become an object of parts of these sizes; otherwise, abort it.
-
-        radosgw completes an upload only with all its parts, so that none may be in the way.
-        """
-        fits = all(sizes.get(number) == part.size for number, part in held.items())
-        if not fits:
-            logger.info(
-                "aborting upload %s of %r: its parts are not this file's", upload_id, path.key
-            )
-            self.client.abort_upload(path, upload_id)
-        return fits
-
     def clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
         """Abort an upload that somebody has left, unless the object may share its data."""
         try:
-            held = self.client.held(path, upload_id)
+            held = self.client.list_parts(path, upload_id)
         except MalformedAnswerError as error:
             if error.http_status != 204:  # of a server that lists no parts
                 raise

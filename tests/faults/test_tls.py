@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import pytest
 from faults.scene import LARGE, Scene, content
@@ -32,21 +33,11 @@ def test_an_unknown_authority_is_refused(scene, secure):
     assert scene.proxy.requests == []
 
 
-def test_a_private_authority(scene, secure, authority):
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_private_authority(scene, secure, authority, kind):
     """With the path of a CA bundle the private authority is trusted."""
-    driver = secure(ex_verify_ssl=str(authority.bundle))
+    driver = secure(ex_verify_ssl=kind(authority.bundle))
     assert driver.get_container(scene.bucket).name == scene.bucket
-
-
-def test_a_path_object(scene, secure, authority):
-    """The path may be a pathlib.Path, or the error names the argument."""
-    try:
-        driver = secure(ex_verify_ssl=authority.bundle)
-    except ValueError as error:
-        message = str(error)
-        assert "ex_verify_ssl" in message
-    else:
-        assert driver.get_container(scene.bucket).name == scene.bucket
 
 
 def test_verification_turned_off(scene, secure):
@@ -82,9 +73,9 @@ def test_a_wrong_name_is_refused(scene, secure, backend, authority):
 
 @pytest.mark.parametrize("path", ["/does/not/exist.pem", ""])
 def test_a_missing_bundle_is_named(secure, path):
-    """A CA bundle that is not there is an error that names the argument or the path."""
-    with pytest.raises((ValueError, LibcloudError), match=r"ex_verify_ssl|/does/not/exist\.pem"):
-        secure(ex_verify_ssl=path).list_containers()
+    """A CA bundle that is not there is an error that names the argument."""
+    with pytest.raises(ValueError, match="ex_verify_ssl"):
+        secure(ex_verify_ssl=path)
 
 
 def test_https_to_a_server_without(secure, backend):

@@ -1,6 +1,5 @@
 """_s3.xml: S3 documents in and out; whatever comes in, the right answer or MalformedXMLError."""
 
-import time
 import tracemalloc
 from xml.sax.saxutils import escape
 
@@ -82,7 +81,6 @@ def test_a_page_has_rows_prefixes_and_state():
     ]
     assert page.prefixes == ["d/"]
     assert page.is_truncated
-    assert page.fields["Name"] == "photos"
 
 
 def test_uploads_name_their_initiator():
@@ -162,16 +160,14 @@ def test_document_types_are_refused(hostile):
     [b"<a>" + b"<b/>" * 5_000_000 + b"</a>", b"<" * 20_000_000, b"<a>" * 900_000],
     ids=["elements", "brackets", "depth"],
 )
-def test_far_too_many_elements_are_refused_cheaply(body):
-    """Millions of elements are refused before any is made: at once, in little memory."""
+def test_far_too_many_elements_are_refused_cheaply(monkeypatch, body):
+    """Millions of elements are refused before any is made, in little memory."""
+    monkeypatch.setattr(xml.ElementTree, "fromstring", lambda text: pytest.fail("parsed"))
     tracemalloc.start()
-    begun = time.process_time()
     with pytest.raises(xml.MalformedXMLError, match="far too many elements"):
         xml.parse(body)
-    used = time.process_time() - begun
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert used < 1
     assert peak < 2 * len(body)
 
 
@@ -338,10 +334,9 @@ def by_the_parser(body):
         if "Key" not in texts or xml.whole_number(texts.get("Size", "")) is None:
             return None
         found.append(texts)
-    fields = {child.tag: child.text or "" for child in document if child.tag != "Contents"}
-    truncated = fields.get("IsTruncated", "").lower() == "true"
+    truncated = (document.findtext("IsTruncated") or "").lower() == "true"
     prefixes = [each.text or "" for each in document.iterfind("CommonPrefixes/Prefix")]
-    return None if truncated and not found + prefixes else (found, truncated, fields, len(prefixes))
+    return None if truncated and not found + prefixes else (found, truncated, len(prefixes))
 
 
 def by_the_page(body):
@@ -349,7 +344,7 @@ def by_the_page(body):
         page = xml.page(body, root="ListBucketResult", row="Contents", needs=("Key", "Size"))
     except xml.MalformedXMLError:
         return None
-    return page.rows, page.is_truncated, page.fields, len(page.prefixes)
+    return page.rows, page.is_truncated, len(page.prefixes)
 
 
 @given(pages)
@@ -408,7 +403,6 @@ def test_radosgws_rows_are_read_completely():
         "Owner/DisplayName": "me",
         "Type": "Normal",
     }
-    assert page.fields["Name"] == "photos"
     assert page.prefixes == ["d/"]
 
 
@@ -435,12 +429,6 @@ def test_rows_of_another_form_are_read_as_well(old, new):
     assert by_the_page(changed.encode()) == by_the_parser(changed.encode())
 
 
-def cpu_seconds(call):
-    begun = time.process_time()
-    call()
-    return time.process_time() - begun
-
-
 def test_radosgws_rows_need_no_parser():
     """Rows of radosgw's form are cut off at once; of another form, all is left to the parser."""
     for row, count in ((ROW, 1000), (ROW + "\n", 0)):
@@ -452,9 +440,7 @@ def test_radosgws_rows_need_no_parser():
 @pytest.mark.parametrize(
     "piece", ["<Contents><Key>", "<Contents><Key>" + "&amp;" * 500, "<Contents>" * 100]
 )
-def test_hostile_pages_take_linear_time(piece):
-    """Text made to mislead the reader of rows takes hardly more time than the parser needs."""
-    body = (START.format("", "false") + piece * (300_000 // len(piece))).encode()
-    most, found = 3 * cpu_seconds(lambda: by_the_parser(body)) + 0.2, []
-    assert any(cpu_seconds(lambda: found.append(by_the_page(body))) < most for _ in range(3))
-    assert set(found) == {None}
+def test_hostile_pages_are_refused(piece):
+    """Text made to mislead the reader of rows is refused; in quadratic time, this would hang."""
+    body = START.format("", "false") + piece * (3_000_000 // len(piece))
+    assert by_the_page(body.encode()) is None
