@@ -307,7 +307,9 @@ def payload_sha256(body: Any) -> str:
 
 
 def _size_of(body: Any) -> int:
-    return body.size if isinstance(body, (ChunkedBody, Pieces)) else len(body or b"")
+    if isinstance(body, (ChunkedBody, Pieces)):
+        return body.size
+    return memoryview(body or b"").nbytes
 
 
 def md5(body: Body) -> str:

@@ -6,8 +6,11 @@ import contextlib
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from libcloud_aurora.config import MIB
 
 try:
     import fcntl
@@ -15,6 +18,9 @@ except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NOINHERIT"))
+#: Bytes of a file whose space is reserved at first, and seconds that this takes at most where the
+#: file system does it: 1 ms or less, while 16 MiB took 78 ms on one that does not.
+TRIED_SIZE, TRIED_SECONDS = 16 * MIB, 0.03
 #: For files that this package makes: a symbolic link in their place is not followed.
 OWN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
 
@@ -26,6 +32,7 @@ class OpenFile:
         self._path = path
         self._number = os.open(path, _FLAGS | flags, mode)
         self._lock = threading.Lock()
+        self._locked_by = 0
 
     def __enter__(self) -> OpenFile:
         return self
@@ -35,7 +42,11 @@ class OpenFile:
 
     def close(self) -> None:
         number, self._number = self._number, -1
-        os.close(number)
+        try:
+            if self._locked_by == os.getpid():  # or a forked child would keep the lock as well
+                fcntl.flock(number, fcntl.LOCK_UN)
+        finally:
+            os.close(number)
 
     def status(self) -> os.stat_result:
         return os.fstat(self._number)
@@ -88,12 +99,21 @@ class OpenFile:
             os.fchmod(self._number, mode)
 
     def reserve(self, size: int) -> None:
-        """Allocate space where the system can, so that a full disk shows at once."""
+        """
+        Allocate space where the system can, so that a full disk shows at once, and keep none then.
+
+        Where a file system cannot, as NFS before 4.2, the C library writes to each block instead.
+        That would double the work, and Ctrl-C would wait for its end.
+        """
         if size and hasattr(os, "posix_fallocate"):
             try:
-                os.posix_fallocate(self._number, 0, size)
+                began = time.monotonic()
+                os.posix_fallocate(self._number, 0, min(size, TRIED_SIZE))
+                if time.monotonic() - began < TRIED_SECONDS:
+                    os.posix_fallocate(self._number, 0, size)
             except OSError as exc:
                 if exc.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                    self.truncate(0)
                     exc.filename = str(self._path)
                     raise
 
@@ -105,6 +125,7 @@ class OpenFile:
         """Lock the file, where the system can, until it is closed; or raise ``OSError``."""
         if fcntl is not None:
             fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._locked_by = os.getpid()
 
 
 def sync_directory(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -12,6 +13,7 @@ from libcloud_aurora._s3.checksums import Checksum
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._transfer.sources import Progress
 from libcloud_aurora._transfer.verify import PartHashes, PieceCrcs, Verifier
+from libcloud_aurora._transfer.workers import check_process
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import BUFFER_SIZE, TransferConfig
 from libcloud_aurora.errors import AuroraObjectsError, HashMismatchError, ObjectChangedError
@@ -153,8 +155,9 @@ class Reader:
 
     def once(self) -> Iterator[memoryview]:
         """Yield the bytes of the first response, where no other may be asked for."""
-        buffer, position = memoryview(bytearray(BUFFER_SIZE)), self.start
+        buffer, position, pid = memoryview(bytearray(BUFFER_SIZE)), self.start, os.getpid()
         while self._opened is not None and position < self.stop:
+            check_process(pid)
             count = self._opened.readinto(buffer[: self.stop - position])
             position += count
             yield buffer[:count]

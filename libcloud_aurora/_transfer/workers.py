@@ -103,6 +103,15 @@ class Outcome(Generic[T]):
             del self, answer, error
 
 
+def check_process(pid: int) -> None:
+    """Refuse to go on in the child of a process with what that process has begun."""
+    if pid != os.getpid():
+        raise AuroraObjectsError(
+            "an iterator that was started before a fork cannot continue in the child; start a new "
+            "one."
+        )
+
+
 class _Worker(threading.Thread):
     """A thread of a crew, known by its class: a user's thread may have any name."""
 
@@ -210,9 +219,13 @@ class Crew:
             if self._closed:
                 self._left.put(None)
 
+    def busy(self) -> int:
+        """Return how many calls are being made."""
+        return len(self._active)
+
     def result(self, outcome: Outcome[T]) -> T:
         """Return what a submitted call has returned."""
-        self._check_process()
+        check_process(self._pid)
         try:
             return outcome.result()
         finally:
@@ -220,15 +233,8 @@ class Crew:
 
     def taken(self, pieces: SimpleQueue[T]) -> T:
         """Return what a submitted call puts into a queue."""
-        self._check_process()
+        check_process(self._pid)
         return take(pieces)
-
-    def _check_process(self) -> None:
-        if self._pid != os.getpid():
-            raise AuroraObjectsError(
-                "an iterator that was started before a fork cannot continue in the child; start a "
-                "new one."
-            )
 
     def close(self) -> None:
         """Let no further call begin, wait for those under way, and raise what came meanwhile."""
@@ -335,7 +341,8 @@ class Window(Stop):
 
     The caller's thread pulls tasks and reports progress; with a limit of 1 it does them as well.
 
-    :param limit: Most tasks at once; fewer once some have timed out while others made progress.
+    :param limit: Most tasks at once; fewer once some have timed out while others made progress, and
+        more again after some that succeed: ever more of them, each time it has become narrower.
     :param first: How many to begin with; more as long as they bring more bytes a second.
     :param budget: Most bytes that running tasks may hold; a larger task runs alone.
     :param on_bytes: Called in the caller's thread with each count given to :meth:`report`.
@@ -360,8 +367,12 @@ class Window(Stop):
         self._raised: list[AuroraObjectsError] = []
         self._running: dict[Outcome[object], int] = {}
         self._events: SimpleQueue[int | Outcome[object]] = SimpleQueue()
-        self._waiting = 0
         self._lock = threading.Lock()
+        self._waiting = 0  # requests, for a place among fewer
+        self._widest = 0  # before it became narrower, and when it did so last
+        self._narrowed = -math.inf
+        self._patience = 1
+        self._succeeded = 0
         self._crew: Crew | None = None
 
     def count(self, moved: int) -> None:
@@ -384,21 +395,43 @@ class Window(Stop):
             self._raised.append(error)
             self.set()
 
-    def narrow(self, why: str) -> bool:
-        """Halve the number of requests, and wait for a place among them, unless there is one."""
+    def narrow(self, why: str, began: float) -> bool:
+        """
+        Halve the number of requests, and wait for a place among them, unless there is only one.
+
+        Requests that were under way already count once: one silence of a network ends all of them.
+
+        :param began: When the request began that has timed out.
+        """
         with self._lock:
-            if len(self._running) - self._waiting <= 1:
+            if self._under_way() <= 1:
                 return False
-            self._limit = max(1, self._limit // 2)
-            self._trial = None
+            if is_new := began > self._narrowed:
+                self._widest = self._widest or self._limit
+                self._limit, self._trial = max(1, self._limit // 2), None
+                self._narrowed = time.monotonic()
+                self._patience, self._succeeded = 2 * self._patience, 0
             self._waiting += 1
-        logger.info("at most %d requests share the link from now on: %s", self._limit, why)
+        if is_new:
+            logger.info("at most %d requests share the link from now on: %s", self._limit, why)
         while not self.wait(0.2):
             with self._lock:
-                if len(self._running) - self._waiting < self._limit:
+                if self._under_way() < self._limit:
                     self._waiting -= 1
                     return True
         return False
+
+    def _under_way(self) -> int:
+        """Return how many requests are made, and do not wait for a place."""
+        return self._crew.busy() - self._waiting if self._crew else 1
+
+    def _done(self, outcome: Outcome[object]) -> None:
+        """Tell the caller's thread, and after many that succeed let there be more at once."""
+        with self._lock:
+            self._succeeded += 1
+            if self._limit < self._widest and self._succeeded >= self._limit * self._patience:
+                self._limit, self._succeeded = min(2 * self._limit, self._widest), 0
+        self._events.put(outcome)
 
     def run(self, tasks: Iterable[Task]) -> None:
         """Run all tasks; whatever ends that, Ctrl-C included, none runs when this returns."""
@@ -417,7 +450,7 @@ class Window(Stop):
         self._crew = self._crew or Crew(self._threads, self._interrupt, stop=self)
         while self._is_full(task) or not self._events.empty():
             self._collect()
-        self._running[self._crew.submit(task.call, self._events.put)] = task.size
+        self._running[self._crew.submit(task.call, self._done)] = task.size
         with self._lock:
             if self._trial is not None and len(self._running) == self._limit:
                 self._trial.begin()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import random
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -35,7 +33,7 @@ logger = logging.getLogger("libcloud_aurora")
 
 class Stop:
     """
-    A sign that is given once, made of one plain lock: Ctrl-C may leave a condition locked.
+    A sign that is given once. Who waits looks for it: Ctrl-C may leave a condition locked.
 
     :param until: Monotonic time from which it counts as given.
     :ivar moved: Grows as the whole transfer it belongs to moves bytes; some count twice.
@@ -44,33 +42,24 @@ class Stop:
     def __init__(self, until: float | None = None) -> None:
         self.moved = 0
         self._until = math.inf if until is None else until
-        self._given = False
-        self._barrier = threading.Lock()
-        self._barrier.acquire()
 
     def set(self) -> None:
-        """Give the sign; once more, if Ctrl-C has broken that off."""
-        self._given = True
-        self._open()
+        """Give the sign."""
+        self._until = -math.inf
 
     def is_set(self) -> bool:
-        return self._given or time.monotonic() >= self._until
+        return time.monotonic() >= self._until
 
-    def narrow(self, why: str) -> bool:
+    def narrow(self, why: str, began: float) -> bool:
         """Let fewer requests share a link on which one has timed out; here there is only one."""
         return False
 
     def wait(self, seconds: float) -> bool:
         """Wait for the sign, but no longer than that, and tell whether it was given."""
-        until = min(time.monotonic() + seconds, self._until)
-        while not self._given and (left := until - time.monotonic()) > 0:
-            if self._barrier.acquire(timeout=min(left, LOOKING_SECONDS)):
-                self._open()
+        until = time.monotonic() + seconds
+        while (left := min(until, self._until) - time.monotonic()) > 0:
+            time.sleep(min(left, LOOKING_SECONDS))
         return self.is_set()
-
-    def _open(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it is open
-            self._barrier.release()
 
 
 def is_transient(error: AuroraObjectsError) -> bool:
@@ -122,14 +111,14 @@ class Retrier:
         history: list[str] = []
         limit = attempts or self.policy.max_attempts
         while True:
-            before, moved = progress(), stop.moved
+            before, moved, began = progress(), stop.moved, time.monotonic()
             try:
                 return attempt()
             except AuroraObjectsError as error:
                 if progress() - before >= PROGRESS_SIZE:
                     history.clear()
                 timed_out = isinstance(error, NetworkTimeoutError)
-                if stop.moved > moved and timed_out and stop.narrow(error.value):
+                if stop.moved > moved and timed_out and stop.narrow(error.value, began):
                     continue
                 history.append(error.value)
                 error.history = tuple(history)

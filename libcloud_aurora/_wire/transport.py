@@ -231,6 +231,8 @@ class _Wire:
     idle_since = 0.0
     is_sending = False  # a body
     is_answered = False
+    was_idle = False  # before this request
+    is_interrupted = False
     is_fresh = False  # opened ahead of the request that will use it
     body_left = 0
     answered_in = math.inf  # seconds, the newest request without a body
@@ -250,6 +252,7 @@ class _Wire:
 
     def interrupt(self) -> None:
         """Break it, so that whoever sends or receives over it fails."""
+        self.is_interrupted = True
         outer = getattr(self.sock, "socket", self.sock)  # of TLS in TLS
         for sock in (self.opening, outer):
             if isinstance(sock, socket.socket):
@@ -260,7 +263,8 @@ class _Wire:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's state stays
 
     def connect(self) -> None:
-        self._held, self.is_sending = b"", False  # as a request that was interrupted left them
+        self._held = b""  # as a request that was interrupted left it
+        self.is_sending = self.is_interrupted = False
         self._sent, self._waited = 0, 0.0
         try:
             super().connect()  # type: ignore[misc]
@@ -446,6 +450,7 @@ class _Known:
         connection: Any = super()._get_conn(timeout)  # type: ignore[misc]
         if connection.sock is not None and time.monotonic() - connection.idle_since > IDLE_SECONDS:
             connection.close()
+        connection.was_idle = connection.sock is not None
         connection.used = self.used
         connection.claim()
         return connection
@@ -457,7 +462,7 @@ class _Known:
                 self.used.pop(owner, None)
             connection.idle_since = time.monotonic()
             self.fastest = min(self.fastest, connection.answered_in)
-            if connection.body_left > 0:  # the next request would be taken for the rest
+            if connection.body_left:  # the next request would be taken for the rest, or follow it
                 connection.close()
         super()._put_conn(connection)  # type: ignore[misc]
         if self._is_retired:
@@ -475,6 +480,12 @@ class _Known:
             raise
         connection.is_fresh = True
         self._put_conn(connection)
+
+    def failed(self) -> None:
+        """Close what is idle if this thread's request has met a dead connection: all may be."""
+        connection = self.used.get(threading.get_ident())
+        if connection is not None and connection.was_idle and not connection.is_interrupted:
+            self.pool.close()  # type: ignore[attr-defined]
 
     def retire(self) -> None:
         """Close idle connections now, and those in use when they are given back."""
@@ -606,18 +617,22 @@ class AuroraTransport(LibcloudConnection):
         if sockets.prefix:
             path, mark, query = url.partition("?")
             url = f"{sockets.prefix}{escape_dots(path)}{mark}{query}"  # urllib3 collapses dots
-        response: HTTPResponse = sockets.pool.urlopen(
-            method,
-            url,
-            body=body,
-            headers=headers,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
-            retries=_NO_RETRIES,
-            timeout=Timeout(connect=self.session.timeout, read=self.session.timeout),
-        )
+        try:
+            response: HTTPResponse = sockets.pool.urlopen(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+                retries=_NO_RETRIES,
+                timeout=Timeout(connect=self.session.timeout, read=self.session.timeout),
+            )
+        except Exception:
+            sockets.pool.failed()
+            raise
         if response.length_remaining == 0:
             response.release_conn()
         return response

@@ -103,13 +103,14 @@ class MemoryS3:
     Buckets of objects and uploads.
 
     ``faults`` are asked first: callables that take a request and return an answer, an exception to
-    raise, or ``None`` to let it pass.
+    raise, or ``None`` to let it pass. ``bytes_sent`` counts those of objects, and not of faults.
     """
 
     def __init__(self):
         self.buckets = {}
         self.uploads = {}
         self.requests = []
+        self.bytes_sent = 0
         self.faults = []
         self.started = Counter()
         self.keys = CustomerKeys()
@@ -131,6 +132,9 @@ class MemoryS3:
         if seen.method == "HEAD":
             length = {"content-length": str(len(answer.body))} if answer.status == 200 else {}
             answer = Answer(answer.status, b"", {**answer.headers, **length})
+        elif seen.key:
+            with self.lock:
+                self.bytes_sent += len(answer.body)
         return raw_answer(answer, seen.method)
 
     def put(self, key, data, etag=None, bucket="photos", **headers):

@@ -38,15 +38,16 @@ def test_any_size_arrives(s3, container, any_driver, tmp_path, size, known):
     s3.put("k", LARGE[:size])
     seen = []
     obj = handle(container, any_driver, size=size if known else None)
-    result = any_driver.download_object(
-        obj, str(tmp_path / "f"), ex_progress=lambda *numbers: seen.append(numbers)
-    )
-    assert result is True
+
+    def progress(*numbers):
+        assert threading.current_thread() is threading.main_thread()
+        seen.append(numbers)
+
+    assert any_driver.download_object(obj, str(tmp_path / "f"), ex_progress=progress) is True
     assert (tmp_path / "f").read_bytes() == LARGE[:size]
     assert leftovers(tmp_path) == ["f"]
     assert seen == sorted(set(seen))
     assert seen[-1] == (size, size)
-    assert threading.current_thread() is threading.main_thread()
 
 
 def test_a_small_object_of_known_size_is_one_get(s3, container, driver, tmp_path):
@@ -154,10 +155,10 @@ def test_a_server_without_ranges_gives_no_wrong_bytes(s3, container, driver, tmp
         assert (tmp_path / "f").read_bytes() == LARGE[start : 1000 if end is None else end]
 
 
-def test_damage_is_noticed_and_fetched_again(s3, container, any_driver, tmp_path):
-    """Bytes that differ from the ETag are fetched again, until they do not."""
+def test_damage_is_noticed_and_fetched_again(s3, container, any_driver, tmp_path, caplog):
+    """Bytes that differ from the ETag are fetched again, until they do not; the log says so."""
+    caplog.set_level("INFO")
     s3.put("k", LARGE)
-    s3.fail(1, Answer(206, bytes(1), {"etag": f'"{md5(LARGE)}"', "content-range": "bytes 0-0/1"}))
     s3.requests.clear()
     damaged = [True]
 
@@ -180,6 +181,7 @@ def test_damage_is_noticed_and_fetched_again(s3, container, any_driver, tmp_path
     assert (tmp_path / "f").read_bytes() == LARGE
     assert seen == sorted(set(seen))
     assert seen[-1] == (len(LARGE), len(LARGE))
+    assert "GET of k: attempt 1 does not match" in caplog.text
 
 
 @pytest.mark.parametrize("etag", ["0" * 32, "0" * 32 + "-1"], ids=["plain", "one part"])
@@ -210,11 +212,14 @@ def test_objects_of_equal_parts_are_verified(s3, container, any_driver, tmp_path
     assert sum("range" in sent.headers for sent in s3.requests) <= 5
 
 
-def test_objects_of_unequal_parts_are_fetched_twice(s3, container, driver, tmp_path):
-    """Where the ETag cannot be recomputed, two downloads that agree are right."""
+def test_objects_of_unequal_parts_are_fetched_twice(s3, container, driver, tmp_path, caplog):
+    """Where the ETag cannot be recomputed, two downloads that agree are right; the log says so."""
+    caplog.set_level("INFO")
     s3.put("k", LARGE, UNEQUAL)
     driver.download_object(handle(container, driver, size=len(LARGE)), str(tmp_path / "f"))
     assert (tmp_path / "f").read_bytes() == LARGE
+    assert s3.bytes_sent == 2 * len(LARGE)
+    assert "GET of k: its parts are unknown, but two downloads agree" in caplog.text
 
 
 def test_each_guess_is_tried_once(s3, container, new_driver, tmp_path, readings):
@@ -223,6 +228,15 @@ def test_each_guess_is_tried_once(s3, container, new_driver, tmp_path, readings)
     driver = new_driver(ex_max_concurrency=1)
     driver.download_object(handle(container, driver, size=len(LARGE)), str(tmp_path / "f"))
     assert sum(readings) == 2 * len(LARGE)  # in three parts of 9 and of 10 MiB; of 8 is known
+
+
+def test_guesses_cost_no_more_than_a_second_download(s3, container, new_driver, tmp_path, readings):
+    """A large object in two parts may have been cut in many ways; only the likeliest are tried."""
+    data = bytes(48 * MIB)
+    s3.put("k", data, composite([data[:-1], data[-1:]]))
+    driver = new_driver(ex_max_concurrency=1)
+    driver.download_object(handle(container, driver, size=len(data)), str(tmp_path / "f"))
+    assert sum(readings) <= 8 * len(data)
 
 
 def test_what_came_too_early_is_hashed_while_the_rest_is_under_way(
@@ -304,11 +318,13 @@ def test_ranges_end_where_parts_do(s3, container, driver, tmp_path):
 
 
 @pytest.mark.parametrize("etag", ["opaque", ""])
-def test_other_etags_are_taken_at_their_word(s3, container, driver, tmp_path, etag):
-    """An object whose ETag is no MD5 is compared by length."""
+def test_other_etags_are_taken_at_their_word(s3, container, driver, tmp_path, caplog, etag):
+    """An object whose ETag is no MD5 is compared by length, and the log says so."""
+    caplog.set_level("INFO")
     s3.put("k", b"content", etag or " ")
     driver.download_object(handle(container, driver), str(tmp_path / "f"))
     assert (tmp_path / "f").read_bytes() == b"content"
+    assert "GET of k: not verified" in caplog.text
 
 
 def test_verification_can_be_switched_off(s3, container, new_driver, tmp_path):

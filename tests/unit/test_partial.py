@@ -449,6 +449,29 @@ def test_long_names_that_begin_alike_have_journals_of_their_own(resume, tmp_path
     assert one.read_bytes() == other.read_bytes() == DATA
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_keeps_no_lock(resume, target):
+    """A process that is forked while a download is under way does not hold its lock."""
+    ended, end = os.pipe()
+
+    def progress(done, total):
+        children.append(os.fork())
+        if children[-1] == 0:
+            os.close(end)
+            os.read(ended, 1)  # until the test is over
+            os._exit(0)
+        raise KeyboardInterrupt
+
+    children = []
+    with pytest.raises(KeyboardInterrupt):
+        resume(ex_progress=progress)
+    assert resume() == WHOLE
+    os.close(end)
+    os.waitpid(children[0], 0)
+    os.close(ended)
+    assert names(target) == ["file"]
+
+
 def test_a_failure_leaves_no_lock(resume, leave, part, target):
     """A partial file that cannot be opened is an error of the family, and can be put right."""
     leave((0, UNIT))

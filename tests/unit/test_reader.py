@@ -3,6 +3,7 @@
 import pytest
 import requests_mock
 from libcloud.storage.base import Object
+from unit.child import in_a_child
 from unit.memory_s3 import Answer, error, md5
 
 from libcloud_aurora import errors
@@ -378,6 +379,16 @@ def test_what_is_joined_from_segments_is_read_with_one_get(
     assert b"".join(driver.download_object_range_as_stream(obj, 5, 99)) == DATA[5:99]
     assert b"".join(driver.download_object_range_as_stream(obj, 5)) == DATA[5:]
     assert set(pins(s3)) == {None}
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_does_not_read_on_in_it(s3, joined, container, driver):
+    """Parent and child would share one response."""
+    s3.put("k", LARGE, etag=md5(b"the segments"), **s3.buckets["photos"]["k"].headers)
+    stream = driver.download_object_as_stream(Object("k", 0, None, None, None, container, driver))
+    first = next(stream)
+    assert "started before a fork" in in_a_child(lambda: next(stream))
+    assert first + b"".join(stream) == LARGE
 
 
 def test_a_range_of_it_is_as_long_as_the_response(s3, joined, container, driver):

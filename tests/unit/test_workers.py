@@ -578,20 +578,16 @@ def test_tasks_are_pulled_as_room_appears():
 
 
 def test_the_budget_bounds_the_bytes_held():
-    """Tasks run at once only as far as their bytes fit the budget."""
-    lock, held, most = threading.Lock(), [0], [0]
+    """Tasks run at once as far as their bytes fit the budget, and no further."""
+    gauge, two, three = Gauge(), threading.Barrier(2), threading.Barrier(3)
 
-    def work(size):
-        with lock:
-            held[0] += size
-            most[0] = max(most[0], held[0])
-        with lock:
-            held[0] -= size
+    def work():
+        with gauge, contextlib.suppress(threading.BrokenBarrierError):
+            two.wait(30)
+            three.wait(0.2)
 
-    sizes = [4, 4, 4, 6, 10, 3, 3, 3, 3, 50, 1]
-    Window(limit=4, budget=10).run(Task(lambda s=s: work(s), s) for s in sizes)
-    assert most[0] == 50
-    assert held[0] == 0
+    Window(limit=4, budget=10).run([Task(work, 4)] * 6)
+    assert gauge.most == 2
 
 
 def test_a_task_beyond_the_budget_runs_alone():
@@ -955,12 +951,49 @@ def test_a_window_that_has_become_narrower_tries_no_more(narrowed, monkeypatch):
             raise errors.NetworkTimeoutError("slow")
 
     def fast():
+        begun.set()
         assert narrowed.wait(10)
         window.report(1)
 
-    window.run(telling(begun, Task(lambda: ONCE.run(attempt, stop=window)), Task(fast)))
+    window.run([Task(lambda: ONCE.run(attempt, stop=window)), Task(fast)])
     assert len(attempts) == 2
     assert asked == [1]  # before that
+
+
+def test_one_silence_of_the_network_counts_once(narrowed):
+    """All requests under way time out together; the window is halved, and grows with success."""
+    window, all_begun, attempts = Window(limit=8), threading.Barrier(8), []
+
+    def attempt():
+        attempts.append(window._limit)
+        if len(attempts) <= 8:
+            all_begun.wait(10)
+            window.count(1)
+            all_begun.wait(10)
+            raise errors.NetworkTimeoutError("silence")
+
+    twice = Retrier(RetryPolicy(max_attempts=2, delay_seconds=0))  # the last one has nobody else
+    window.run(Task(lambda: twice.run(attempt, stop=window)) for _ in range(200))
+    assert len(attempts) == 208
+    assert attempts[:8] == [8] * 8
+    assert min(attempts) == 4
+    assert attempts[-1] == 8
+
+
+def test_a_request_alone_on_its_thread_waits_for_nobody():
+    """Where no other thread can be started, what times out has used up an attempt, and goes on."""
+    window, attempts = Window(limit=4), []
+    window._crew = Crew(1, stop=window)
+
+    def attempt():
+        attempts.append(1)
+        if len(attempts) == 1:
+            window.count(1)
+            raise errors.NetworkTimeoutError("slow")
+
+    twice = Retrier(RetryPolicy(max_attempts=2, delay_seconds=0))
+    window.run([Task(lambda: twice.run(attempt, stop=window))] * 4)
+    assert len(attempts) == 5
 
 
 class InStep:
