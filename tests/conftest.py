@@ -1,6 +1,7 @@
 """What holds for every tier: its order, its sockets, its patience, and what coverage counts."""
 
 import gc
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from keyboard import Keyboard
 
 TIERS = ("unit", "faults", "upstream", "docs", "live", "clients")
 COVERED = ("unit", "faults")
+AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 
 # How fast an example runs says more about what else the machine does than about the package.
@@ -58,7 +60,11 @@ def pytest_configure(config):
     Let Ctrl-C reach the tests, and what they start, also where a shell started them with ``&``.
 
     A shell without job control makes such programs ignore it, and so would all that they start.
+    Nor do they get this machine's proxies or authorities.
     """
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name.upper() in AUTHORITIES:
+            del os.environ[name]
     if sys.version_info < (3, 13):
         # There, ssl leaves a socket to the collector if Ctrl-C or a reset ends its handshake.
         warning = "ignore:unclosed <ssl.SSLSocket:ResourceWarning"

@@ -55,7 +55,7 @@ def test_initiate_spares_the_uploads_of_others(scene, driver, lost):
     "settings",
     [
         {"port": 1},
-        {"host": "nowhere.invalid"},
+        {"host": "a" * 64},
         {"proxy_url": "http://127.0.0.1:1"},
         {"secure": True},
     ],

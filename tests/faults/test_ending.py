@@ -227,8 +227,6 @@ def test_who_cannot_be_interrupted_is_not_waited_for(authority, keyboard, monkey
             peer.answer(b"<R><UploadId>late</UploadId></R>")
 
     with Listener(serve) as server:
-        for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"):
-            monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{server.port}")
         driver = driver_of(server, authority, secure=False)
         began = time.monotonic()

@@ -42,8 +42,6 @@ def socks(scene: Scene, monkeypatch):
     """A SOCKS server that leads to the scene's proxy, named by the environment."""
     with Socks(scene.proxy.port) as server:
         monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{server.port}")
-        for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"):
-            monkeypatch.delenv(name, raising=False)
         yield server
 
 

@@ -39,13 +39,6 @@ def is_ci():
     return os.environ.get("CI") == "true"
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 @pytest.fixture(scope="session")
 def cluster():
     """A running Ceph."""

@@ -276,14 +276,6 @@ def test_default_content_type(driver, s3, bucket, tmp_path):
     assert stored_head(s3, bucket, "page.html")["ContentType"] == "text/html"
 
 
-def test_small_chunks_take_linear_time(driver, s3, bucket):
-    """Chunks of 64 bytes are joined into parts, not copied over and over."""
-    body = noise(6 * MIB)
-    chunks = (body[start : start + 64] for start in range(0, len(body), 64))
-    uploaded = driver.upload_object_via_stream(chunks, bucket, "key")
-    check(s3, uploaded, bucket, "key", body)
-
-
 @pytest.mark.parametrize("size", [100, 6 * MIB], ids=["one PUT", "parts"])
 def test_a_source_that_fails_stores_nothing(driver, s3, bucket, size):
     """When the source fails, its error comes out and nothing is stored."""

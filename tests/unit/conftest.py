@@ -16,16 +16,10 @@ from unit.memory_s3 import MemoryS3
 import libcloud_aurora
 from libcloud_aurora._wire.connection import AuroraObjectsConnection
 
-ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    """No proxy and no CA bundle of this machine."""
-    for name in list(os.environ):
-        if name.upper() in ENVIRONMENT:
-            monkeypatch.delenv(name)
-    # What libcloud has read from SSL_CERT_FILE when it was imported.
+def no_authority(monkeypatch):
+    """No CA bundle of this machine: libcloud has read SSL_CERT_FILE when it was imported."""
     monkeypatch.setattr("libcloud.security.CA_CERTS_PATH", None)
 
 

@@ -1176,12 +1176,14 @@ def test_the_newest_unfinished_upload_is_found(s3, resume):
 
 
 @pytest.mark.parametrize("parts", [{1: b"a" * 9}, {3: b"c" * 2}, {4: b"c"}])
-def test_an_upload_with_a_part_of_another_plan_is_aborted(s3, resume, parts):
+def test_an_upload_with_a_part_of_another_plan_is_aborted(s3, resume, caplog, parts):
     """An upload that can never become this object is aborted, and a new one is made."""
-    s3.begin("k", parts)
+    caplog.set_level("INFO")
+    old = s3.begin("k", parts)
     assert resume().hash == composite(PARTS)
     assert sent_parts(s3) == [1, 2, 3]
     assert s3.uploads == {}
+    assert f"aborting upload {old} of 'k'" in caplog.text
 
 
 @pytest.mark.parametrize("version", [None, "v2"])
