@@ -342,10 +342,11 @@ class Client:
     def head_bucket(self, bucket: str) -> None:
         self._run(self._on_bucket("HEAD", bucket, read=_nothing).attempt)
 
-    def create_bucket(self, bucket: str) -> None:
+    def create_bucket(self, bucket: str, location: str) -> None:
         """Create a container; one that an earlier attempt has created is ours."""
+        body = xml.create_bucket(location) if location else None
         try:
-            self._run(self._on_bucket("PUT", bucket, read=_nothing).attempt)
+            self._run(self._on_bucket("PUT", bucket, body=body, read=_nothing).attempt)
         except ContainerExistsError as error:
             if len(error.history) < 2:
                 raise

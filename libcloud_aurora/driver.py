@@ -158,6 +158,10 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         self._client = Client(connection)
         self._uploads = Uploads(self._client, self._transfer)
 
+    @connection.deleter
+    def connection(self) -> None:  # for mock.patch.object
+        del self._connection
+
     def close(self) -> None:
         """Close this driver's connections; the driver may be used again."""
         self.connection.close()
@@ -203,6 +207,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         Create a container.
 
+        It is placed where ``ex_location_name`` of the driver says, such as ``default:ssd``, if a
+        subclass or a program has set it.
+
         :param container_name: Name of the container, which must be unique on the server: 3 to 63
             lowercase letters, digits, dots and hyphens, see
             https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.
@@ -215,7 +222,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         except AuroraObjectsError as error:
             if not 400 <= (error.http_status or 0) < 500:
                 raise
-            self._client.create_bucket(container_name)
+            self._client.create_bucket(container_name, self.ex_location_name)
             return Container(name=container_name, extra={}, driver=self)
         raise ContainerExistsError(
             f"container {container_name!r} already exists.", driver=self, bucket=container_name
@@ -299,15 +306,15 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         ex_limit: int | None = None,
     ) -> list[Object]:
         """Return the objects of :meth:`iterate_container_objects` as a list."""
+        own: dict[str, Any] = {
+            "ex_delimiter": ex_delimiter,
+            "ex_start_after": ex_start_after,
+            "ex_limit": ex_limit,
+        }
+        own = {name: value for name, value in own.items() if value is not None}
+        # A subclass of a program may override that method as libcloud has it.
         return list(
-            self.iterate_container_objects(
-                container,
-                prefix,
-                ex_prefix,
-                ex_delimiter=ex_delimiter,
-                ex_start_after=ex_start_after,
-                ex_limit=ex_limit,
-            )
+            self.iterate_container_objects(container, prefix=prefix, ex_prefix=ex_prefix, **own)
         )
 
     def ex_iterate_common_prefixes(

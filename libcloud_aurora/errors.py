@@ -121,6 +121,10 @@ class FileChangedError(AuroraObjectsError):
     """The local file changed while it was being sent."""
 
 
+class DirectoryNotFoundError(AuroraObjectsError, FileNotFoundError):
+    """The directory in which a file is to be saved does not exist."""
+
+
 class DeleteFailedError(AuroraObjectsError):
     """
     Some objects could not be deleted. All others are, unless a whole request failed.

@@ -216,6 +216,12 @@ def text_of(body: bytes, name: str) -> str:
     return text.strip()
 
 
+def create_bucket(location: str) -> bytes:
+    """Return the body of CreateBucket, which says where to place its objects."""
+    where = f"<LocationConstraint>{location.translate(_ESCAPES)}</LocationConstraint>"
+    return f"<CreateBucketConfiguration>{where}</CreateBucketConfiguration>".encode()
+
+
 def delete_objects(named: Iterable[Named]) -> bytes:
     """Return the body of DeleteObjects; the response lists only failures."""
     rows = "".join(map(_delete_row, named))

@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from libcloud_aurora._transfer.open_file import OWN, OpenFile, sync_directory
-from libcloud_aurora.errors import AuroraObjectsError, InvalidObjectNameError
+from libcloud_aurora.errors import (
+    AuroraObjectsError,
+    DirectoryNotFoundError,
+    InvalidObjectNameError,
+)
 
 #: Where Linux tells what is mounted; ``\040`` is a space there.
 MOUNTS = Path("/proc/self/mountinfo")
@@ -44,7 +48,7 @@ class Destination:
             if _is_too_long(self.path):
                 raise ValueError(f"destination_path must not be too long for a file: {text!r}")
             if not self.path.parent.is_dir():
-                raise self._error(f"directory {str(self.path.parent)!r} does not exist.")
+                raise self._missing(self.path.parent)
         if os.path.exists(text):  # by its own name: what /dev/stdout leads to may have none
             if not stat.S_ISREG(os.stat(text).st_mode):
                 raise self._error(
@@ -62,7 +66,7 @@ class Destination:
 
     def _inside(self, directory: Path) -> Path:
         if not os.path.isdir(directory):  # unlike Path's own, false of a name that is too long
-            raise self._error(f"directory {str(directory)!r} does not exist.")
+            raise self._missing(directory)
         key = self._key
         root = Path(os.path.realpath(directory))
         target = Path(os.path.realpath(root / key)) if "\0" not in key else root
@@ -82,6 +86,11 @@ class Destination:
 
     def _error(self, text: str) -> AuroraObjectsError:
         return AuroraObjectsError(text, key=self._key)
+
+    def _missing(self, directory: Path) -> DirectoryNotFoundError:
+        return DirectoryNotFoundError(
+            f"directory {str(directory)!r} does not exist.", key=self._key
+        )
 
     def _exists(self) -> AuroraObjectsError:
         return self._error(
@@ -165,6 +174,9 @@ class Destination:
     def put_in_place(self, temporary: Path, made: list[Path]) -> None:
         """Let a complete file appear under its name, in directories made for it."""
         if self._overwrite:
+            with contextlib.suppress(OSError, AttributeError):  # only root may give files away
+                old = self.path.stat()
+                os.chown(temporary, old.st_uid, old.st_gid)
             os.replace(temporary, self.path)
         else:
             try:

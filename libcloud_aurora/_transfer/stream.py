@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 from libcloud_aurora._transfer.reader import Reader, Reading
 from libcloud_aurora._transfer.verify import PartHashes, Verifier
@@ -198,12 +199,12 @@ class _Range:
 
     def __init__(self, start: int, stop: int, room: int) -> None:
         self.start, self.stop = start, stop
-        self.pieces: SimpleQueue[memoryview | None] = SimpleQueue()
+        self.pieces: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
         self.seconds = 0.0
         self._here = threading.local()
         self._here.consumes = True  # and fetches it, where no thread can be started
         self.left = stop - start
-        self._places: SimpleQueue[None] = SimpleQueue()
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(room // BUFFER_SIZE):
             self._places.put(None)
 

@@ -13,6 +13,7 @@ import _thread
 import contextlib
 import math
 import os
+import queue  # gevent and eventlet replace what is in it, maybe after this import
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from libcloud_aurora._wire.retry import LOOKING_SECONDS, Stop, logger
@@ -49,7 +50,7 @@ class Interrupt(Protocol):
     def __call__(self, threads: Iterable[int], *, bodies: bool) -> None: ...
 
 
-def take(queue: SimpleQueue[T], seconds: float = math.inf) -> T:
+def take(entries: queue.SimpleQueue[T], seconds: float = math.inf) -> T:
     """
     Wait for an entry of a queue, and look for Ctrl-C now and then.
 
@@ -59,7 +60,7 @@ def take(queue: SimpleQueue[T], seconds: float = math.inf) -> T:
     while True:
         left = until - time.monotonic()
         try:
-            return queue.get(timeout=max(0.0, min(left, LOOKING_SECONDS)))
+            return entries.get(timeout=max(0.0, min(left, LOOKING_SECONDS)))
         except Empty:
             if left <= LOOKING_SECONDS:
                 raise
@@ -75,7 +76,8 @@ class Outcome(Generic[T]):
     def __init__(self, then: Callable[[Outcome[T]], object]) -> None:
         self._then = then
         self._answer: tuple[Any, BaseException | None] | None = None
-        self._made: SimpleQueue[None] = SimpleQueue()  # Ctrl-C may take what is got from it
+        # Ctrl-C may take what is got from it.
+        self._made: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def settle(self, value: T | None, error: BaseException | None = None) -> None:
         """Take what the call has returned or raised."""
@@ -152,8 +154,8 @@ class Crew:
         self._stop = stop or Stop()
         self._leaving_seconds = leaving_seconds
         self._lock = threading.Lock()
-        self._calls: SimpleQueue[Any] = SimpleQueue()
-        self._left: SimpleQueue[None] = SimpleQueue()
+        self._calls: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._left: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._pid = os.getpid()
         self._hired = 0
         self._free = 0  # idle workers minus waiting calls
@@ -231,7 +233,7 @@ class Crew:
         finally:
             del outcome  # holds the error, whose traceback holds this frame
 
-    def taken(self, pieces: SimpleQueue[T]) -> T:
+    def taken(self, pieces: queue.SimpleQueue[T]) -> T:
         """Return what a submitted call puts into a queue."""
         check_process(self._pid)
         return take(pieces)
@@ -265,7 +267,7 @@ class Crew:
             self._left.get(timeout=0.1)
 
 
-def _work(crew_of: Callable[[], Crew | None], calls: SimpleQueue[Any]) -> None:
+def _work(crew_of: Callable[[], Crew | None], calls: queue.SimpleQueue[Any]) -> None:
     """Make calls; between two of them, a crew that is no longer referenced may go."""
     while (each := calls.get()) is not None and (crew := crew_of()) is not None:
         outcome, call = each
@@ -366,7 +368,7 @@ class Window(Stop):
         self._on_bytes = on_bytes
         self._raised: list[AuroraObjectsError] = []
         self._running: dict[Outcome[object], int] = {}
-        self._events: SimpleQueue[int | Outcome[object]] = SimpleQueue()
+        self._events: queue.SimpleQueue[int | Outcome[object]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0  # requests, for a place among fewer
         self._widest = 0  # before it became narrower, and when it did so last

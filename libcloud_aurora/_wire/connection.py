@@ -181,7 +181,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         request = Request(
             self,
             method.upper(),
-            quote(path, safe="/~%"),
+            quote(path if path.startswith("/") else f"/{path}", safe="/~%"),
             query={**dict(parse_qsl(query, keep_blank_values=True)), **(params or {})},
             headers=headers or {},
             body=data.encode() if isinstance(data, str) else data,
@@ -300,8 +300,8 @@ class Request(Generic[T]):
         agent = connection._user_agent()  # type: ignore[no-untyped-call]
         host = connection.host_header
         self._headers = {"Host": host, "User-Agent": agent, "Accept-Encoding": "identity"}
-        for name, value in (headers or {}).items():
-            self._headers[str(name)] = wire_value(str(name), value)
+        given = {str(name): value for name, value in (headers or {}).items()}
+        _put(self._headers, {name: wire_value(name, given[name]) for name in given})
         has_key = any(name.lower().startswith(PREFIXES) for name in self._headers)
         if has_key and connection.refuses_keys():
             raise EncryptionKeyError(
@@ -310,7 +310,7 @@ class Request(Generic[T]):
                 **self.subject.fields,
             )
         if body or method in ("PUT", "POST"):
-            self._headers.update(connection.signer.length_headers(body))
+            _put(self._headers, connection.signer.length_headers(body))
         self._body = body
         self._sha256 = payload_sha256(body)
         self._stream = stream
@@ -448,6 +448,13 @@ class Request(Generic[T]):
         # Not a method of this request: a cycle would keep its body.
         secrets = partial(self._connection.secrets, self._headers)
         return Subject(self.method, *names, driver, secrets)
+
+
+def _put(headers: dict[str, str], more: Mapping[str, str]) -> None:
+    """Add headers; one that is there already, in whatever case, is replaced."""
+    known = {name.lower(): name for name in headers}
+    for name, value in more.items():
+        headers[known.get(name.lower(), name)] = value
 
 
 def _refused(response: HTTPResponse) -> tuple[int, dict[str, str], bytes]:

@@ -8,6 +8,7 @@ from libcloud.storage.types import ContainerDoesNotExistError
 from live.oracle import stored_keys
 
 from libcloud_aurora._s3 import xml
+from libcloud_aurora.errors import AuroraObjectsError
 
 CONTROL = {998: "\x01", 999: "\x1f", 1000: "\ufffe", 1001: "\n", 1998: "\x02", 2000: " "}
 CROWD = sorted((f"{i:05}{CONTROL.get(i, '')}" for i in range(2300)), key=str.encode)
@@ -42,6 +43,17 @@ def test_life_of_a_container(driver, s3):
     assert "live-life" not in names(driver.list_containers())
     with pytest.raises(ContainerDoesNotExistError):
         driver.get_container("live-life")
+
+
+def test_a_container_is_placed_where_the_driver_says(driver, s3):
+    """radosgw knows its own zone group, and refuses a place that it does not have."""
+    driver.ex_location_name = "elsewhere"
+    with pytest.raises(AuroraObjectsError, match="LocationConstraint"):
+        driver.create_container("live-place")
+    driver.ex_location_name = "default"
+    container = driver.create_container("live-place")
+    assert s3.get_bucket_location(Bucket=container.name)["LocationConstraint"] == "default"
+    container.delete()
 
 
 def test_containers_of_an_account_only(stranger, bucket):

@@ -96,6 +96,8 @@ def test_a_path_goes_out_as_it_is_given(s3, driver):
     s3.faults.append(lambda request: Answer(200))
     driver.connection.request("/photos/a/../b//./%2F ż")
     assert s3.requests[0].path == "/photos/a/../b//./%2F%20%C5%BC"
+    driver.connection.request("photos/k")
+    assert s3.requests[1].path == "/photos/k"
 
 
 def test_headers_of_the_caller_are_added_and_not_changed(s3, driver):

@@ -5,6 +5,7 @@ import inspect
 import logging
 import subprocess
 import sys
+from unittest import mock
 
 import libcloud
 import pytest
@@ -102,6 +103,37 @@ def test_two_drivers_never_meet(new_driver):
     one, two = new_driver(host="one"), new_driver(host="two", port=9000)
     assert (one.connection.host, two.connection.host) == ("one", "two")
     assert AuroraObjectsStorageDriver.connectionCls.host == "o.auroraobjects.eu"
+
+
+def test_the_connection_may_be_mocked(s3, driver):
+    """A test that replaces it gets it back, and so does the driver."""
+    connection = driver.connection
+    with mock.patch.object(driver, "connection"):
+        assert driver.connection is not connection
+    assert driver.connection is connection
+    assert driver.list_containers()
+
+
+def test_a_subclass_may_list_as_libcloud_does(s3, container, driver):
+    """A method that a program overrides gets no argument that libcloud's does not have."""
+
+    class Own(AuroraObjectsStorageDriver):
+        def iterate_container_objects(self, container, prefix=None, ex_prefix=None):
+            return iter([prefix, ex_prefix])
+
+    own = Own("key", "secret")
+    assert own.list_container_objects(container, "a/") == ["a/", None]
+    with pytest.raises(TypeError, match="ex_limit"):
+        own.list_container_objects(container, ex_limit=1)
+
+
+def test_a_container_is_placed_where_the_driver_says(s3, driver):
+    """As with libcloud's S3 driver, and in words that XML can carry."""
+    driver.create_container("here")
+    assert s3.sent("PUT")[0].body in (None, b"")
+    driver.ex_location_name = "eu:<ssd>"
+    driver.create_container("there")
+    assert b"<LocationConstraint>eu:&lt;ssd&gt;</LocationConstraint>" in s3.sent("PUT")[1].body
 
 
 def test_another_connection_may_be_assigned(s3, new_driver):

@@ -117,6 +117,11 @@ def test_every_code_has_its_exception(meet, driver, code):
     assert failed.history == (failed.value,)
 
 
+def test_a_missing_directory_is_one_of_pythons_errors():
+    """A program that makes the directory then finds it by the class that Python has for it."""
+    assert issubclass(errors.DirectoryNotFoundError, FileNotFoundError)
+
+
 def test_access_denied_is_no_wrong_credential(meet):
     """Access denied is not reported as wrong credentials."""
     assert not isinstance(meet(error(403, "AccessDenied")), InvalidCredsError)

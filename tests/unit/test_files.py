@@ -12,7 +12,11 @@ from libcloud.storage.base import Object
 from unit.memory_s3 import Answer, md5
 
 from libcloud_aurora._transfer.open_file import OpenFile
-from libcloud_aurora.errors import AuroraObjectsError, InvalidObjectNameError
+from libcloud_aurora.errors import (
+    AuroraObjectsError,
+    DirectoryNotFoundError,
+    InvalidObjectNameError,
+)
 
 MIB = 1_048_576
 
@@ -134,7 +138,7 @@ def test_a_linked_file_is_replaced_at_its_target(save, tmp_path, old, resume):
 @pytest.mark.parametrize("path", ["missing/file", "missing/", f"{'n' * 252}missing/"])
 def test_a_missing_directory_is_named(s3, save, tmp_path, path):
     """A directory that does not exist is an error that names it, and nothing is sent."""
-    with pytest.raises(AuroraObjectsError, match="missing' does not exist"):
+    with pytest.raises(DirectoryNotFoundError, match="missing' does not exist"):
         save(f"{tmp_path}/{path}")
     assert s3.requests == []
 
@@ -412,6 +416,26 @@ def test_a_replaced_file_keeps_its_permissions(save, tmp_path, umask, mode, resu
     save(path, ex_resume=resume)
     assert path.read_bytes() == b"new"
     assert stat.S_IMODE(path.stat().st_mode) == mode & 0o777
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_replaced_file_keeps_its_owner_where_it_can(save, tmp_path, monkeypatch, resume, refused):
+    """Only root may give a file away, and to anybody else that is no failure."""
+    path, given = tmp_path / "f", []
+    path.write_bytes(b"old")
+    old = path.stat()
+
+    def chown(temporary, user, group):
+        given.append((user, group))
+        assert Path(temporary).read_bytes() == b"new"
+        if refused:
+            raise PermissionError
+
+    monkeypatch.setattr(os, "chown", chown)
+    save(path, ex_resume=resume)
+    assert given == [(old.st_uid, old.st_gid)]
+    assert path.read_bytes() == b"new"
 
 
 # Space and bytes

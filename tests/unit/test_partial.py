@@ -12,6 +12,9 @@ from libcloud.storage.base import Object
 from unit.memory_s3 import error, md5
 
 from libcloud_aurora import errors
+from libcloud_aurora._transfer.files import Destination
+from libcloud_aurora._transfer.open_file import OpenFile
+from libcloud_aurora._transfer.partial import Partial
 
 MIB = 1_048_576
 UNIT = 65_536
@@ -447,6 +450,17 @@ def test_long_names_that_begin_alike_have_journals_of_their_own(resume, tmp_path
     resume(one, ex_progress=lambda done, total: done or resume(other))
     assert sorted(tmp_path.iterdir()) == [one, other]
     assert one.read_bytes() == other.read_bytes() == DATA
+
+
+def test_of_a_large_object_a_thousandth_is_noted_at_once(target, journal, monkeypatch):
+    """More notes would cost more time, and its journal would be long."""
+    monkeypatch.setattr(OpenFile, "reserve", lambda self, size: None)
+    with Partial(Destination(target, "k", overwrite=True, durable=True), "/photos/k") as kept:
+        kept.begin(ETAG, 16_000 * MIB)
+        kept.record(0, 16 * MIB - 1)
+        assert len(journal.read_text().splitlines()) == 1
+        kept.record(16 * MIB - 1, 16 * MIB)
+        assert journal.read_text().splitlines()[1:] == [f"[0, {16 * MIB}]"]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -74,6 +74,20 @@ class Gauge:
 # A crew
 
 
+def test_queues_that_replace_pythons_are_used(s3, container, driver, monkeypatch):
+    """gevent and eventlet may replace them after this package has been imported."""
+    made = []
+
+    class Replaced(SimpleQueue):
+        def __init__(self):
+            made.append(sys._getframe(1).f_globals["__name__"])
+
+    s3.put("k", bytes(9 * MIB))
+    monkeypatch.setattr("queue.SimpleQueue", Replaced)
+    deque(driver.download_object_as_stream(driver.get_object("photos", "k")), maxlen=0)
+    assert {name.rpartition(".")[2] for name in made} == {"workers", "stream"}
+
+
 def test_what_a_call_returns_is_its_outcome(crew):
     """A call is made by another thread, and what it returns can be asked for again and again."""
     outcome = crew.submit(threading.current_thread)
