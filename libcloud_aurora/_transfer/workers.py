@@ -373,6 +373,7 @@ class Window(Stop):
         self._waiting = 0  # requests, for a place among fewer
         self._widest = 0  # before it became narrower, and when it did so last
         self._narrowed = -math.inf
+        self._ended = -math.inf  # when the last task did
         self._patience = 1
         self._succeeded = 0
         self._crew: Crew | None = None
@@ -399,14 +400,14 @@ class Window(Stop):
 
     def narrow(self, why: str, began: float) -> bool:
         """
-        Halve the number of requests, and wait for a place among them, unless there is only one.
+        Halve the number of requests, and wait for a place among them, unless there was only one.
 
         Requests that were under way already count once: one silence of a network ends all of them.
 
         :param began: When the request began that has timed out.
         """
         with self._lock:
-            if self._under_way() <= 1:
+            if self._under_way() <= 1 and self._ended < began:
                 return False
             if is_new := began > self._narrowed:
                 self._widest = self._widest or self._limit
@@ -430,6 +431,7 @@ class Window(Stop):
     def _done(self, outcome: Outcome[object]) -> None:
         """Tell the caller's thread, and after many that succeed let there be more at once."""
         with self._lock:
+            self._ended = time.monotonic()
             self._succeeded += 1
             if self._limit < self._widest and self._succeeded >= self._limit * self._patience:
                 self._limit, self._succeeded = min(2 * self._limit, self._widest), 0
