@@ -88,9 +88,11 @@ class Destination:
         return AuroraObjectsError(text, key=self._key)
 
     def _missing(self, directory: Path) -> DirectoryNotFoundError:
-        return DirectoryNotFoundError(
+        error = DirectoryNotFoundError(
             f"directory {str(directory)!r} does not exist.", key=self._key
         )
+        error.errno, error.filename = errno.ENOENT, str(directory)
+        return error
 
     def _exists(self) -> AuroraObjectsError:
         return self._error(
@@ -174,9 +176,6 @@ class Destination:
     def put_in_place(self, temporary: Path, made: list[Path]) -> None:
         """Let a complete file appear under its name, in directories made for it."""
         if self._overwrite:
-            with contextlib.suppress(OSError, AttributeError):  # only root may give files away
-                old = self.path.stat()
-                os.chown(temporary, old.st_uid, old.st_gid)
             os.replace(temporary, self.path)
         else:
             try:

@@ -18,9 +18,9 @@ except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NOINHERIT"))
-#: Bytes of a file whose space is reserved at first, and seconds that this takes at most where the
-#: file system does it: 1 ms or less, while 16 MiB took 78 ms on one that does not.
-TRIED_SIZE, TRIED_SECONDS = 16 * MIB, 0.03
+#: Bytes of a file whose space is reserved at first, and seconds of CPU time that this takes at most
+#: where the file system does it: ext4 takes 0.04 ms for them, and 4,096 writes take 12 ms and more.
+TRIED_SIZE, TRIED_SECONDS = 16 * MIB, 0.005
 #: For files that this package makes: a symbolic link in their place is not followed.
 OWN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
 
@@ -107,9 +107,9 @@ class OpenFile:
         """
         if size and hasattr(os, "posix_fallocate"):
             try:
-                began = time.monotonic()
+                began = time.thread_time()
                 os.posix_fallocate(self._number, 0, min(size, TRIED_SIZE))
-                if time.monotonic() - began < TRIED_SECONDS:
+                if time.thread_time() - began < TRIED_SECONDS:
                     os.posix_fallocate(self._number, 0, size)
             except OSError as exc:
                 if exc.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
