@@ -402,7 +402,7 @@ class Window(Stop):
         """
         Halve the number of requests, and wait for a place among them, unless there was only one.
 
-        Requests that were under way already count once: one silence of a network ends all of them.
+        Those that were under way together count once: one silence of a network ends all of them.
 
         :param began: When the request began that has timed out.
         """

@@ -454,7 +454,7 @@ def _put(headers: dict[str, str], more: Mapping[str, str]) -> None:
     """Add headers; one that is there already, in whatever case, is replaced."""
     known = {name.lower(): name for name in headers}
     for name, value in more.items():
-        headers[known.get(name.lower(), name)] = value
+        headers[known.setdefault(name.lower(), name)] = value
 
 
 def _refused(response: HTTPResponse) -> tuple[int, dict[str, str], bytes]:

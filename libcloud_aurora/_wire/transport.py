@@ -482,7 +482,7 @@ class _Known:
         self._put_conn(connection)
 
     def failed(self) -> None:
-        """Close what is idle if this thread's request has met a dead connection: all may be."""
+        """Close what is idle if this thread's request met one that had died idle: all may have."""
         connection = self.used.get(threading.get_ident())
         if connection is not None and connection.was_idle and not connection.is_interrupted:
             self.pool.close()  # type: ignore[attr-defined]

@@ -969,10 +969,11 @@ def test_what_breaks_an_idle_connection_may_have_broken_all(listen, connect):
 def test_a_header_goes_out_once(listen, connect):
     """However its name is written, it is in one line; the length is always the body's."""
     server = listen()
-    names = {"content-length": 9, "USER-AGENT": "mine"}
+    names = {"content-length": 9, "USER-AGENT": "mine", "X-Own": "1", "x-own": "2"}
     connect(server).connection.request("/b/k", method="PUT", data=b"x", headers=names)
     assert server.asked[0].headers.get_all("Content-Length") == ["1"]
     assert server.asked[0].headers.get_all("User-Agent") == ["mine"]
+    assert server.asked[0].headers.get_all("X-Own") == ["2"]
 
 
 def test_a_body_of_numbers_goes_out_whole(listen, connect):

@@ -105,6 +105,19 @@ def test_two_drivers_never_meet(new_driver):
     assert AuroraObjectsStorageDriver.connectionCls.host == "o.auroraobjects.eu"
 
 
+def test_a_pth_file_is_enough_for_a_program_without_settings(tmp_path):
+    """A line in the directory of Python's packages registers the driver as Python starts."""
+    (tmp_path / "libcloud_aurora.pth").write_text("import libcloud_aurora\n")
+    program = f"""
+import site
+site.addsitedir({str(tmp_path)!r})
+from libcloud.storage.providers import get_driver
+print(get_driver("auroraobjects").__module__)
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert said.stdout.strip() == "libcloud_aurora.driver", said.stderr
+
+
 def test_the_connection_may_be_mocked(s3, driver):
     """A test that replaces it gets it back, and so does the driver."""
     connection = driver.connection
