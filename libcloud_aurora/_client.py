@@ -290,8 +290,15 @@ class OpenObject:
 
     def claim(self) -> None:
         """Let it be read in this thread, and its connection be interrupted with this thread's."""
+        self._tell("claim")
+
+    def unclaim(self) -> None:
+        """Let it wait for the thread that will read it."""
+        self._tell("unclaim")
+
+    def _tell(self, what: str) -> None:
         connection = getattr(self._response.raw, "connection", None)
-        getattr(connection, "claim", lambda: None)()  # another transport's knows nothing of that
+        getattr(connection, what, lambda: None)()  # another transport's knows nothing of that
 
     def readinto(self, view: memoryview) -> int:
         """Read the next bytes into a buffer, and return how many."""

@@ -774,7 +774,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param chunk_size: Size of each chunk in bytes, except for the last; 1 MiB by default.
         :param ex_progress: Called in this thread with the bytes handed out and the size.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
-        :return: Chunks. Nothing is fetched until you ask for the first.
+        :return: Chunks. This call sends the first request; the others follow as you take chunks.
+        :raises ObjectNotFoundError: at once, if the object does not exist.
         :raises HashMismatchError: at the end, if the bytes differ from its checksum or ETag.
         """
         reading = self._reading(obj, ex_customer_key, progress=ex_progress)
@@ -836,7 +837,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param end_bytes: Byte after the last one; by default the end of the object.
         :param chunk_size: Size of each chunk in bytes, except for the last; 1 MiB by default.
         :param ex_customer_key: Key of 32 bytes with which the object is encrypted.
-        :return: Chunks. Nothing is fetched until you ask for the first.
+        :return: Chunks. This call sends the first request; the others follow as you take chunks.
+        :raises ObjectNotFoundError: at once, if the object does not exist.
         :raises ValueError: if the bytes are not a range.
         """
         self._validate_start_and_end_bytes(start_bytes, end_bytes)

@@ -75,7 +75,9 @@ class Reader:
             # Without a version to pin, one response must do.
             opened.release()
             opened = opens(span=lambda: None if reading.span is None else (self.start, end))
+        opened.unclaim()
         self._opened: OpenObject | None = opened
+        self._pid = os.getpid()
         self._checksum, self._has_parts = opened.checksum, opened.has_parts
         self.subject = opened.subject
         self.etag = opened.etag
@@ -132,6 +134,8 @@ class Reader:
             finally:
                 body.release()
 
+        if self._pid != os.getpid():
+            self.close()  # the parent's
         opened = None
         if (start, stop) == (self.start, self.first_stop):
             opened, self._opened = self._opened, None
@@ -155,9 +159,9 @@ class Reader:
 
     def once(self) -> Iterator[memoryview]:
         """Yield the bytes of the first response, where no other may be asked for."""
-        buffer, position, pid = memoryview(bytearray(BUFFER_SIZE)), self.start, os.getpid()
+        buffer, position = memoryview(bytearray(BUFFER_SIZE)), self.start
         while self._opened is not None and position < self.stop:
-            check_process(pid)
+            check_process(self._pid)
             count = self._opened.readinto(buffer[: self.stop - position])
             position += count
             yield buffer[:count]

@@ -48,10 +48,18 @@ class Stream:
         self._pace = 0.0  # bytes a second of the fastest connection
 
     def chunks(self, chunk_size: int) -> Iterator[bytes]:
-        """Yield the bytes in chunks of one size, except for the last, and at least ``b""``."""
+        """
+        Send the first request, and return an iterator over the bytes.
+
+        Its chunks have one size, except for the last, and there is at least ``b""``. Until it
+        begins, it holds a connection, which ends with it.
+        """
         hint = self._reading.size_hint
         first_size = FIRST_RANGE if hint is None else max(1, min(FIRST_RANGE, hint))
-        with closing(Reader(self._reading, first_size)) as reader:
+        return self._chunks(Reader(self._reading, first_size), chunk_size)
+
+    def _chunks(self, reader: Reader, chunk_size: int) -> Iterator[bytes]:
+        with closing(reader):
             total, done = reader.stop - reader.start, 0
             for chunk in rechunk(self._pieces(reader), chunk_size):
                 done += len(chunk)

@@ -250,6 +250,11 @@ class _Wire:
         self.owner = threading.get_ident()
         self.used[self.owner] = self
 
+    def unclaim(self) -> None:
+        """Note that no thread uses it until one claims it."""
+        self.used.pop(self.owner, None)
+        self.owner = 0
+
     def interrupt(self) -> None:
         """Break it, so that whoever sends or receives over it fails."""
         self.is_interrupted = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import math
 import os
@@ -20,6 +21,7 @@ from functools import partial
 from itertools import accumulate
 
 import pytest
+from child import in_a_child
 from faults.listener import Listener, Peer
 from faults.scene import MIB, content
 from libcloud.storage.base import Container, Object
@@ -1070,6 +1072,49 @@ def test_what_is_in_use_is_closed_later(listen, connect):
     assert response.raw.read() == body
     response.raw.release_conn()
     assert server.wait_until_idle()
+
+
+@pytest.mark.parametrize("end", ["drop", "close"])
+def test_a_stream_that_nobody_reads_leaves_its_connection(listen, connect, secured, end):
+    """The response that a stream begins with is closed with it, without the garbage collector."""
+    server = listen(ranges_of(content(9 * MIB)), **secured[0])
+    driver = connect(server, **secured[1])
+    gc.disable()
+    try:
+        stream = stream_of(driver, 9 * MIB)
+        assert server.open_connections == 1
+        if end == "close":
+            stream.close()
+        else:
+            del stream
+        assert server.wait_until_idle()
+    finally:
+        gc.enable()
+
+
+def test_a_stream_that_waits_belongs_to_no_thread(listen, connect):
+    """What interrupts the requests of the thread that has made a stream does not break it."""
+    body = content(MIB)
+    server = listen(ranges_of(body))
+    driver = connect(server)
+    stream = stream_of(driver, len(body))
+    driver.connection.interrupt([threading.get_ident()], bodies=True)
+    assert b"".join(stream) == body
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("size", [1, MIB, 9 * MIB])
+def test_a_stream_is_read_in_a_child_and_in_its_parent(listen, connect, secured, size):
+    """A stream made before a fork is whole in both, whose responses are not the same."""
+    body = content(size)
+    server = listen(ranges_of(body), **secured[0])
+    stream = stream_of(connect(server, **secured[1], ex_max_concurrency=1), size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        said = in_a_child(lambda: hashlib.sha256(b"".join(stream)).hexdigest())
+    assert said == hashlib.sha256(body).hexdigest()
+    assert b"".join(stream) == body
+    assert {request.connection for request in server.asked} == {1, 2}
 
 
 @pytest.mark.usefixtures("hasty_threads")

@@ -17,10 +17,10 @@ from itertools import pairwise, product
 
 import pytest
 import requests_mock
+from child import in_a_child
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libcloud.storage.base import Object
-from unit.child import in_a_child
 from unit.ctrl_c import PACKAGE, calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_ceph20 import Ceph20
 from unit.memory_s3 import Answer, composite, error, md5

@@ -2,8 +2,8 @@
 
 import pytest
 import requests_mock
+from child import in_a_child
 from libcloud.storage.base import Object
-from unit.child import in_a_child
 from unit.memory_s3 import Answer, error, md5
 
 from libcloud_aurora import errors

@@ -17,9 +17,9 @@ from collections import deque
 from queue import SimpleQueue
 
 import pytest
+from child import in_a_child
 from keyboard import Keyboard
 from libcloud.storage.base import Container
-from unit.child import in_a_child
 from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_s3 import error
 
