@@ -5,10 +5,9 @@ from __future__ import annotations
 import http.client
 import re
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
-from itertools import accumulate, takewhile
+from datetime import datetime
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
@@ -28,10 +27,10 @@ from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey
 from libcloud_aurora._s3.headers import Change
 from libcloud_aurora._s3.names import ObjectPath, bucket_path, unquote_keys
 from libcloud_aurora._s3.objects import ObjectHead, Stored, is_joined, strip_etag
-from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, http_time, md5, moment
+from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5, moment
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
 from libcloud_aurora._wire.failures import NETWORK_FAILURES, UNSENT, network_error
-from libcloud_aurora._wire.retry import Stop, is_transient, logger
+from libcloud_aurora._wire.retry import Stop, is_passing, is_unsure, logger
 from libcloud_aurora.errors import (
     AccessDeniedError,
     AuroraObjectsError,
@@ -40,23 +39,15 @@ from libcloud_aurora.errors import (
     EncryptionKeyError,
     HashMismatchError,
     MalformedAnswerError,
-    NetworkError,
     ObjectNotFoundError,
     UploadNotFoundError,
 )
-from libcloud_aurora.parts import composite_etag, part_count
+from libcloud_aurora.parts import part_count
 
 T = TypeVar("T")
 
 #: Rows asked for at once, the most that radosgw returns before Ceph 20.
 PAGE_SIZE = 1000
-#: Seconds for which to ask a radosgw that says it is completing an upload: for 600 it may lock it
-#: (``rgw_mp_lock_max_time``), from a little later on.
-COMPLETE_SECONDS = 615.0
-#: Most by which this machine's clock differs from the server's where a signature is accepted.
-MAX_SKEW = timedelta(minutes=15)
-#: Most by which the clocks of the servers of one cluster are taken to differ.
-CLOCKS_APART = timedelta(minutes=1)
 #: A part may still be uploading when its upload is aborted, so abort until it is gone.
 ABORTS = 3
 #: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
@@ -108,139 +99,6 @@ class PartSent(NamedTuple):
 
     etag: str
     is_whole: bool
-
-
-class Completed(NamedTuple):
-    """
-    An upload that has become an object.
-
-    :ivar left: Its parts, if the server has not removed it: they have the object's data. ``None``
-        if that could not be learnt.
-    """
-
-    stored: Stored
-    left: Mapping[int, PartHeld] | None
-
-
-class _Look(NamedTuple):
-    """
-    What is there after a Complete that failed.
-
-    :ivar held: The upload's parts, none if it is gone; ``None`` if that could not be learnt.
-    :ivar found: The object, if it is made of these parts.
-    :ivar is_whole: Whether both could be learnt.
-    :ivar is_refused: Whether these keys may not look.
-    :ivar was_tried: Whether anybody has asked.
-    """
-
-    held: Mapping[int, PartHeld] | None = None
-    found: ObjectHead | None = None
-    is_whole: bool = False
-    is_refused: bool = False
-    was_tried: bool = True
-
-
-class _Completion:
-    """
-    An upload that is being completed, from attempt to attempt.
-
-    :param send: Sends Complete once.
-    :param look: Finds out what is there after a failure.
-    :param earliest: When its object can have been made at the earliest, by the server's clock.
-    :param before: The object that was there before, if that is known.
-    :param is_conditional: Whether somebody else's object of the same bytes is no success.
-    :param was_sent: Whether Complete has been sent already, and what came of it is not known.
-    :ivar unsettled: A failure after which it is not known what the server has done.
-    """
-
-    unsettled: AuroraObjectsError | None = None
-
-    def __init__(
-        self,
-        send: Callable[[], Stored],
-        look: Callable[[], _Look],
-        max_attempts: int,
-        *,
-        earliest: datetime,
-        before: ObjectHead | None,
-        is_conditional: bool,
-        was_sent: bool,
-    ) -> None:
-        self._send = send
-        self._look = look
-        self._max_attempts = max_attempts
-        self._earliest = earliest
-        self._before = before
-        self._is_conditional = is_conditional
-        self._deadline = time.monotonic() + COMPLETE_SECONDS
-        self._failures = -int(was_sent)  # for the one below, after which it is looked at first
-        self._may_have_acted = self._is_unsure = was_sent
-        self._is_at_it = self._is_unanswered = self._may_share = False
-        self._seen = _Look(was_tried=False)
-        if was_sent:
-            self.unsettled = NetworkError("the request that completes the upload was interrupted")
-
-    def attempt(self) -> Completed:
-        """Complete it, or learn that it has been completed."""
-        try:
-            if self.unsettled:
-                raise self.unsettled  # and look again, before it is completed again
-            return Completed(self._send(), {})
-        except AuroraObjectsError as error:
-            # What breaks TLS is final, but may have come in place of the answer.
-            is_lost = is_transient(error) or isinstance(error, NetworkError)
-            may_have_acted = is_lost and not isinstance(error.__cause__, UNSENT)
-            self._is_unanswered |= may_have_acted and _is_unanswered(error)
-            self._may_have_acted |= may_have_acted
-            self._is_unsure |= may_have_acted and _is_unsure(error)
-            seen = self._seen = self._look()
-            self._may_share &= seen.held != {}
-            if seen.found and self._is_ours(seen.found, is_gone=seen.held == {}):
-                self._may_share = bool(seen.held) or (seen.held is None and self._is_conditional)
-                settles = self._failures + 1 >= self._max_attempts and not self._is_conditional
-                if not self._may_share or settles:
-                    return Completed(seen.found.stored, seen.held)
-            has_seen = seen.is_whole or (seen.is_refused and not self._is_unsure)
-            is_known = (has_seen and not self._may_share) or not self._may_have_acted
-            self.unsettled = None if is_known else error
-            is_at_it = "already in progress" in error._said
-            self._is_at_it = seen.held != {} and (self._is_at_it or is_at_it)
-            self._failures += not is_at_it or self._may_share
-            error._retry_after = max(error._retry_after, float(is_at_it))
-            error._is_final = (
-                not (is_transient(error) or self._may_share)
-                or seen.held == {}
-                or self._failures >= self._max_attempts
-                or (self.may_come_about() and time.monotonic() > self._deadline)
-            )
-            raise
-
-    def _is_ours(self, found: ObjectHead, *, is_gone: bool) -> bool:
-        """
-        Tell whether an object that is made of these parts may have been made by this upload.
-
-        It may be if it is new, and if the server may have acted; once the upload is gone, either
-        will do: a clock may be wrong, and a proxy may have sent the request twice.
-        """
-        if self._before and _identity(found) == _identity(self._before):
-            return False
-        signs = _is_since(found, self._earliest), self._may_have_acted
-        return any(signs) if is_gone else all(signs)
-
-    def may_come_about(self, *, is_stopped: bool = False) -> bool:
-        """
-        Tell whether the server may still complete the upload, or may have done so.
-
-        :param is_stopped: Whether nobody asks it any more: what was seen before says little then.
-        """
-        unseen = self._may_have_acted and self._seen.was_tried and not self._seen.is_whole
-        unsure = self._is_at_it or self._is_unanswered or (is_stopped and self._is_unsure)
-        return self._seen.held != {} and (unseen or unsure or self._may_share)
-
-    def has_probably_come_about(self) -> bool:
-        """Tell whether the upload has gone, and its object may be there."""
-        is_there = bool(self._seen.found) or not self._seen.is_whole
-        return self._may_have_acted and self._seen.held == {} and is_there
 
 
 class PartHeld(NamedTuple):
@@ -336,6 +194,8 @@ class Client:
         self.interrupt = connection.interrupt
         #: Returns one function for each connection to open before so many requests are made.
         self.openers = connection.openers
+        #: Returns the time, by the server's clock where this machine's is wrong.
+        self.now = connection.clock.now
         #: Tells whether the server has answered as only one nearby can.
         self.is_near = connection.is_near
 
@@ -375,6 +235,16 @@ class Client:
         query = {change.query: ""}
         request = self._on_bucket("PUT", bucket, query=query, headers=change.headers, read=_nothing)
         self._run(request.attempt)
+
+    def keeps_versions(self, bucket: str) -> bool:
+        """Tell whether a bucket keeps versions, or has done so; no, if these keys may not ask."""
+        request = self._on_bucket("GET", bucket, query={"versioning": ""}, read=_has_versions)
+        try:
+            return self._run(request.attempt)
+        except AuroraObjectsError as error:
+            if is_passing(error):
+                raise
+            return False
 
     def list_objects(
         self, bucket: str, *, selection: Mapping[str, str], rows: int, stop: Stop | None = None
@@ -630,7 +500,7 @@ class Client:
                 return request.attempt()
             except AuroraObjectsError as error:
                 unsent = error._is_final or isinstance(error.__cause__, UNSENT)
-                if _is_unsure(error) and not unsent:
+                if is_unsure(error) and not unsent:
                     logger.warning(
                         "an upload of %r in container %r may have begun, but its id was lost; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
@@ -705,33 +575,18 @@ class Client:
         path: ObjectPath,
         upload_id: str,
         parts: list[tuple[int, str]],
+        attempt: Callable[[Callable[[], Stored]], T],
         *,
         conditions: Mapping[str, str],
         crc32: str | None,
-        verify: bool,
-        before: ObjectHead | None,
-        was_sent: bool,
         stop: Stop,
-    ) -> Completed:
+    ) -> T:
         """
-        Assemble the parts, and make sure that exactly these were assembled.
+        Assemble the parts of an upload.
 
-        A success is a success, even if somebody replaces the object afterwards. radosgw may leave
-        the ETag empty, and the hash is then that of the parts. It answers 500 to a second Complete,
-        and to one that crosses another or a restart, and any response may be lost. Then an upload
-        that is gone and an object made of these parts are a success. While radosgw says that it is
-        completing, ask for as long as its lock may last, or until the sign to stop.
-
-        A radosgw that ends after it has stored the object, and before it has removed the upload,
-        leaves both, with the same data. If that upload is completed again or aborted, the garbage
-        collector deletes the data, hours later (16.2.15, 18.2.7 and 20.2.4 do). So an object with
-        the right ETag that may be new is a success, too, and no attempt follows one of which
-        nothing could be learnt. Beside an older object of the same bytes, it is completed again.
-
-        :param before: The object that was there before, if that is known.
-        :param was_sent: Whether an earlier call has sent it, and was interrupted.
+        :param attempt: Gets what sends the request once; it decides what comes of a failure, and
+            how often to try.
         """
-        etag = composite_etag([etag for _, etag in parts])
         request = self._on_object(
             "POST",
             path,
@@ -746,119 +601,7 @@ class Client:
             body=xml.complete_multipart(parts),
             read=_completed,
         )
-        completion = _Completion(
-            request.attempt,
-            lambda: self._look(path, upload_id, etag, stop),
-            self.max_attempts,
-            earliest=self._connection.clock.now() - MAX_SKEW,
-            before=before,
-            is_conditional=bool(conditions),
-            was_sent=was_sent,
-        )
-        try:
-            stored, left = self._run(completion.attempt, attempts=sys.maxsize, stop=stop)
-        except AuroraObjectsError as error:
-            if completion.may_come_about(is_stopped=stop.is_set()):
-                error.value = (
-                    f"{error.value.rstrip('.')}. The server may still complete upload {upload_id}, "
-                    "or may have done so: its parts are kept. Look for the object later, and then "
-                    "call ex_cleanup_all_multipart_uploads()."
-                )
-                error._keeps_parts = True
-            elif completion.has_probably_come_about():
-                error.value = (
-                    f"{error.value.rstrip('.')}. Upload {upload_id} is gone: its object has "
-                    "probably been stored."
-                )
-            raise
-        finally:
-            completion.unsettled = None  # its traceback would hold itself, and so the parts
-        if verify and stored.etag not in ("", etag):
-            raise HashMismatchError(
-                f"upload of object {path.key!r} ended with ETag {stored.etag!r}, but its parts "
-                f"give {etag!r}: it is damaged. Upload it again.",
-                **request.subject.fields,
-            )
-        return Completed(Stored(stored.etag or etag, stored.version_id), left)
-
-    def _look(self, path: ObjectPath, upload_id: str, etag: str, stop: Stop) -> _Look:
-        """Ask for the parts of an upload, and for the object with the ETag that they give."""
-        if stop.is_set():
-            return _Look(was_tried=False)
-        held, is_refused = None, False
-        try:
-            try:
-                held = self.list_parts(path, upload_id, stop=stop)
-            except AccessDeniedError:
-                is_refused = True
-            found = self.found(path, etag, stop=stop)
-            return _Look(held, found, is_whole=not is_refused, is_refused=is_refused)
-        except AuroraObjectsError as error:
-            return _Look(held, is_refused=is_refused or isinstance(error, AccessDeniedError))
-
-    def found(self, path: ObjectPath, etag: str, *, stop: Stop | None = None) -> ObjectHead | None:
-        """Return what the server says about the object, if it is there with this ETag."""
-        try:
-            head = self.head_object(path, stop=stop)
-        except (ObjectNotFoundError, EncryptionKeyError):  # one of these parts has this key
-            return None
-        return head if head.etag == etag else None
-
-    def sharers(
-        self, path: ObjectPath, held: Mapping[int, PartHeld], begun: datetime | None
-    ) -> set[str]:
-        """
-        Return the ids of an object's versions that may share the data of an unfinished upload.
-
-        Where versions cannot be listed, the latest one is looked at. An empty id stands for older
-        ones that it may hide.
-
-        :param held: The upload's parts.
-        :param begun: When it began; an older version has its own data.
-        """
-        if not held:
-            return set()
-        etag = composite_etag([part.etag for _, part in sorted(held.items())])
-        earliest = begun and begun - CLOCKS_APART
-
-        def is_its(version: tuple[str, dict[str, str]]) -> bool:
-            return version[0] == path.key  # others that begin like it come later
-
-        rows = self.list_versions(path.bucket, selection={"prefix": path.key})
-        try:
-            return {
-                row.get("VersionId", "null")
-                for _, row in takewhile(is_its, rows)
-                if strip_etag(row.get("ETag", "")) == etag
-                if not earliest or (moment(row.get("LastModified")) or earliest) >= earliest
-            }
-        except AuroraObjectsError as error:
-            if _is_passing(error):
-                raise
-        latest: set[str] = set()
-        hides_others = False
-        try:
-            head = self.head_object(path)
-            if earliest and not _is_since(head, earliest):
-                return latest
-            if head.etag == etag:
-                latest = {head.stored.version_id or "null"}
-            hides_others = head.stored.version_id is not None
-        except ObjectNotFoundError:
-            pass  # or behind a delete marker, which only Ceph 20 names
-        except (AccessDeniedError, EncryptionKeyError):  # its ETag is not known
-            latest = {"null"}
-        return latest | ({""} if hides_others or self._keeps_versions(path.bucket) else set())
-
-    def _keeps_versions(self, bucket: str) -> bool:
-        """Tell whether a bucket keeps versions, or has done so; no, if these keys may not ask."""
-        request = self._on_bucket("GET", bucket, query={"versioning": ""}, read=_has_versions)
-        try:
-            return self._run(request.attempt)
-        except AuroraObjectsError as error:
-            if _is_passing(error):
-                raise
-            return False
+        return self._run(lambda: attempt(request.attempt), attempts=sys.maxsize, stop=stop)
 
     def list_parts(
         self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None
@@ -1016,34 +759,6 @@ def _stored(response: AuroraResponse) -> Stored:
     if not etag:  # of a captive portal or a wrong port, which answer 200 to anything
         raise response.malformed("an object without an ETag")
     return Stored(etag, headers.get("x-amz-version-id"))
-
-
-def _is_unanswered(error: AuroraObjectsError) -> bool:
-    """Tell whether the server itself has not answered; proxies answer without an id."""
-    status = error.http_status or 0
-    of_proxy = status in (502, 504) or (status >= 500 and not error.request_id)
-    return of_proxy or isinstance(error, (NetworkError, MalformedAnswerError))
-
-
-def _is_passing(error: AuroraObjectsError) -> bool:
-    """Tell whether the server may answer later; one that lacks an operation answers oddly."""
-    return is_transient(error) and not isinstance(error, MalformedAnswerError)
-
-
-def _is_unsure(error: AuroraObjectsError) -> bool:
-    """Tell whether the server may have acted all the same; a success may be unreadable."""
-    status = error.http_status or 0
-    return _is_unanswered(error) or 200 <= status < 300 or status == 500
-
-
-def _identity(head: ObjectHead) -> tuple[str, str | None, str | None]:
-    return head.etag, head.headers.get("last-modified"), head.stored.version_id
-
-
-def _is_since(head: ObjectHead, earliest: datetime) -> bool:
-    """Tell whether an object may have been stored since a time."""
-    stored = http_time(head.headers.get("last-modified"))
-    return stored is None or stored >= earliest
 
 
 def _completed(response: AuroraResponse) -> Stored:

@@ -15,11 +15,9 @@ from functools import partial
 from itertools import accumulate, pairwise
 
 from libcloud_aurora._client import (
-    COMPLETE_SECONDS,
     REMAINS,
     Begun,
     Client,
-    Completed,
     CopySource,
     PartHeld,
     PartSent,
@@ -29,6 +27,13 @@ from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import ObjectHead, Stored
 from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
+from libcloud_aurora._transfer.completion import (
+    COMPLETE_SECONDS,
+    Completed,
+    Completion,
+    object_with,
+    sharers_of,
+)
 from libcloud_aurora._transfer.sources import FileParts, Part, Parts, UnreadableError, checked
 from libcloud_aurora._transfer.workers import LEAVING_SECONDS, Crew, Ending, Task, Window
 from libcloud_aurora._wire.retry import Stop, is_transient, logger
@@ -225,16 +230,18 @@ class Upload:
                 raise AuroraObjectsError("the upload was interrupted before its completion.")
         self._keeps_parts = True  # while the server may be completing it
         try:
-            self._completed = self._client.complete_upload(
+            completion = Completion(
+                self._client,
                 self.path,
                 self.id,
                 parts,
                 conditions=self.conditions,
-                crc32=crc32 if self._is_whole else None,
-                verify=self.verify,
                 before=self._before,
                 was_sent=was_sent,
                 stop=stop,
+            )
+            self._completed = completion.run(
+                crc32=crc32 if self._is_whole else None, verify=self.verify
             )
         except AuroraObjectsError as error:  # others may come of a signal, at any moment
             # A success with another ETag has completed it, and the server's refusal has not.
@@ -272,7 +279,7 @@ class Upload:
                 parts = other.copy(CopySource(path, ObjectHead({}, sum(sizes), first.etag)), sizes)
                 return other.complete(parts, copied=crc32)
         except AuroraObjectsError as error:
-            if not self._client.found(self.path, first.etag):
+            if not object_with(self._client, self.path, first.etag):
                 return first  # replaced or deleted since
             error.value = f"{shared} Upload it again. It could not be copied: {error.value}"
             raise
@@ -415,7 +422,7 @@ class Uploads:
         """
         old, begun = self.client.newest_upload(path) or ("", None)
         held = self.client.list_parts(path, old) if old else {}
-        sharers = self.client.sharers(path, held, begun)
+        sharers = sharers_of(self.client, path, held, begun)
         fits = all(parts.sizes.get(number) == part.size for number, part in held.items())
         if not fits and not sharers:  # radosgw completes an upload only with all its parts
             logger.info("aborting upload %s of %r: its parts are not this file's", old, path.key)
@@ -464,7 +471,7 @@ class Uploads:
             if error.http_status != 204:  # of a server that lists no parts
                 raise
             held = {}
-        if self.client.sharers(path, held, begun):
+        if sharers_of(self.client, path, held, begun):
             logger.warning(KEPT, upload_id, path.key)
         else:
             self.client.abort_upload(path, upload_id)

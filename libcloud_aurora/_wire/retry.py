@@ -72,6 +72,24 @@ def is_transient(error: AuroraObjectsError) -> bool:
     return known.is_transient or error.http_status in TRANSIENT_STATUSES
 
 
+def is_unanswered(error: AuroraObjectsError) -> bool:
+    """Tell whether the server itself has not answered; proxies answer without an id."""
+    status = error.http_status or 0
+    of_proxy = status in (502, 504) or (status >= 500 and not error.request_id)
+    return of_proxy or isinstance(error, (NetworkError, MalformedAnswerError))
+
+
+def is_unsure(error: AuroraObjectsError) -> bool:
+    """Tell whether the server may have acted all the same; a success may be unreadable."""
+    status = error.http_status or 0
+    return is_unanswered(error) or 200 <= status < 300 or status == 500
+
+
+def is_passing(error: AuroraObjectsError) -> bool:
+    """Tell whether the server may answer later; one that lacks an operation answers oddly."""
+    return is_transient(error) and not isinstance(error, MalformedAnswerError)
+
+
 class Retrier:
     """
     Runs attempts under one policy.

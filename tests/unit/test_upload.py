@@ -992,7 +992,7 @@ def test_a_completion_that_is_never_decided_keeps_the_parts(
 ):
     """When the server has been at it for too long, the parts stay, and the log names the upload."""
     caplog.set_level(logging.INFO, "libcloud_aurora")
-    monkeypatch.setattr("libcloud_aurora._client.COMPLETE_SECONDS", 0)
+    monkeypatch.setattr("libcloud_aurora._transfer.completion.COMPLETE_SECONDS", 0)
     (tmp_path / "f").write_bytes(DATA)
     s3.faults.append(
         lambda request: (
