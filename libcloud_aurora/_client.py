@@ -291,14 +291,15 @@ class Client:
         subject = self._on_bucket("GET", bucket, read=_nothing).subject
         return subject.malformed("the server repeats a page")
 
-    def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[str, str]:
+    def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[xml.Named, str]:
         """Delete objects with one request; return those left, and the server's reasons."""
         body, read = xml.delete_objects(named), _page_of("DeleteResult", "Error")
         request = self._on_bucket("POST", bucket, query={"delete": ""}, body=body, read=read)
         left = {}
         for row in self._run(request.attempt).rows:
             said = dict.fromkeys((row.get("Code", "?"), row.get("Message", "")))
-            left[row.get("Key", "")] = request.subject.clean(" ".join(said).strip())
+            each = xml.Named(row.get("Key", ""), row.get("VersionId"))
+            left[each] = request.subject.clean(" ".join(said).strip())
         return left
 
     # Objects
@@ -627,14 +628,12 @@ class Client:
                 raise request.subject.malformed("the server repeats a page")
             marker = max(parts)
 
-    def newest_upload(self, path: ObjectPath) -> tuple[str, datetime | None] | None:
-        """Return the id of an object's newest unfinished upload, and when it began."""
+    def uploads_of(self, path: ObjectPath) -> list[tuple[str, datetime | None]]:
+        """Return an object's unfinished uploads, the newest first: the id of each, and its time."""
         page = self.list_uploads(path.bucket, selection={"prefix": path.key})
         rows = [row for row in page.rows if unquote(row["Key"]) == path.key]
-        if not rows:
-            return None
-        newest = max(rows, key=lambda row: row.get("Initiated", ""))
-        return newest["UploadId"], moment(newest.get("Initiated"))
+        rows.sort(key=lambda row: row.get("Initiated", ""), reverse=True)
+        return [(row["UploadId"], moment(row.get("Initiated"))) for row in rows]
 
     def abort_upload(self, path: ObjectPath, upload_id: str, *, stop: Stop | None = None) -> None:
         """Abort a multipart upload, until the server says that it is gone."""

@@ -127,7 +127,10 @@ class Settings(NamedTuple):
         """
         ssl = arguments["ex_verify_ssl"]
         ssl = os.fspath(ssl) if isinstance(ssl, os.PathLike) else ssl
+        ssl = os.path.abspath(ssl) if isinstance(ssl, str) and ssl else ssl
         given = {**arguments, "host": _host(arguments["host"]), "ex_verify_ssl": ssl}
+        if given["secure"] not in (True, False):  # and not None, of a setting that is missing
+            raise ValueError(f"secure must be True or False, not {given['secure']!r}")
         for name in ("ex_verify", "ex_allow_plain_keys", "ex_anonymous"):
             if not isinstance(given[name], bool):
                 raise ValueError(f"{name} must be True or False, not {given[name]!r}")
@@ -136,9 +139,10 @@ class Settings(NamedTuple):
         if not isinstance(region or "", str) or not _REGION.fullmatch(region or ""):
             raise ValueError(f"region must be ASCII without spaces and slashes, not {region!r}")
         _check_numbers(given)
-        if not isinstance(ssl, bool) and not (isinstance(ssl, str) and os.path.exists(ssl)):
+        if not isinstance(ssl, bool) and not (isinstance(ssl, str) and os.access(ssl, os.R_OK)):
             raise ValueError(
-                f"ex_verify_ssl must be True, False or the path of a CA bundle, not {ssl!r}"
+                "ex_verify_ssl must be True, False or the path of a CA bundle that can be read, "
+                f"not {ssl!r}"
             )
         concurrency = given["ex_max_concurrency"]
         transfer = TransferConfig(

@@ -699,17 +699,24 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param container: Container of the uploads.
         :param prefix: Only uploads of objects whose names start with it.
         :param older_than: Only uploads that began at least this long ago.
-        :raises AuroraObjectsError: at the first upload that cannot be aborted.
+        :raises AccessDeniedError: for one that may not be aborted, once all others are.
+        :raises AuroraObjectsError: at the first failure of another kind.
         """
         if not isinstance(older_than, (timedelta, type(None))):
             raise TypeError(f"older_than must be a timedelta, not {type(older_than).__name__}")
         if older_than is not None and older_than < timedelta(0):
             raise ValueError(f"older_than must not be negative, and is {older_than}")
         limit = None if older_than is None else self.connection.clock.now() - older_than
+        denied: AccessDeniedError | None = None
         for upload in self.ex_iterate_multipart_uploads(container, prefix):
             begun = moment(upload.created_at)
             if limit is None or (begun is not None and begun <= limit):
-                self._uploads.clean_up(ObjectPath(container.name, upload.key), upload.id, begun)
+                try:
+                    self._uploads.clean_up(ObjectPath(container.name, upload.key), upload.id, begun)
+                except AccessDeniedError as error:
+                    denied = denied or error
+        if denied:
+            raise denied
 
     # Downloads
 
@@ -1066,6 +1073,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         file_path: str | None = None,
     ) -> Wanted:
         """Check and copy what the caller asked for, before anything is read or sent."""
+        names.quote_key(object_name, names.bucket_of(container))
         given, headers = objects.lift_content_type(extra, headers)
         given["content_type"] = self._determine_content_type(  # type: ignore[no-untyped-call]
             given.get("content_type"), object_name, file_path=file_path

@@ -177,7 +177,9 @@ MEANINGS: dict[str, Meaning] = {
     "NoSuchKey": Meaning(ObjectNotFoundError),
     "NoSuchVersion": Meaning(ObjectNotFoundError),
     "NoSuchUpload": Meaning(UploadNotFoundError),
-    "BucketAlreadyExists": Meaning(ContainerExistsError),
+    "BucketAlreadyExists": Meaning(
+        ContainerExistsError, "If it is not yours, another account has it: choose another name."
+    ),
     "BucketAlreadyOwnedByYou": Meaning(ContainerExistsError),
     "BucketNotEmpty": Meaning(
         ContainerNotEmptyError,
@@ -201,13 +203,14 @@ MEANINGS: dict[str, Meaning] = {
     "ExpiredToken": Meaning(InvalidCredentialsError),
     "AccessDenied": Meaning(
         AccessDeniedError,
-        "The container may belong to another account, or its policy forbids this.",
+        "The container may belong to another account, or its policy forbids this. So is what does "
+        "not exist refused to those who may not list the container.",
     ),
     "UserSuspended": Meaning(AccessDeniedError),
     "RequestTimeTooSkewed": Meaning(advice="Set this machine's clock."),
     "InvalidRange": Meaning(advice="The range starts at or after the end of the object."),
     "InvalidArgument": Meaning(
-        advice="Check the values given, such as acl in extra and those in headers."
+        advice="Check the values given, such as an ACL, a storage class, or those in headers."
     ),
     "QuotaExceeded": Meaning(advice="Ask the operator for more space, or delete objects."),
     "EntityTooLarge": Meaning(advice="One request may carry 5 GiB at most."),

@@ -104,7 +104,7 @@ def lift_content_type(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return copies of both, with a ``Content-Type`` moved to ``extra`` if that has none."""
     given, rest = _dict("extra", extra), {}
-    for name, value in (headers or {}).items():
+    for name, value in _dict("headers", headers).items():
         if str(name).lower() != "content-type":
             rest[name] = value
         elif not given.get("content_type"):

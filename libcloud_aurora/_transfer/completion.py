@@ -247,7 +247,7 @@ def object_with(
 
 
 def sharers_of(
-    client: Client, path: ObjectPath, held: Mapping[int, PartHeld], begun: datetime | None
+    client: Client, path: ObjectPath, held: Mapping[int, PartHeld] | None, begun: datetime | None
 ) -> set[str]:
     """
     Return the ids of an object's versions that may share the data of an unfinished upload.
@@ -255,12 +255,12 @@ def sharers_of(
     Where versions cannot be listed, the latest one is looked at. An empty id stands for older
     ones that it may hide.
 
-    :param held: The upload's parts.
+    :param held: The upload's parts; ``None`` if they are not known, when any data may be theirs.
     :param begun: When it began; an older version has its own data.
     """
-    if not held:
+    if held == {}:
         return set()
-    etag = composite_etag([part.etag for _, part in sorted(held.items())])
+    etag = composite_etag([part.etag for _, part in sorted(held.items())]) if held else None
     earliest = begun and begun - CLOCKS_APART
 
     def is_its(version: tuple[str, dict[str, str]]) -> bool:
@@ -271,7 +271,7 @@ def sharers_of(
         return {
             row.get("VersionId", "null")
             for _, row in takewhile(is_its, rows)
-            if strip_etag(row.get("ETag", "")) == etag
+            if etag in (None, strip_etag(row.get("ETag", "")))
             if not earliest or (moment(row.get("LastModified")) or earliest) >= earliest
         }
     except AuroraObjectsError as error:
@@ -283,7 +283,7 @@ def sharers_of(
         head = client.head_object(path)
         if earliest and not _is_since(head, earliest):
             return latest
-        if head.etag == etag:
+        if etag in (None, head.etag):
             latest = {head.stored.version_id or "null"}
         hides_others = head.stored.version_id is not None
     except ObjectNotFoundError:

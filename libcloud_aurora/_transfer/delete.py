@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -25,10 +25,10 @@ PERMISSION = (
 
 def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: Any) -> None:
     """Delete objects, up to 1,000 per request; keys that XML cannot carry go one by one."""
-    failures: dict[str, str] = {}
+    failures: dict[Named, str] = {}
     cause: AuroraObjectsError | None = None
     for batch in batches(named):
-        paths = [ObjectPath(bucket, key, version_id=version_id) for key, version_id in batch]
+        paths = {each: ObjectPath(bucket, each.key, version_id=each.version_id) for each in batch}
         together = [each for each in batch if xml.can_carry(each.key)]
         try:
             if together:
@@ -36,20 +36,22 @@ def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: An
         except AuroraObjectsError as error:
             if not failures and not isinstance(error, AccessDeniedError):
                 raise
-            failures.update(dict.fromkeys([each.key for each in batch], error.value))
+            failures.update(dict.fromkeys(batch, error.value))
             cause = error
             break
-        for path in paths:
-            if not xml.can_carry(path.key):
+        for each, path in paths.items():
+            if not xml.can_carry(each.key):
                 try:
                     client.delete_object(path)
                 except AuroraObjectsError as error:
-                    failures[path.key] = error.value
+                    failures[each] = error.value
     advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
     denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
     if denied and cause is None:  # Ceph 20 says it of each object, and those before of the request
         fields = {"driver": driver, "code": "AccessDenied", "bucket": bucket}
-        cause = AccessDeniedError(f"deleting from container {bucket!r}: {denied}.", **fields)
+        cause = AccessDeniedError(
+            f"deleting from container {bucket!r}: {denied.rstrip('.')}.", **fields
+        )
     if failures:
         raise _failed(failures, bucket, driver, advice) from cause
 
@@ -75,18 +77,24 @@ def batches(named: Iterable[Named]) -> Iterator[list[Named]]:
         yield list(batch)
 
 
-def _failed(failures: dict[str, str], bucket: str, driver: Any, advice: str) -> DeleteFailedError:
+def _failed(
+    failures: Mapping[Named, str], bucket: str, driver: Any, advice: str
+) -> DeleteFailedError:
     """Return the one exception for all objects that could not be deleted."""
-    shown = [f"{key!r}: {said}" for key, said in islice(failures.items(), 10)]
+    shown = [
+        f"{key!r}{f', version {version_id}' if version_id else ''}: {said.rstrip('.')}"
+        for (key, version_id), said in islice(failures.items(), 10)
+    ]
     if len(failures) > 10:
         shown.append(f"and {len(failures) - 10} more")
+    many = "objects" if len(failures) > 1 else "object"
     error = DeleteFailedError(
-        f"{len(failures)} objects in container {bucket!r} could not be deleted: {'; '.join(shown)}"
+        f"{len(failures)} {many} in container {bucket!r} could not be deleted: {'; '.join(shown)}"
         f"{advice}",
         driver=driver,
         bucket=bucket,
     )
-    error.failures = failures
+    error.failures = {each.key: said for each, said in failures.items()}
     return error
 
 

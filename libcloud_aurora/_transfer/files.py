@@ -50,6 +50,8 @@ class Destination:
             if not self.path.parent.is_dir():
                 raise self._missing(self.path.parent)
         if os.path.exists(text):  # by its own name: what /dev/stdout leads to may have none
+            if os.path.isdir(text):
+                raise self._error(f"{text!r} is a directory; pass the path of a file.")
             if not stat.S_ISREG(os.stat(text).st_mode):
                 raise self._error(
                     f"{text!r} is not a regular file: write the chunks of "

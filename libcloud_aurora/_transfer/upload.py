@@ -39,6 +39,7 @@ from libcloud_aurora._transfer.workers import LEAVING_SECONDS, Crew, Ending, Tas
 from libcloud_aurora._wire.retry import Stop, is_transient, logger
 from libcloud_aurora.config import TransferConfig
 from libcloud_aurora.errors import (
+    AccessDeniedError,
     AuroraObjectsError,
     HashMismatchError,
     MalformedAnswerError,
@@ -337,6 +338,8 @@ class Uploads:
         planned = plan(asked, Way.PARTS)
 
         def begin(stop: Stop) -> Upload:
+            if planned.conditions:  # before all bytes are sent in vain
+                self.client.check_conditions(path, planned.conditions, stop=stop)
             made = self.client.create_upload(path, planned.sent, stop=stop)
             upload = self.running[made.id] = Upload(self, path, made, ending)
             upload.asked, upload.md5 = asked, planned.md5
@@ -420,8 +423,15 @@ class Uploads:
 
         :return: What is stored, and whether an earlier call had begun it.
         """
-        old, begun = self.client.newest_upload(path) or ("", None)
-        held = self.client.list_parts(path, old) if old else {}
+        old, begun, held = "", None, dict[int, PartHeld]()
+        for upload_id, since in self.client.uploads_of(path):
+            try:
+                held = self.client.list_parts(path, upload_id)
+            except AccessDeniedError as error:  # another account's
+                logger.warning("upload %s is not continued: %s", upload_id, error.value)
+            else:
+                old, begun = upload_id, since
+                break
         sharers = sharers_of(self.client, path, held, begun)
         fits = all(parts.sizes.get(number) == part.size for number, part in held.items())
         if not fits and not sharers:  # radosgw completes an upload only with all its parts
@@ -434,6 +444,8 @@ class Uploads:
                 planned = plan(asked, Way.RESUME)
                 upload.asked, upload.md5 = asked, planned.md5
                 upload.conditions = planned.conditions
+                if planned.conditions:
+                    self.client.check_conditions(path, planned.conditions)
                 if held and (path.customer_key or len(held) == len(parts.sizes)):
                     held.pop(max(held))  # sent again: its response shows which key the parts have
                 return self._finished(upload, parts, held, verify=verify), True
@@ -465,8 +477,11 @@ class Uploads:
 
     def clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
         """Abort an upload that somebody has left, unless the object may share its data."""
+        held: Mapping[int, PartHeld] | None = None
         try:
             held = self.client.list_parts(path, upload_id)
+        except AccessDeniedError:
+            pass  # another account's, which the owner of the container may abort all the same
         except MalformedAnswerError as error:
             if error.http_status != 204:  # of a server that lists no parts
                 raise

@@ -388,7 +388,9 @@ class Request(Generic[T]):
     def _success(self, response: HTTPResponse) -> AuroraResponse:
         page = response.headers.get("content-type", "").lower().startswith("text/html")
         if page and not any(map(_OF_S3, response.headers)):
-            raise self.subject.malformed("a web page, as of a login or a wrong host", 200)
+            raise self.subject.malformed(
+                "a web page, perhaps a login page or another server's", 200
+            )
         try:
             content = b"" if self._stream else _read_body(response, xml.MAX_DOCUMENT_SIZE)
             if len(content) > xml.MAX_DOCUMENT_SIZE:
@@ -443,11 +445,14 @@ class Request(Generic[T]):
     def subject(self) -> Subject:
         """What this request is about, for its errors."""
         bucket, _, key = self._path[1:].partition("/")
+        asked = dict(each.partition("=")[::2] for each in self._query.split("&"))
+        of = next((f" ?{name}" for name, value in asked.items() if name and not value), "")
         driver = getattr(self._connection, "driver", None)
         names = unquote(bucket) or None, unquote(key) or None
         # Not a method of this request: a cycle would keep its body.
         secrets = partial(self._connection.secrets, self._headers)
-        return Subject(self.method, *names, driver, secrets)
+        version_id = unquote(asked.get("versionId", ""))
+        return Subject(f"{self.method}{of}", *names, driver, secrets, version_id)
 
 
 def _put(headers: dict[str, str], more: Mapping[str, str]) -> None:

@@ -53,15 +53,19 @@ TOO_LARGE = (
 )
 #: Advice on failures that are never transient, by fragments of messages of OpenSSL and others.
 FINAL_FAILURES = {
+    "certificate has expired": "Check this machine's clock, and the server's certificate",
+    "certificate is not yet valid": "Check this machine's clock, and the server's certificate",
     "CERTIFICATE_VERIFY_FAILED": "If the authority is your own, pass the path of its "
     "certificates as ex_verify_ssl",
-    "WRONG_VERSION_NUMBER": "No TLS is spoken there: check host and port, or use secure=False",
+    "WRONG_VERSION_NUMBER": "The server does not speak TLS there: check host and port, or use "
+    "secure=False",
     "ALERT_PROTOCOL_VERSION": "The server requires another version of TLS",
     "UNSUPPORTED_PROTOCOL": "The server requires another version of TLS",
     "TLS CA certificate bundle": "Check ex_verify_ssl, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE",
     "NO_CERTIFICATE_OR_CRL_FOUND": "Check ex_verify_ssl: that file contains no certificates",
     "407 Proxy": "Check the user and the password of the proxy",
     "Failed to parse": "Check the proxy's URL",
+    "for SOCKS support": "Install PySocks, as with pip install 'requests[socks]'",
 }
 
 #: How often in a row a secret may have been written into something else and is still found.
@@ -82,17 +86,24 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 
 
 class Subject(NamedTuple):
-    """What a request is about, for its errors; ``secrets`` returns what no text may show."""
+    """
+    What a request is about, for its errors.
+
+    :ivar method: The request's method, and after it, as ``?acl``, which property it is about.
+    :ivar secrets: Returns what no text may show.
+    """
 
     method: str
     bucket: str | None
     key: str | None
     driver: Any
     secrets: Callable[[], Iterable[str]] = tuple
+    version_id: str = ""
 
     def __str__(self) -> str:
         if self.key is not None:
-            return f"{self.method} of object {self.key!r} in container {self.bucket!r}"
+            version = f"version {self.version_id!r} of " if self.version_id else ""
+            return f"{self.method} of {version}object {self.key!r} in container {self.bucket!r}"
         if self.bucket:
             return f"{self.method} of container {self.bucket!r}"
         return f"{self.method} of the list of containers"
@@ -171,7 +182,7 @@ def response_error(
     if not fields and body:
         content_type = subject.clean(headers.get("content-type", "no content type"), 80)
         begins = subject.clean(body.decode("utf-8", "replace"), 80)
-        said = f"the body is not S3 but {content_type}: {begins!r}"
+        said = f"The body is not S3's, but {content_type}: {begins!r}"
     trouble = encryption.trouble(code, said, keyed=keyed)
     damaged = chunked and code in DAMAGE_CODES and not trouble
     if trouble:

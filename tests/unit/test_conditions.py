@@ -64,7 +64,7 @@ def test_ctrl_c_while_a_condition_is_checked_stores_nothing(
     """An upload that Ctrl-C ends before its completion has been asked for is aborted."""
 
     def look(request):
-        if request.method == "HEAD" and not pressed:
+        if request.method == "HEAD" and s3.uploads and not pressed:
             pressed.append(request)
             if workers == 1:
                 raise KeyboardInterrupt
@@ -87,13 +87,39 @@ def test_ctrl_c_while_a_condition_is_checked_stores_nothing(
 
 @pytest.mark.parametrize("headers", [NONE, OTHER])
 def test_a_condition_that_does_not_hold_stores_nothing(s3, upload, headers):
-    """What is there stays, and the error says what it is."""
+    """What is there stays, and the error says what it is, before any byte is sent."""
     s3.put("k", b"old", "old")
     with pytest.raises(errors.AuroraObjectsError, match=r"not changed.*'old'") as caught:
         upload(headers)
     assert (caught.value.code, caught.value.http_status) == ("PreconditionFailed", 412)
+    assert (s3.sent("POST"), s3.sent("PUT")) == ([], [])
+    assert s3.buckets["photos"]["k"].data == b"old"
+
+
+def test_a_condition_is_checked_again_before_the_end(s3, upload):
+    """What somebody has stored while the parts were sent stays as it is."""
+
+    def store(request):
+        if request.method == "PUT" and "partNumber" in request.params:
+            s3.put("k", b"old", "old")
+
+    s3.faults.append(store)
+    with pytest.raises(errors.AuroraObjectsError, match=r"not changed.*'old'"):
+        upload(NONE)
     assert completes(s3) == []
     assert s3.buckets["photos"]["k"].data == b"old"
+
+
+def test_a_condition_is_checked_before_an_upload_goes_on(s3, driver, container, tmp_path):
+    """An upload of an earlier call is not continued for nothing, and stays."""
+    (tmp_path / "source").write_bytes(DATA)
+    s3.begin("k", {1: DATA[:PART]})
+    s3.put("k", b"old", "old")
+    given = {"headers": NONE, "ex_check_condition": True, "ex_resume": True}
+    with pytest.raises(errors.AuroraObjectsError, match=r"not changed.*'old'"):
+        driver.upload_object(tmp_path / "source", container, "k", **given)
+    assert s3.sent("PUT") == []
+    assert len(s3.uploads) == 1
 
 
 def test_nothing_to_match_is_an_error(s3, upload):

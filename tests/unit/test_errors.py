@@ -219,7 +219,7 @@ def test_a_proxys_page_is_quoted(meet):
     """A body that is not S3 is quoted, on one line and bounded, with its content type."""
     page = b"<html>\n<h1>502 Bad\x00 Gateway</h1>" + b"x" * 5000
     failed = meet(Answer(502, page, {"content-type": "text/html"}))
-    assert "the body is not S3 but text/html: '<html> <h1>502 Bad Gateway</h1>xxx" in str(failed)
+    assert "The body is not S3's, but text/html: '<html> <h1>502 Bad Gateway</h1>xxx" in str(failed)
     assert len(str(failed)) < 300
     assert "no content type" in str(meet(Answer(502, page)))
 
@@ -336,7 +336,7 @@ def test_a_secret_that_is_escaped_in_part_is_left_out(s3, new_driver, secret, sa
 def test_a_secret_of_backslashes_is_looked_for_at_once(s3, new_driver):
     """What almost looks like it is not tried in all the ways in which it might be escaped."""
     s3.fail(1, Answer(400, b"\\" * 41))
-    with pytest.raises(errors.AuroraObjectsError, match="the body is not S3"):
+    with pytest.raises(errors.AuroraObjectsError, match="The body is not S3"):
         new_driver(secret="\\" * 40 + "x", ex_max_attempts=1).list_containers()
 
 
@@ -462,6 +462,9 @@ def test_network_failures_are_libclouds_and_requests(meet, cause, kind, said):
     ("text", "advice"),
     [
         ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "pass the path"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired", "this machine's clock"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate is not yet valid", "this machine's clock"),
+        ("Missing dependencies for SOCKS support.", "Install PySocks"),
         ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "use secure=False"),
         ("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] alert", "another version of TLS"),
         ("[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol", "another version of TLS"),

@@ -11,7 +11,7 @@ from libcloud.storage.base import Container, Object
 from unit.memory_s3 import error
 
 from libcloud_aurora._s3.signing import Signer
-from libcloud_aurora.errors import AccessDeniedError
+from libcloud_aurora.errors import AccessDeniedError, AuroraObjectsError
 
 
 @pytest.fixture
@@ -238,12 +238,42 @@ def test_a_time_without_a_zone_is_utc(s3, driver, container, uploads):
     assert uploads() == {"a/new", "b/dateless"}
 
 
-def test_cleaning_up_ends_at_what_cannot_be_aborted(s3, driver, container, uploads):
-    """An upload that cannot be aborted is an error, not passed over in silence."""
+def test_what_may_not_be_aborted_is_an_error_after_all_others_are(s3, driver, container, uploads):
+    """An upload that these keys may not abort keeps no other one, and is not passed over."""
     s3.fail(1, error(403, "AccessDenied"), method="DELETE", key="a/old")
-    with pytest.raises(AccessDeniedError):
+    s3.fail(1, error(403, "AccessDenied"), method="DELETE", key="b/old")
+    with pytest.raises(AccessDeniedError, match="a/old"):
+        driver.ex_cleanup_all_multipart_uploads(container)
+    assert uploads() == {"a/old", "b/old"}
+
+
+def test_cleaning_up_ends_with_a_server_that_fails(s3, driver, container, uploads):
+    """Whoever has a thousand uploads does not wait a thousand times for a server that is down."""
+    s3.fail(5, error(503, "SlowDown"), method="DELETE", key="a/old")
+    with pytest.raises(AuroraObjectsError, match="SlowDown"):
         driver.ex_cleanup_all_multipart_uploads(container)
     assert uploads() == {"a/old", "b/old", "b/dateless"}
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "latest only"])
+def test_another_account_s_uploads_are_aborted(s3, driver, container, caplog, listed):
+    """The owner may abort what others have left, unless it may have become the object there."""
+    long_ago = {"initiated": "2001-01-01T00:00:00.000Z"}
+    for key in ("k", "gone"):
+        s3.begin(key, {1: b"theirs"}, **long_ago)
+    kept = s3.begin("same", {1: b"theirs"}, **long_ago)
+    s3.put("same", b"stored since")
+    denied = {"uploadId"} if listed else {"uploadId", "versions"}
+    s3.faults.append(
+        lambda seen: (
+            error(403, "AccessDenied")
+            if seen.method == "GET" and denied & set(seen.params)
+            else None
+        )
+    )
+    driver.ex_cleanup_all_multipart_uploads(container)
+    assert list(s3.uploads) == [kept]
+    assert f"upload {kept} is kept" in caplog.text
 
 
 def test_an_upload_that_is_being_completed_is_aborted_later(s3, driver, container, uploads):

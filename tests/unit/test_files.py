@@ -160,12 +160,12 @@ def test_an_existing_file_is_kept(s3, save, tmp_path):
 
 
 def test_only_regular_files_are_replaced(s3, save, tmp_path):
-    """A pipe, a device or a directory in the place of the file is an error."""
+    """A pipe or a directory in the place of the file is an error, which says what it is."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "dir" / "k").mkdir(parents=True)
-    for path in (tmp_path / "pipe", tmp_path / "dir"):
-        with pytest.raises(AuroraObjectsError, match="is not a regular file"):
-            save(path)
+    for path, said in (("pipe", "is not a regular file"), ("dir", "is a directory")):
+        with pytest.raises(AuroraObjectsError, match=said):
+            save(tmp_path / path)
     assert s3.requests == []
 
 

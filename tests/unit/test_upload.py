@@ -1175,6 +1175,22 @@ def test_the_newest_unfinished_upload_is_found(s3, resume):
     assert {sent.params.get("uploadId") for sent in s3.sent("PUT")} <= {newest, None}
 
 
+def test_another_account_s_upload_is_not_gone_on_with(s3, resume, caplog):
+    """One whose parts these keys may not list is passed over, for the one before it."""
+    s3.begin("k", {1: PARTS[0]}, initiated="2026-07-02T12:00:00.000Z")
+    theirs = s3.begin("k", {2: PARTS[1]}, initiated="2026-07-03T12:00:00.000Z")
+    denied = error(403, "AccessDenied")
+    s3.faults.append(
+        lambda seen: (
+            denied if (seen.method, seen.params.get("uploadId")) == ("GET", theirs) else None
+        )
+    )
+    assert resume().hash == composite(PARTS)
+    assert sent_parts(s3) == [2, 3]
+    assert list(s3.uploads) == [theirs]
+    assert f"upload {theirs} is not continued" in caplog.text
+
+
 @pytest.mark.parametrize("parts", [{1: b"a" * 9}, {3: b"c" * 2}, {4: b"c"}])
 def test_an_upload_with_a_part_of_another_plan_is_aborted(s3, resume, caplog, parts):
     """An upload that can never become this object is aborted, and a new one is made."""

@@ -124,6 +124,28 @@ def test_versions_and_delete_markers_are_listed_in_order(s3, versions):
     assert markers == [(None, None), ("a \x01+", "v2")]
 
 
+def test_each_version_that_is_left_is_named(s3, history, driver, container):
+    """Of versions that may not be deleted, the error tells how many there are, and which."""
+
+    def refuse(request):
+        if "delete" not in request.params:
+            return None
+        said = "<Code>AccessDenied</Code><Message>forbidden by object lock</Message>"
+        rows = (
+            f"<Error><Key>b</Key><VersionId>{number}</VersionId>{said}</Error>"
+            for number in ("v1", "v2")
+        )
+        return Answer(200, f"<DeleteResult>{''.join(rows)}</DeleteResult>".encode())
+
+    s3.faults.insert(0, refuse)
+    with pytest.raises(errors.DeleteFailedError, match=r"^2 objects") as caught:
+        driver.ex_empty_container(container, ex_versions=True)
+    for number in ("v1", "v2"):
+        said = f"'b', version {number}: AccessDenied forbidden by object lock"
+        assert said in str(caught.value)
+    assert caught.value.failures == {"b": "AccessDenied forbidden by object lock"}
+
+
 def test_versions_of_a_prefix(history, driver, container):
     """A prefix picks names."""
     (found,) = driver.ex_iterate_object_versions(container, "b")
