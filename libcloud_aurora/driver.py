@@ -107,7 +107,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param port: Port of the server; 443 (https) or 80 (http) by default.
         :param region: Region to sign for, ``us-east-1`` by default; radosgw accepts any.
         :param token: Session token of temporary credentials.
-        :param timeout: Longest silence in seconds, when connecting or later; 60 by default.
+        :param timeout: How long the network may be silent, in seconds; 60 by default.
         :param retry_delay: Upper limit of the first pause before a request is repeated, in seconds.
         :param backoff: Factor by which that limit grows from attempt to attempt.
         :param proxy_url: Proxy for this driver; by default those of the environment are used.
