@@ -378,7 +378,10 @@ def test_demo_needs_no_account(environment):
     [
         ({"AURORA_SECRET_KEY": None}, "'AURORA_SECRET_KEY' is not set"),
         ({"AURORA_ENDPOINT": "127.0.0.1:9000"}, "must look like http://127.0.0.1:9000"),
-        ({"AURORA_CA_BUNDLE": "/nowhere"}, "the path of a CA bundle that can be read, not '/nowhere'"),
+        (
+            {"AURORA_CA_BUNDLE": "/nowhere"},
+            "the path of a CA bundle that can be read, not '/nowhere'",
+        ),
     ],
 )
 def test_bad_environment_is_explained(environment, change, says):

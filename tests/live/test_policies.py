@@ -1,6 +1,7 @@
 """Users whom a policy gives part of a container only, and those who are shut out."""
 
 import json
+import os
 
 import pytest
 from libcloud.common.types import InvalidCredsError
@@ -105,3 +106,19 @@ def test_a_suspended_user_is_told(cluster, stranger, shared):
         cluster.admin("user", "enable", "--uid", cluster.stranger.name)
     assert caught.value.code == "UserSuspended"
     assert stranger.get_container(shared).name == shared
+
+
+def test_the_owner_removes_what_others_have_begun(driver, stranger, bucket, tmp_path):
+    """Uploads of another account are aborted, and one of the same key is not continued."""
+    content = os.urandom(6_000_000)
+    driver.ex_set_container_acl(bucket, "public-read-write")
+    uploads = [stranger._initiate_multipart(bucket, key) for key in ("theirs", "k")]
+    stranger._upload_multipart_chunks(bucket, "k", uploads[1], iter([content[:1000]]))
+    (tmp_path / "file").write_bytes(content)
+    driver.upload_object(tmp_path / "file", bucket, "k", ex_resume=True)
+    assert b"".join(driver.get_object(bucket.name, "k").as_stream()) == content
+    left = {upload.id for upload in driver.ex_iterate_multipart_uploads(bucket)}
+    assert left == set(uploads)
+    driver.delete_object(driver.get_object(bucket.name, "k"))
+    driver.ex_cleanup_all_multipart_uploads(bucket)
+    assert list(driver.ex_iterate_multipart_uploads(bucket)) == []
