@@ -34,13 +34,13 @@ COLUMNS += ("Memory MiB", "Connections")
 
 def page(results):
     """Return the whole text below the page's title."""
-    parts = [raw(STYLE), *measured(results), LEGEND]
     tables = list(results.tables.values())
+    parts = [raw(STYLE), *losses(tables), heading("Charts"), LEGEND]
     for group, text in GROUPS.items():
         own = [table for table in tables if table.scenario.group == group]
         if own:
-            parts += [heading(text), *drawings(own)]
-    parts += [*losses(tables), heading("Figures")]
+            parts += [heading(text, "~"), *drawings(own)]
+    parts += [heading("Figures"), *measured(results)]
     for table in tables:
         parts += [f"**{table.title}, {table.scheme}**, {date(table.head)}", figures(table)]
     return "\n\n".join([*parts, *failures(tables), *details(results)])
@@ -74,15 +74,19 @@ def raw(html):
 
 def losses(tables):
     """Yield where a peer is faster, by how much, and why."""
-    found = [(table, *loss) for table in tables if (loss := table.loss())]
+    found: dict[str, list[str]] = {}
+    for table in tables:
+        if loss := table.loss():
+            (theirs, peer), ours = loss, table.median(table.ours, "wall")
+            found.setdefault(reason(table.scenario.name), []).append(
+                f"* {table.title}, {table.scheme}: {ours:.3g} s against {theirs:.3g} s of {peer}, "
+                f"which is {ours / theirs:.2f} times as long."
+            )
     if found:
         yield heading("Where a peer is faster")
-    for table, theirs, peer in found:
-        ours = table.median(table.ours, "wall")
-        yield (
-            f"* {table.title}, {table.scheme}: {ours:.3g} s against {theirs:.3g} s of {peer}, "
-            f"which is {ours / theirs:.2f} times as long. {reason(table.scenario.name)}"
-        )
+    for why, where in found.items():
+        yield "\n".join(where)
+        yield why
 
 
 def figures(table):
@@ -136,9 +140,9 @@ def details(results):
     yield list_table(("What", *map(date, results.heads)), rows)
 
 
-def heading(text):
-    """Return a heading of the page's second level."""
-    return f"{text}\n{'-' * len(text)}"
+def heading(text, line="-"):
+    """Return a heading of the page's second level, or of the one below."""
+    return f"{text}\n{line * len(text)}"
 
 
 def list_table(titles, rows):
