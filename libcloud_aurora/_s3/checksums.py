@@ -55,13 +55,18 @@ class Checksum(NamedTuple):
         return f"{name} {self.text!r}"
 
     @property
+    def is_composite(self) -> bool:
+        """Whether it covers the digests of parts."""
+        return "-" in self.text
+
+    @property
     def combines(self) -> bool:
         """Whether it can be combined from any pieces of the object."""
-        return self.algorithm == "crc32" and "-" not in self.text
+        return self.algorithm == "crc32" and not self.is_composite
 
     def fits(self, count: int) -> bool:
         """Tell whether it can be that of this many parts."""
-        return self.text.endswith(f"-{count}") if "-" in self.text else count == 1
+        return self.text.endswith(f"-{count}") if self.is_composite else count == 1
 
     def begin(self) -> Any:
         """Return what digests a part."""
@@ -72,7 +77,7 @@ class Checksum(NamedTuple):
     def of(self, digests: Sequence[bytes]) -> str:
         """Return the text for parts with these digests."""
         digest, count = digests[0], ""
-        if "-" in self.text:
+        if self.is_composite:
             whole = self.begin()
             whole.update(b"".join(digests))
             digest, count = whole.digest(), f"-{len(digests)}"

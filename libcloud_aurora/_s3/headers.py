@@ -201,7 +201,7 @@ class Plan(NamedTuple):
     :ivar sent: Headers of the request that stores the object, or begins the upload.
     :ivar afterwards: Changes to make once the object is stored, the most important first.
     :ivar md5: What the MD5 of its bytes must be, in hexadecimal; empty if that is not known.
-    :ivar conditions: What the key must hold when an object in parts is stored.
+    :ivar conditions: What the key must hold; an upload in parts sends them when it is completed.
     """
 
     sent: dict[str, str]
@@ -228,12 +228,11 @@ def plan(asked: Mapping[str, str], way: Way) -> Plan:
         granted = {"x-amz-acl": "private"}  # an earlier call may have begun it with another
     if granted:
         afterwards.append(Change("access", "acl", granted))
-    if later.get(TAGS):
+    if later.get(TAGS) or (TAGS in later and way is Way.RESUME):  # which may have begun with some
         afterwards.append(tagging(_tags_of(later[TAGS])))
-    in_parts = CONDITIONS if way in (Way.PARTS, Way.RESUME) else ()
-    conditions = {name: sent.pop(name) for name in in_parts if name in sent}
-    if "if-match" in sent:  # radosgw before Ceph 20 compares the quotes as well, and finds none
-        sent["if-match"] = sent["if-match"].strip('"')
+    conditions = {name: sent.pop(name) for name in CONDITIONS if name in sent}
+    if way is Way.ONE_PART:  # radosgw before Ceph 20 compares the quotes as well, and finds none
+        sent.update((name, value.strip('"')) for name, value in conditions.items())
     return Plan(sent, afterwards, digest, conditions)
 
 

@@ -107,8 +107,11 @@ def lift_content_type(
     for name, value in _dict("headers", headers).items():
         if str(name).lower() != "content-type":
             rest[name] = value
-        elif not given.get("content_type"):
-            given["content_type"] = value
+        elif given.setdefault("content_type", value) != value:
+            raise ValueError(
+                f"headers: content-type is given twice, as {given['content_type']!r} and as "
+                f"{value!r}"
+            )
     return given, rest
 
 
@@ -221,7 +224,11 @@ class Wanted:
             "version_id": stored.version_id,
             "url": driver.connection.url(self.path.quoted),
         }
-        meta_data = self.extra["meta_data"]
+        meta_data = dict(self.extra["meta_data"])
+        known = {name.lower() for name in meta_data}
+        for name, value in self.headers.items():
+            if name.startswith(META_PREFIX) and name.removeprefix(META_PREFIX) not in known:
+                meta_data[name.removeprefix(META_PREFIX)] = value
         return Object(self.path.key, size, stored.etag, extra, meta_data, self.container, driver)
 
 

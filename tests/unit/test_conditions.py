@@ -197,13 +197,71 @@ def test_conditions_are_refused_unless_they_are_to_be_checked(s3, upload):
         upload(NONE, ex_check_condition=False)
 
 
-def test_an_upload_of_one_part_needs_no_look(s3, driver, container):
-    """Every radosgw heeds a condition there, in the one request."""
-    s3.requests.clear()
-    driver.upload_object_via_stream(
-        iter([b"x"]), container, "k", headers=NONE, ex_check_condition=True
+@pytest.fixture(params=["stream", "writer"])
+def put(request, driver, container):
+    """Store an object of one part under conditions."""
+
+    def send(headers, **arguments):
+        if request.param == "stream":
+            driver.upload_object_via_stream(
+                iter([b"x"]), container, "k", headers=headers, **arguments
+            )
+        else:
+            with driver.ex_open(
+                container, "wb", object_name="k", headers=headers, ex_check_condition=True
+            ) as file:
+                file.write(b"x")
+
+    return send
+
+
+def test_in_one_part_a_condition_is_sent_and_checked(s3, put):
+    """Before Ceph 20, radosgw overlooks it in a container with versions: the driver looks first."""
+    put(NONE, ex_check_condition=True)
+    (sent,) = s3.sent("PUT")
+    assert sent.headers["if-none-match"] == "*"
+    s3.faults.append(
+        lambda seen: s3._keyed(seen) if seen.headers.pop("if-none-match", None) else None
     )
+    with pytest.raises(errors.AuroraObjectsError, match="was not changed") as caught:
+        put(NONE, ex_check_condition=True)
+    assert caught.value.code == "PreconditionFailed"
+    assert len(s3.sent("PUT")) == 1
+
+
+def test_in_one_part_any_condition_may_be_checked(s3, driver, container):
+    """An ETag that must not be there is compared without its quotes, here and by the server."""
+
+    def put(etag):
+        return driver.upload_object_via_stream(
+            [b"x"], container, "k", headers={"If-None-Match": etag}, ex_check_condition=True
+        )
+
+    s3.put("k", b"old", "old")
+    with pytest.raises(errors.AuroraObjectsError, match="was not changed"):
+        put('"old"')
+    assert s3.sent("PUT") == []
+    put('"other"')
+    assert s3.sent("PUT")[0].headers["if-none-match"] == "other"
+
+
+def test_without_the_check_one_part_needs_one_request(s3, driver, container):
+    """The condition is the server's alone to heed."""
+    s3.requests.clear()
+    driver.upload_object_via_stream(iter([b"x"]), container, "k", headers=NONE)
     assert [seen.method for seen in s3.requests] == ["PUT"]
+
+
+def test_an_encrypted_object_is_there(s3, upload):
+    """One that cannot be looked at without its key is one; whether its ETag fits is not known."""
+    s3.put("k", b"old", "old")
+    s3.keys.objects["/photos/k"] = "somebody's"
+    with pytest.raises(errors.AuroraObjectsError, match="of another key") as caught:
+        upload(NONE)
+    assert caught.value.code == "PreconditionFailed"
+    with pytest.raises(errors.EncryptionKeyError):
+        upload(OLD)
+    assert (s3.sent("POST"), s3.sent("PUT")) == ([], [])
 
 
 def test_nothing_to_match_is_final_in_one_part(s3, driver, container):

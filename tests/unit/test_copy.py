@@ -32,6 +32,16 @@ def test_a_copy_is_made_by_the_server(s3, driver, source):
     assert sent.body == b""
 
 
+def test_a_copy_that_may_not_be_read_is_made(s3, driver, source):
+    """Who may write there need not be allowed to read: what is known is returned."""
+    denied = {"HEAD": Answer(403), "GET": error(403, "AccessDenied")}
+    s3.faults.append(lambda seen: denied.get(seen.method) if seen.key == "new" else None)
+    copy = driver.ex_copy_object(source, source.container, "new", {"content_type": "text/y"})
+    assert (copy.name, copy.size, copy.hash) == ("new", 7, md5(b"content"))
+    assert copy.extra["content_type"] == "text/y"
+    assert s3.buckets["photos"]["new"].data == b"content"
+
+
 def test_a_copy_keeps_its_name_unless_told(s3, driver, source):
     """Without a name the copy has the original's."""
     s3.buckets["other"] = {}

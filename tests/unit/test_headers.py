@@ -374,6 +374,12 @@ def test_an_object_is_private_if_its_last_call_asks_for_no_access(s3, resume):
     assert s3.requests[-1].headers["x-amz-acl"] == "private"
 
 
+def test_no_tags_are_none_after_a_resumed_upload(s3, resume):
+    """Ceph 20 keeps those that an earlier call has begun the upload with."""
+    resume(extra={"tags": {}})
+    assert s3.property_of("k", "tagging") == tagging()
+
+
 def test_access_that_cannot_be_set_after_a_resumed_upload_is_named(s3, resume):
     """The call that sets access carries it as a header."""
     s3.fail(1, error(400, "InvalidArgument"), query="acl=")

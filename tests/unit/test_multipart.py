@@ -68,7 +68,7 @@ def test_any_size_is_stored(s3, upload, size):
 def test_extras_and_headers_are_sent_and_not_changed(s3, upload):
     """Type, metadata, ACL, headers and class reach the object, whole or in parts."""
     extra = {"content_type": "text/x", "acl": "public-read", "meta_data": {"a_b": 1}}
-    headers = {"Cache-Control": "no-store", "x-amz-meta-c": "ż"}
+    headers = {"Cache-Control": "no-store", "x-amz-meta-c": "ż", "X-Amz-Meta-A_B": "1"}
     before = repr((extra, headers))
     for data in (b"small", DATA):
         s3.requests.clear()
@@ -79,7 +79,7 @@ def test_extras_and_headers_are_sent_and_not_changed(s3, upload):
         assert sent["cache-control"] == "no-store"
         assert sent["x-amz-storage-class"] == "cold"
         assert sent["x-amz-meta-c"].encode("latin-1").decode() == "ż"
-        assert obj.meta_data == {"a_b": "1"}
+        assert obj.meta_data == {"a_b": "1", "c": "ż"}
         assert obj.extra["content_type"] == "text/x"
     assert repr((extra, headers)) == before
 

@@ -303,7 +303,7 @@ def test_an_owner_may_have_no_name():
     [
         (None, {"Content-Type": "a/b"}, "a/b"),
         ({}, {"content-type": "a/b", "X": "1"}, "a/b"),
-        ({"content_type": "c/d"}, {"CONTENT-TYPE": "a/b"}, "c/d"),
+        ({"content_type": "a/b"}, {"CONTENT-TYPE": "a/b"}, "a/b"),
         ({"content_type": "c/d"}, None, "c/d"),
     ],
 )
@@ -314,6 +314,19 @@ def test_a_content_type_among_the_headers_counts(extra, headers, content_type):
     assert given["content_type"] == content_type
     assert not [name for name in rest if name.lower() == "content-type"]
     assert (headers or {}) == before
+
+
+@pytest.mark.parametrize(
+    ("extra", "headers"),
+    [
+        ({"content_type": "c/d"}, {"Content-Type": "a/b"}),
+        ({}, {"Content-Type": "a/b", "content-type": "c/d"}),
+    ],
+)
+def test_two_content_types_are_refused(extra, headers):
+    """As of any other header, neither of two values is dropped."""
+    with pytest.raises(ValueError, match="content-type is given twice"):
+        objects.lift_content_type(extra, headers)
 
 
 @pytest.mark.parametrize("names", [("a-b", "a_b"), ("A-b", "a_B"), ("x", "X")])
