@@ -38,6 +38,7 @@ from libcloud_aurora.errors import (
     ContainerNotFoundError,
     EncryptionKeyError,
     HashMismatchError,
+    InvalidCredentialsError,
     MalformedAnswerError,
     ObjectNotFoundError,
     UploadNotFoundError,
@@ -52,7 +53,7 @@ PAGE_SIZE = 1000
 ABORTS = 3
 #: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
-REMAINS = "upload %s of object %r could not be aborted, so its parts remain: %s"
+REMAINS = "upload %s of %s could not be aborted, so its parts remain: %s"
 #: What means that a multipart upload does not exist; radosgw's ListParts names the key.
 _GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
@@ -474,7 +475,7 @@ class Client:
         matches = strip_etag(conditions.get("if-match", "*")) in ("*", etag)
         if not matches or strip_etag(conditions.get("if-none-match")) in ("*", etag):
             raise AuroraObjectsError(
-                f"object {path.key!r} was not changed: its ETag is {etag!r}, which "
+                f"{path} was not changed: its ETag is {etag!r}, which "
                 f"{' and '.join(conditions)} does not allow.",
                 code="PreconditionFailed",
                 http_status=412,
@@ -508,10 +509,9 @@ class Client:
                 unsent = error._is_final or isinstance(error.__cause__, UNSENT)
                 if is_unsure(error) and not unsent:
                     logger.warning(
-                        "an upload of %r in container %r may have begun, but its id was lost; "
+                        "an upload of %s may have begun, but its id was lost; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
-                        path.key,
-                        path.bucket,
+                        path,
                         error.value,
                     )
                 raise
@@ -521,7 +521,7 @@ class Client:
             try:
                 self.abort_upload(path, upload_id, stop=stop)
             except AuroraObjectsError as error:
-                logger.warning(REMAINS, upload_id, path.key, error.value)
+                logger.warning(REMAINS, upload_id, path, error.value)
             raise _unconfirmed(response, is_part=False)
         has_crc32 = response.headers.get("x-amz-checksum-algorithm") == "CRC32"
         return Begun(upload_id, has_crc32, _is_whole(response))
@@ -556,7 +556,21 @@ class Client:
 
         query = {"partNumber": number, "uploadId": upload_id}
         request = self._on_object("PUT", path, query=query, keyed=True, body=body, read=read)
-        return self._run(request.attempt, stop=stop)
+        try:
+            return self._run(request.attempt, stop=stop)
+        except HashMismatchError as error:
+            if error.code == "SignatureDoesNotMatch":  # damaged, or signed with an old secret
+                self._check_secret(path, upload_id, stop)
+            raise
+
+    def _check_secret(self, path: ObjectPath, upload_id: str, stop: Stop | None) -> None:
+        """Raise the error of a wrong secret if that of an upload has been changed meanwhile."""
+        try:
+            self.list_parts(path, upload_id, stop=stop)
+        except InvalidCredentialsError:
+            raise
+        except AuroraObjectsError:
+            pass
 
     def upload_part_copy(
         self,
@@ -654,7 +668,7 @@ class Client:
         for _ in range(ABORTS):
             try:
                 self._run(attempt, stop=stop)
-            except (UploadNotFoundError, ObjectNotFoundError):
+            except _GONE:
                 return
             if stop and stop.is_set():
                 return

@@ -176,7 +176,11 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "NoSuchKey": Meaning(ObjectNotFoundError),
     "NoSuchVersion": Meaning(ObjectNotFoundError),
-    "NoSuchUpload": Meaning(UploadNotFoundError),
+    "NoSuchUpload": Meaning(
+        UploadNotFoundError,
+        "It has been completed or aborted meanwhile, perhaps by a rule of the container's "
+        "lifecycle or another program. Upload the object again.",
+    ),
     "BucketAlreadyExists": Meaning(
         ContainerExistsError, "If it is not yours, another account has it: choose another name."
     ),
@@ -206,19 +210,24 @@ MEANINGS: dict[str, Meaning] = {
         "The container may belong to another account, or its policy forbids this. So is what does "
         "not exist refused to those who may not list the container.",
     ),
-    "UserSuspended": Meaning(AccessDeniedError),
+    "UserSuspended": Meaning(AccessDeniedError, "Ask the operator to enable the account."),
     "RequestTimeTooSkewed": Meaning(advice="Set this machine's clock."),
     "InvalidRange": Meaning(advice="The range starts at or after the end of the object."),
     "InvalidArgument": Meaning(
         advice="Check the values given, such as an ACL, a storage class, or those in headers."
     ),
+    "TooManyBuckets": Meaning(advice="Delete containers, or ask the operator for a higher limit."),
     "QuotaExceeded": Meaning(advice="Ask the operator for more space, or delete objects."),
     "EntityTooLarge": Meaning(advice="One request may carry 5 GiB at most."),
     # The next three are about the body of a request, which is sent again from its source.
     "BadDigest": Meaning(HashMismatchError, is_transient=True),
     "XAmzContentSHA256Mismatch": Meaning(HashMismatchError, is_transient=True),
     "RequestTimeout": Meaning(is_transient=True),
-    "SlowDown": Meaning(advice="The server limits the rate of requests.", is_transient=True),
+    "SlowDown": Meaning(
+        advice="The server limits the rate of requests: raise ex_max_attempts, or lower "
+        "ex_max_concurrency.",
+        is_transient=True,
+    ),
     "OperationAborted": Meaning(is_transient=True),
     "ConcurrentModification": Meaning(is_transient=True),
     "InternalError": Meaning(is_transient=True),

@@ -18,6 +18,9 @@ GROWTH_STEP = 100
 #: Part sizes in MiB to try first: that of this driver's copies, and other clients' defaults.
 COMMON_PART_SIZES = (64, 5, 8, 16, 50, 10, 15, 100, 20, 25, 32, 128, 200, 256, 512)
 
+#: Most ranges of one download, which are planned at once; those of more than 160 GB are larger.
+MAX_RANGES = 10_000
+
 _COMPOSITE_ETAG = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})")
 _PLAIN_ETAG = re.compile(r"[0-9a-f]{32}")
 
@@ -75,7 +78,7 @@ def plan_ranges(
     """
     size = stop - start
     rounds = -(-size // (concurrency * largest))
-    count = max(1, min(concurrency * rounds, size // smallest))
+    count = max(1, min(concurrency * rounds, size // smallest, MAX_RANGES))
     edges = [start + size * index // count for index in range(count + 1)]
     return list(pairwise(edges))
 
@@ -94,6 +97,7 @@ def fit_ranges(
     :return: Ranges of the same bytes, the first as it was.
     """
     start, first = ranges[0]
+    step = max(step, ends[-1] // MAX_RANGES)
     edges = {first}
     is_long = max(end - begin for begin, end in pairwise([0, *ends])) > largest
     for begin, end in ranges[1:]:

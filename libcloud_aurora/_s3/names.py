@@ -40,6 +40,9 @@ class ObjectPath:
         self.customer_key = customer_key
         self.version = {"versionId": version_id} if version_id else {}
 
+    def __str__(self) -> str:
+        return f"object {self.key!r} in container {self.bucket!r}"
+
     def __repr__(self) -> str:
         return f"ObjectPath({self.bucket!r}, {self.key!r})"
 

@@ -91,7 +91,7 @@ class Signer:
         self.secret_key = secret_key
         self.token = token
         self.region = region or "us-east-1"
-        self._keys: dict[str, bytes] = {}
+        self._derived = "", b""  # a scope, and the key for it
 
     def __repr__(self) -> str:
         return f"Signer({self.access_key!r}, region={self.region!r})"
@@ -205,13 +205,12 @@ class Signer:
 
     def _sign(self, stamp: str, *lines: str, algorithm: str = ALGORITHM) -> str:
         scope = self._scope(stamp)
-        key = self._keys.get(scope)
-        if key is None:  # derived once a day
+        derived_for, key = self._derived
+        if derived_for != scope:  # derived once a day
             key = f"AWS4{self.secret_key}".encode()
             for step in scope.split("/"):
                 key = hmac.digest(key, step.encode(), "sha256")
-            self._keys.clear()
-            self._keys[scope] = key
+            self._derived = scope, key
         text = "\n".join([algorithm, stamp, scope, *lines])
         return hmac.digest(key, text.encode(), "sha256").hex()
 

@@ -150,7 +150,7 @@ class Completion:
             self._unsettled = None  # its traceback would hold itself, and so the parts
         if verify and stored.etag not in ("", self._etag):
             raise HashMismatchError(
-                f"upload of object {path.key!r} ended with ETag {stored.etag!r}, but its parts "
+                f"upload of {path} ended with ETag {stored.etag!r}, but its parts "
                 f"give {self._etag!r}: it is damaged. Upload it again.",
                 bucket=path.bucket,
                 key=path.key,

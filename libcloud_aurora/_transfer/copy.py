@@ -38,7 +38,7 @@ def copy_object(
     """
     if is_joined(source.head.headers):
         raise AuroraObjectsError(
-            f"object {source.path.key!r} was not copied: it was stored through Swift, in segments, "
+            f"{source.path} was not copied: it was stored through Swift, in segments, "
             "of which servers copy the list or nothing. Download and upload it instead.",
             bucket=source.path.bucket,
             key=source.path.key,
@@ -61,7 +61,7 @@ def copy_object(
         except EncryptionKeyError as error:
             if source_key not in (None, key):
                 error.value = (
-                    f"object {source.path.key!r} was not copied: this server does not copy from "
+                    f"{source.path} was not copied: this server does not copy from "
                     f"one key to another. Download and upload it instead. {error.value}"
                 )
             raise
@@ -101,7 +101,7 @@ def _by_parts(
 
 def _changed(source: CopySource, path: ObjectPath) -> ObjectChangedError:
     return ObjectChangedError(
-        f"object {source.path.key!r} was replaced while it was copied. Copy it again.",
+        f"{source.path} was replaced while it was copied. Copy it again.",
         bucket=path.bucket,
         key=path.key,
     )

@@ -119,7 +119,7 @@ class Download:
         :param fits: Whether to fit the ranges, which join, to the object's parts.
         """
         seen: list[list[bytes]] = []
-        key, begun_with = self._reading.path.key, len(ranges)
+        path, begun_with = self._reading.path, len(ranges)
         for attempt in range(1, self._reading.client.max_attempts + 1):
             verifier = reader.verifier()
             if fits and attempt == 1 < len(ranges) and isinstance(verifier, PartHashes):
@@ -129,19 +129,19 @@ class Download:
             self._fetch(reader, file, verifier, ranges, record)
             if verifier is None:
                 if self._reading.config.verify and reader.is_whole:
-                    logger.info("GET of %s: not verified, its ETag is %r", key, reader.etag)
+                    logger.info("GET of %s: not verified, its ETag is %r", path, reader.etag)
                 return
             if verifier.matches():
                 return
             digests = verifier.digests()
             if isinstance(verifier, PartHashes) and verifier.is_guess:
                 if digests in seen:
-                    logger.info("GET of %s: its parts are unknown, but two downloads agree", key)
+                    logger.info("GET of %s: its parts are unknown, but two downloads agree", path)
                     return
                 if _is_cut_otherwise(reader, file, verifier):
                     return
             seen.append(digests)
-            logger.info("GET of %s: attempt %d does not match %s", key, attempt, verifier.expected)
+            logger.info("GET of %s: attempt %d does not match %s", path, attempt, verifier.expected)
             count = begun_with + attempt
             edges = [reader.size * index // count for index in range(count + 1)]
             ranges = list(pairwise(edges))

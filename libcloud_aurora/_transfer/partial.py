@@ -96,7 +96,11 @@ class Partial:
         self._journal.truncate(0)
         self.file.truncate(0)
         self._journal.append(json.dumps(self.identity).encode() + b"\n")
-        self.file.reserve(size)
+        try:
+            self.file.reserve(size)
+        except OSError:
+            self.discard()
+            raise
 
     def missing(self, size: int) -> list[tuple[int, int]]:
         """Return the spans still to be fetched."""

@@ -178,7 +178,7 @@ class Reader:
 
     def _changed(self, refusal: AuroraObjectsError | None = None) -> ObjectChangedError:
         return ObjectChangedError(
-            f"object {self._reading.path.key!r} was replaced while it was read. Download it again.",
+            f"{self._reading.path} was replaced while it was read. Download it again.",
             code=getattr(refusal, "code", None),
             http_status=getattr(refusal, "http_status", None),
             request_id=getattr(refusal, "request_id", None),
@@ -213,7 +213,7 @@ class Reader:
             try:
                 said = self._reading.client.object_attributes(self._reading.path, self.size)
             except AuroraObjectsError as error:
-                logger.info("GET of %s: its parts are unknown: %s", self._reading.path.key, error)
+                logger.info("GET of %s: its parts are unknown: %s", self._reading.path, error)
                 self._has_parts = False
             else:
                 if said.etag == self.etag:  # else the next range is refused
@@ -229,7 +229,7 @@ class Reader:
         """Return the exception for bytes that keep differing from what the server says."""
         said, found = (verifier.expected, verifier.found()) if verifier else ("nothing", "")
         return HashMismatchError(
-            f"object {self._reading.path.key!r} has {said}, but what arrived gives {found!r}: "
+            f"{self._reading.path} has {said}, but what arrived gives {found!r}: "
             "it was damaged in transit or on the server.",
             **self.subject.fields,
         )

@@ -270,7 +270,7 @@ def checked(parts: Iterable[Part], md5: str, path: ObjectPath) -> Iterator[Part]
         yield part
     if digest.hexdigest() != md5:
         raise HashMismatchError(
-            f"object {path.key!r} was not stored: its bytes have the MD5 {digest.hexdigest()}, but "
+            f"{path} was not stored: its bytes have the MD5 {digest.hexdigest()}, but "
             f"Content-MD5 says {md5}.",
             bucket=path.bucket,
             key=path.key,

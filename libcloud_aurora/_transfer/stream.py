@@ -106,9 +106,7 @@ class Stream:
         if verifier.matches():
             return
         if isinstance(verifier, PartHashes) and verifier.is_guess:
-            logger.info(
-                "GET of %s: its parts are unknown, so it is read twice", self._reading.path.key
-            )
+            logger.info("GET of %s: its parts are unknown, so it is read twice", self._reading.path)
             again = PartHashes(verifier.expected, verifier.ends)
             reader.read(0, reader.size, again.update, stop_sign=Stop())
             if again.digests() == verifier.digests():

@@ -41,20 +41,22 @@ from libcloud_aurora.config import TransferConfig
 from libcloud_aurora.errors import (
     AccessDeniedError,
     AuroraObjectsError,
+    ContainerNotFoundError,
     HashMismatchError,
     MalformedAnswerError,
+    NetworkTimeoutError,
     UploadNotFoundError,
 )
 
 #: Most seconds that an upload which has begun waits for connections to be opened.
 CONNECTING_SECONDS = 1.0
 SHARED = (
-    "upload %s of object %r has been completed, but not removed. They share their data: whoever "
+    "upload %s of %s has been completed, but not removed. They share their data: whoever "
     "aborts the upload destroys them."
 )
-STORED = "object %r is stored: Ctrl-C, or another signal, came after its upload had been completed"
+STORED = "%s is stored: Ctrl-C, or another signal, came after its upload had been completed"
 KEPT = (
-    "upload %s is kept: object %r, or an old version of it, may share its data. Once you have "
+    "upload %s is kept: %s, or an old version of it, may share its data. Once you have "
     "deleted or replaced that, ex_cleanup_all_multipart_uploads() removes the upload"
 )
 
@@ -216,7 +218,7 @@ class Upload:
         finally:
             done = self._completed
             if done and done.left != {} and not (copy and _is_replaced(done.stored)):
-                logger.warning(KEPT, self.id, self.path.key)
+                logger.warning(KEPT, self.id, self.path)
         if not copy:
             finish(self._client, self.path, self.afterwards, stored.version_id)
         self._running.pop(self.id, None)
@@ -258,7 +260,7 @@ class Upload:
             path = ObjectPath(self.path.bucket, self.path.key, version_id=stored.version_id)
             logger.warning(_lacking(path, lacks))
         else:
-            logger.warning(STORED, self.path.key)
+            logger.warning(STORED, self.path)
 
     def _copied(
         self,
@@ -268,7 +270,7 @@ class Upload:
         crc32: str | None,
     ) -> Stored:
         """Copy the object, which shares its data with this upload."""
-        shared = SHARED % (self.id, self.path.key)
+        shared = SHARED % (self.id, self.path)
         logger.warning("%s The object is being copied", shared)
         sizes = [part.size for _, part in sorted(left.items())]
         version = None if _is_replaced(first) else first.version_id
@@ -296,13 +298,13 @@ class Upload:
 
         try:
             if self._keeps_parts and not aborted:
-                logger.warning("the parts of upload %s of %r are kept", self.id, self.path.key)
+                logger.warning("the parts of upload %s of %s are kept", self.id, self.path)
             elif not aborted:
                 self._ending.begin(cause)
                 self._ending.run(abort)
         except BaseException as error:
             if not aborted:
-                logger.warning(REMAINS, self.id, self.path.key, str(error) or type(error).__name__)
+                logger.warning(REMAINS, self.id, self.path, str(error) or type(error).__name__)
             if not isinstance(error, AuroraObjectsError):
                 raise
         finally:
@@ -364,7 +366,8 @@ class Uploads:
 
         def call(opener: Callable[[], None]) -> None:
             if threading.get_ident() != caller:  # where no thread can be started
-                opener()
+                with contextlib.suppress(Exception):  # its request will say why
+                    opener()
 
         crew = Crew(len(openers), self.client.interrupt, leaving_seconds=LEAVING_SECONDS)
         with crew, crew:
@@ -374,7 +377,7 @@ class Uploads:
             now = time.monotonic()
             until = now + min(3 * (now - began), CONNECTING_SECONDS)
             for each in opened:
-                with contextlib.suppress(Exception):  # its request will say why
+                with contextlib.suppress(NetworkTimeoutError):
                     each.result(max(0.0, until - time.monotonic()))
 
     def find(self, path: ObjectPath, upload_id: str) -> Upload:
@@ -435,7 +438,7 @@ class Uploads:
         sharers = sharers_of(self.client, path, held, begun)
         fits = all(parts.sizes.get(number) == part.size for number, part in held.items())
         if not fits and not sharers:  # radosgw completes an upload only with all its parts
-            logger.info("aborting upload %s of %r: its parts are not this file's", old, path.key)
+            logger.info("aborting upload %s of %s: its parts are not this file's", old, path)
             self.client.abort_upload(path, old)
         try:
             if old and fits and not sharers:
@@ -450,13 +453,13 @@ class Uploads:
                     held.pop(max(held))  # sent again: its response shows which key the parts have
                 return self._finished(upload, parts, held, verify=verify), True
         except UploadNotFoundError:
-            logger.info("the upload of %r that was continued has ended: beginning anew", path.key)
+            logger.info("the upload of %s that was continued has ended: beginning anew", path)
             parts.sent = 0
         with self.aborting(path, parts.ready):
             upload = self.begin(path, asked)
         stored = self._finished(upload, parts, {}, verify=verify)
         if sharers - {stored.version_id or "null"}:
-            logger.warning(KEPT, old, path.key)
+            logger.warning(KEPT, old, path)
         elif sharers:
             self.remove(path, old)
         return stored, False
@@ -469,8 +472,9 @@ class Uploads:
         try:
             return upload.complete(upload.send(parts, held))
         except BaseException as error:
-            if not upload.is_complete and not isinstance(error, UploadNotFoundError):
-                logger.info("the parts of upload %s of %r are kept", upload.id, upload.path.key)
+            gone = isinstance(error, (UploadNotFoundError, ContainerNotFoundError))
+            if not upload.is_complete and not gone:
+                logger.info("the parts of upload %s of %s are kept", upload.id, upload.path)
             raise
         finally:
             self.running.pop(upload.id, None)
@@ -487,7 +491,7 @@ class Uploads:
                 raise
             held = {}
         if sharers_of(self.client, path, held, begun):
-            logger.warning(KEPT, upload_id, path.key)
+            logger.warning(KEPT, upload_id, path)
         else:
             self.client.abort_upload(path, upload_id)
 
@@ -504,7 +508,7 @@ class Uploads:
                         raise
                 time.sleep(1)
         except BaseException as error:
-            logger.warning(REMAINS, upload_id, path.key, str(error) or type(error).__name__)
+            logger.warning(REMAINS, upload_id, path, str(error) or type(error).__name__)
             if not isinstance(error, AuroraObjectsError):
                 raise
 
@@ -535,7 +539,7 @@ def _lacking(path: ObjectPath, changes: Sequence[Change], without: str = "withou
         more = f"data={change.body.decode()!r}" if change.body else f"headers={change.headers!r}"
         calls.append(f"driver.connection.request({target!r}, method='PUT', {more})")
     return (
-        f"object {path.key!r}{version} is stored, but {without} its "
+        f"{path}{version} is stored, but {without} its "
         f"{' and '.join(change.what for change in changes)}. To set that: {'; '.join(calls)}."
     )
 

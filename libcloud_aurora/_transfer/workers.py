@@ -50,10 +50,16 @@ class Interrupt(Protocol):
     def __call__(self, threads: Iterable[int], *, bodies: bool) -> None: ...
 
 
-def take(entries: queue.SimpleQueue[T], seconds: float = math.inf) -> T:
+def take(
+    entries: queue.SimpleQueue[T],
+    seconds: float = math.inf,
+    *,
+    look: Callable[[], object] = lambda: None,
+) -> T:
     """
     Wait for an entry of a queue, and look for Ctrl-C now and then.
 
+    :param look: Called then, too.
     :raises Empty: if none comes for so long.
     """
     until = time.monotonic() + seconds
@@ -64,6 +70,7 @@ def take(entries: queue.SimpleQueue[T], seconds: float = math.inf) -> T:
         except Empty:
             if left <= LOOKING_SECONDS:
                 raise
+            look()
 
 
 class CancelledError(Exception):
@@ -88,11 +95,11 @@ class Outcome(Generic[T]):
     def done(self) -> bool:
         return self._answer is not None
 
-    def result(self, seconds: float = math.inf) -> T:
+    def result(self, seconds: float = math.inf, look: Callable[[], object] = lambda: None) -> T:
         """Wait for the call and return what it has returned, or raise what it has raised."""
         while (answer := self._answer) is None:
             try:
-                take(self._made, seconds)
+                take(self._made, seconds, look=look)
             except Empty:
                 raise NetworkTimeoutError(f"no response within {seconds:.1f} s") from None
         value: T
@@ -133,7 +140,8 @@ class Crew:
     The threads of one transfer: started as calls come, ended by :meth:`close`.
 
     Each thread is started by another one that lives only for this, because starting a thread waits
-    on a condition. If no thread can be started, calls are made in the thread that submits them.
+    on a condition. If no thread can be started, calls are made in the thread that submits them; if
+    none begins, as where memory is short, in the one that waits for them.
 
     It is entered twice, ``with crew, crew:``, because Ctrl-C may arrive just as one exit begins.
 
@@ -158,6 +166,7 @@ class Crew:
         self._left: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._pid = os.getpid()
         self._hired = 0
+        self._hired_at = math.inf  # the first one, until it begins
         self._free = 0  # idle workers minus waiting calls
         self._active: set[int] = set()
         self._closed = False
@@ -177,6 +186,8 @@ class Crew:
         self._calls.put((outcome, call))
         with self._lock:
             hires = self._free <= 0 and self._hired < self._size
+            if hires and not self._hired:
+                self._hired_at = time.monotonic()
             self._hired += hires
             self._free -= not hires
         if hires:
@@ -209,6 +220,7 @@ class Crew:
     def begin(self) -> bool:
         """Count a call that is about to be made in this thread; refuse it if this is closed."""
         with self._lock:
+            self._hired_at = math.inf
             if not self._closed:
                 self._active.add(threading.get_ident())
             return not self._closed
@@ -221,22 +233,27 @@ class Crew:
             if self._closed:
                 self._left.put(None)
 
+    def look(self) -> None:
+        """Do without workers if none has begun for a while."""
+        while self._hired and time.monotonic() - self._hired_at > LEAVING_SECONDS:
+            self._dismiss()
+
     def busy(self) -> int:
         """Return how many calls are being made."""
         return len(self._active)
 
-    def result(self, outcome: Outcome[T]) -> T:
+    def result(self, outcome: Outcome[T], seconds: float = math.inf) -> T:
         """Return what a submitted call has returned."""
         check_process(self._pid)
         try:
-            return outcome.result()
+            return outcome.result(seconds, self.look)
         finally:
             del outcome  # holds the error, whose traceback holds this frame
 
     def taken(self, pieces: queue.SimpleQueue[T]) -> T:
         """Return what a submitted call puts into a queue."""
         check_process(self._pid)
-        return take(pieces)
+        return take(pieces, look=self.look)
 
     def close(self) -> None:
         """Let no further call begin, wait for those under way, and raise what came meanwhile."""
@@ -481,7 +498,7 @@ class Window(Stop):
         return bool(self._running) and crowded
 
     def _collect(self) -> None:
-        event = take(self._events)
+        event = take(self._events, look=self._crew.look if self._crew else lambda: None)
         if isinstance(event, int):
             self._on_bytes(event)
             return
@@ -530,7 +547,7 @@ class Ending:
         with crew, crew:
             made = crew.submit(partial(call, stop)) if self._threads else None
             try:
-                return made.result(self.left()) if made else call(stop)
+                return crew.result(made, self.left()) if made else call(stop)
             except BaseException as error:
                 answered = made.done() if made else isinstance(error, Exception)
                 if not answered:

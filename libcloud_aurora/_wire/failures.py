@@ -177,7 +177,9 @@ def response_error(
         by_status |= {404: "NoSuchBucket", **CODES_OF_CONTAINERS.get(subject.method, {})}
     phrase = http.client.responses.get(status, f"HTTP{status}").replace(" ", "")
     code = fields.get("Code") or by_status.get(status, phrase)
-    kind, advice, _ = MEANINGS.get(code, MEANINGS["Unauthorized"] if status == 401 else Meaning())
+    # A container that several requests delete at once has no key, either, to radosgw.
+    meant = "NoSuchBucket" if code == "NoSuchKey" and subject.key is None else code
+    kind, advice, _ = MEANINGS.get(meant, MEANINGS["Unauthorized"] if status == 401 else Meaning())
     said = subject.clean(fields.get("Message", ""))
     if not fields and body:
         content_type = subject.clean(headers.get("content-type", "no content type"), 80)

@@ -181,7 +181,7 @@ def test_damage_is_noticed_and_fetched_again(s3, container, any_driver, tmp_path
     assert (tmp_path / "f").read_bytes() == LARGE
     assert seen == sorted(set(seen))
     assert seen[-1] == (len(LARGE), len(LARGE))
-    assert "GET of k: attempt 1 does not match" in caplog.text
+    assert "GET of object 'k' in container 'photos': attempt 1 does not match" in caplog.text
 
 
 @pytest.mark.parametrize("etag", ["0" * 32, "0" * 32 + "-1"], ids=["plain", "one part"])
@@ -219,7 +219,10 @@ def test_objects_of_unequal_parts_are_fetched_twice(s3, container, driver, tmp_p
     driver.download_object(handle(container, driver, size=len(LARGE)), str(tmp_path / "f"))
     assert (tmp_path / "f").read_bytes() == LARGE
     assert s3.bytes_sent == 2 * len(LARGE)
-    assert "GET of k: its parts are unknown, but two downloads agree" in caplog.text
+    assert (
+        "GET of object 'k' in container 'photos': its parts are unknown, but two downloads agree"
+        in caplog.text
+    )
 
 
 def test_each_guess_is_tried_once(s3, container, new_driver, tmp_path, readings):
@@ -324,7 +327,7 @@ def test_other_etags_are_taken_at_their_word(s3, container, driver, tmp_path, ca
     s3.put("k", b"content", etag or " ")
     driver.download_object(handle(container, driver), str(tmp_path / "f"))
     assert (tmp_path / "f").read_bytes() == b"content"
-    assert "GET of k: not verified" in caplog.text
+    assert "GET of object 'k' in container 'photos': not verified" in caplog.text
 
 
 def test_verification_can_be_switched_off(s3, container, new_driver, tmp_path):

@@ -261,6 +261,20 @@ def test_a_container_whose_answer_was_lost_is_ours(s3, driver):
     assert driver.create_container("photos").name == "photos"
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_container_that_others_delete_has_no_key_either(s3, new_driver, attempts):
+    """What radosgw says then means that it is gone, which a second attempt takes for a success."""
+    driver = new_driver(ex_max_attempts=attempts)
+    container = Container("photos", {}, driver)
+    s3.fail(attempts - 1, error(503, "SlowDown"), method="DELETE")
+    s3.fail(1, error(404, "NoSuchKey"), method="DELETE")
+    if attempts == 2:
+        assert driver.delete_container(container) is True
+    else:
+        with pytest.raises(errors.ContainerNotFoundError, match="NoSuchKey"):
+            driver.delete_container(container)
+
+
 def test_a_container_whose_answer_was_lost_may_be_somebody_elses(s3, driver):
     """A container of another account is not taken for the one that the first attempt has made."""
     s3.fail(1, error(503, "SlowDown"), method="PUT")

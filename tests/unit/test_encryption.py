@@ -225,7 +225,9 @@ def test_an_upload_that_is_not_confirmed_and_not_aborted(s3, driver, container, 
     with pytest.raises(errors.EncryptionKeyError, match="does not support such keys"):
         driver.upload_object(file, container, "k", ex_customer_key=KEY)
     (upload,) = s3.uploads
-    assert f"upload {upload} of object 'k' could not be aborted" in caplog.text
+    assert (
+        f"upload {upload} of object 'k' in container 'photos' could not be aborted" in caplog.text
+    )
     assert code in caplog.text
 
 

@@ -345,7 +345,8 @@ def test_an_object_stays_if_it_cannot_be_locked(s3, upload, small_parts):
         upload(DATA, extra={"tags": {"a": "1"}}, headers=LOCK)
     said = str(caught.value)
     assert said.startswith(
-        "object 'k' is stored, but without its retention and legal hold and tags. To set that: "
+        "object 'k' in container 'photos' is stored, but without its retention and legal hold and "
+        "tags. To set that: "
     )
     assert "It failed because: PUT ?retention of object 'k'" in said
     assert s3.buckets["photos"]["k"].data == DATA

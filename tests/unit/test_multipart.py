@@ -587,7 +587,10 @@ def test_ctrl_c_keeps_the_parts_of_an_upload_to_be_resumed(s3, resume, caplog):
     ((upload_id, upload),) = s3.uploads.items()
     assert upload["parts"]
     assert s3.sent("DELETE") == []
-    assert f"the parts of upload {upload_id} of 'k' are kept" in caplog.text
+    assert (
+        f"the parts of upload {upload_id} of object 'k' in container 'photos' are kept"
+        in caplog.text
+    )
     assert resume().hash == expected_etag(DATA)
     assert s3.uploads == {}
 

@@ -244,6 +244,18 @@ def test_a_damaged_identity_is_another_version(resume, leave, journal, target, i
 # What is left
 
 
+def test_a_disk_that_is_too_small_is_left_as_it_was(resume, target, monkeypatch):
+    """Of a download for which there is no room, no hidden file stays."""
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        resume()
+    assert names(target) == []
+
+
 @pytest.mark.parametrize(("concurrency", "ranges"), [(1, 2), (10, 4)])
 def test_a_broken_download_goes_on(
     s3, container, new_driver, target, monkeypatch, concurrency, ranges

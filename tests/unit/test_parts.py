@@ -165,6 +165,17 @@ def test_large_spans_are_cut_into_rounds():
     assert max(stop - start for start, stop in ranges) <= 16 * MIB
 
 
+def test_the_plan_of_any_size_fits_in_memory():
+    """Ranges of very large objects are larger, and so are those of what a server makes up."""
+    for size in (5 * TIB, 10**18):
+        ranges = parts.plan_ranges(0, size, concurrency=16, smallest=4 * MIB, largest=16 * MIB)
+        assert len(ranges) == 10_000
+        assert ranges[-1][1] == size
+        fitted = parts.fit_ranges(ranges, [size], largest=16 * MIB, step=8 * MIB)
+        assert len(fitted) <= 20_001
+        assert fitted[-1][1] == size
+
+
 def test_the_composite_etag_is_the_md5_of_md5s():
     """Two parts, b"a" and b"b", have the ETag that radosgw gives them."""
     etags = ["0cc175b9c0f1b6a831c399e269772661", "92eb5ffee6ae2fec3ad71c777531578f"]

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import math
 import os
 import re
 import threading
@@ -18,6 +19,7 @@ from unit.memory_s3 import Answer, composite, error, md5
 
 from libcloud_aurora import AuroraObjectsStorageDriver, errors
 from libcloud_aurora._transfer import upload as uploading
+from libcloud_aurora._transfer import workers
 from libcloud_aurora._wire.connection import AuroraObjectsConnection
 from libcloud_aurora._wire.retry import Retrier
 
@@ -350,7 +352,10 @@ def test_an_object_that_shares_its_data_with_its_upload_is_copied(
     ]
     assert s3.sent("DELETE")[0].params == {"uploadId": "2~upload1"}
     assert s3.uploads == {}
-    assert "upload 2~upload1 of object 'k' has been completed, but not removed" in caplog.text
+    assert (
+        "upload 2~upload1 of object 'k' in container 'photos' has been completed, but not removed"
+        in caplog.text
+    )
 
 
 def copies(s3):
@@ -380,7 +385,9 @@ def test_an_upload_that_cannot_be_aborted_is_named(
     interrupted()
     s3.faults.append(lambda request: refusal if request.method == "DELETE" else None)
     assert driver.upload_object_via_stream(iter([DATA]), container, "k").hash == composite(PARTS)
-    assert "upload 2~upload1 of object 'k' could not be aborted" in caplog.text
+    assert (
+        "upload 2~upload1 of object 'k' in container 'photos' could not be aborted" in caplog.text
+    )
 
 
 def test_a_version_keeps_the_upload_whose_data_it_shares(
@@ -473,7 +480,9 @@ def test_a_signal_before_it_is_known_what_has_become_of_a_complete(
     assert s3.buckets["photos"]["k"].data == DATA
     assert list(s3.uploads) == ["2~upload1"]
     assert (len(completions(s3)), s3.sent("DELETE")) == (1, [])
-    assert re.search("upload 2~upload1 (is|of 'k' are) kept", caplog.text)
+    assert re.search(
+        "upload 2~upload1 (is|of object 'k' in container 'photos' are) kept", caplog.text
+    )
 
 
 @pytest.mark.parametrize("attempts", [1, 5])
@@ -499,7 +508,9 @@ def test_ctrl_c_while_a_server_is_completing(
     with pytest.raises(KeyboardInterrupt):
         driver.upload_object_via_stream(iter([DATA]), container, "k")
     assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
-    assert "the parts of upload 2~upload1 of 'k' are kept" in caplog.text
+    assert (
+        "the parts of upload 2~upload1 of object 'k' in container 'photos' are kept" in caplog.text
+    )
 
 
 @pytest.mark.parametrize("first", [LOST, IN_PROGRESS], ids=["lost", "in progress"])
@@ -1003,7 +1014,9 @@ def test_a_completion_that_is_never_decided_keeps_the_parts(
         driver.upload_object(str(tmp_path / "f"), container, "k", ex_resume=resumes)
     assert s3.sent("DELETE") == []
     assert s3.uploads["2~upload1"]["parts"] == dict(enumerate(PARTS, 1))
-    assert "the parts of upload 2~upload1 of 'k' are kept" in caplog.text
+    assert (
+        "the parts of upload 2~upload1 of object 'k' in container 'photos' are kept" in caplog.text
+    )
 
 
 def test_complete_goes_on_when_nothing_can_be_learnt(s3, complete):
@@ -1116,8 +1129,10 @@ def test_ctrl_c_while_what_has_been_copied_is_removed(
     s3.faults.append(lambda request: error(503, "SlowDown") if request.method == "DELETE" else None)
     with pytest.raises(KeyboardInterrupt):
         driver.upload_object_via_stream(iter([DATA]), container, "k")
-    assert "upload 2~upload1 of object 'k' could not be aborted" in caplog.text
-    assert "object 'k' is stored" in caplog.text
+    assert (
+        "upload 2~upload1 of object 'k' in container 'photos' could not be aborted" in caplog.text
+    )
+    assert "object 'k' in container 'photos' is stored" in caplog.text
 
 
 def test_an_abort_that_fails_is_a_warning_with_the_upload_id(
@@ -1127,7 +1142,7 @@ def test_an_abort_that_fails_is_a_warning_with_the_upload_id(
     s3.faults.append(lambda request: error(403, "AccessDenied"))
     driver._abort_multipart(container, "k", upload_id)
     (message,) = warnings(caplog)
-    assert f"upload {upload_id} of object 'k' could not be aborted" in message
+    assert f"upload {upload_id} of object 'k' in container 'photos' could not be aborted" in message
 
 
 @pytest.mark.parametrize("driver", [1], indirect=True)
@@ -1138,6 +1153,72 @@ def test_ctrl_c_during_the_abort_aborts_first(s3, driver, container, upload_id, 
     with pytest.raises(kind):
         driver._abort_multipart(container, "k", upload_id)
     assert s3.uploads == {}
+
+
+def test_what_a_signal_raises_while_connections_open_ends_the_upload(
+    s3, driver, container, monkeypatch
+):
+    """A task's time limit is an exception as any other: it is not taken for a failed connection."""
+
+    class TimeLimitError(Exception):
+        pass
+
+    def result(outcome, seconds=math.inf, look=None, real=workers.Outcome.result):
+        if seconds <= 1.0:  # the wait for connections
+            raise TimeLimitError
+        return real(outcome, seconds, look)
+
+    monkeypatch.setattr(driver._client, "openers", lambda count: [lambda: None] * count)
+    monkeypatch.setattr(workers.Outcome, "result", result)
+    with pytest.raises(TimeLimitError):
+        driver.upload_object_via_stream(DATA, container, "k")
+    assert s3.uploads == {}
+
+
+def test_connections_that_cannot_be_opened_are_no_failure(s3, driver, container, monkeypatch):
+    """The requests that need them say why."""
+
+    def fail():
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(driver._client, "openers", lambda count: [fail] * count)
+    assert driver.upload_object_via_stream(DATA, container, "k").size == len(DATA)
+
+
+def test_an_upload_whose_container_goes_is_gone(s3, driver, container, caplog):
+    """Its parts went with the container, so no warning tells to remove them."""
+
+    def remove(request):
+        if "partNumber" in request.params:
+            s3.faults.append(lambda seen: error(404, "NoSuchBucket"))
+        return
+
+    s3.faults.append(remove)
+    with pytest.raises(errors.ContainerNotFoundError):
+        driver.upload_object_via_stream(DATA, container, "k")
+    assert "remain" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [
+        (error(403, "SignatureDoesNotMatch"), errors.InvalidCredentialsError),
+        (error(403, "AccessDenied"), errors.HashMismatchError),
+        (None, errors.HashMismatchError),
+    ],
+    ids=["wrong", "not told", "right"],
+)
+def test_a_secret_that_changes_meanwhile_is_told_from_damage(s3, driver, container, then, kind):
+    """To parts, radosgw says the same of a wrong secret and of damage: another request decides."""
+
+    def refuse(request):
+        if "partNumber" in request.params:
+            return error(403, "SignatureDoesNotMatch")
+        return then if request.method == "GET" else None
+
+    s3.faults.append(refuse)
+    with pytest.raises(kind, match="SignatureDoesNotMatch"):
+        driver.upload_object_via_stream(DATA, container, "k")
 
 
 # How it is gone on with
@@ -1199,7 +1280,7 @@ def test_an_upload_with_a_part_of_another_plan_is_aborted(s3, resume, caplog, pa
     assert resume().hash == composite(PARTS)
     assert sent_parts(s3) == [1, 2, 3]
     assert s3.uploads == {}
-    assert f"aborting upload {old} of 'k'" in caplog.text
+    assert f"aborting upload {old} of object 'k' in container 'photos'" in caplog.text
 
 
 @pytest.mark.parametrize("version", [None, "v2"])

@@ -8,6 +8,7 @@ import itertools
 import logging
 import os
 import pickle
+import queue
 import subprocess
 import sys
 import threading
@@ -503,6 +504,20 @@ def test_fewer_threads_do_all_the_work(only, count):
     window.run(Task(lambda n=n: work(n) or window.report(100)) for n in range(20))
     assert sorted(done) == [*range(20), *[100] * 20]
     assert gauge.most <= most
+
+
+def test_calls_are_made_where_no_thread_begins(monkeypatch):
+    """Where memory is short, a thread may end before it begins: whoever waits does the work."""
+    monkeypatch.setattr(_thread, "start_new_thread", lambda *arguments: 1)
+    monkeypatch.setattr(workers, "LEAVING_SECONDS", 0)
+    done = []
+    Window(limit=4).run(Task(lambda n=n: done.append(n)) for n in range(20))
+    assert sorted(done) == [*range(20)]
+    assert ending().run(lambda stop: 7) == 7
+    pieces = queue.SimpleQueue()
+    with Crew(2) as crew:
+        crew.submit(lambda: pieces.put("piece"))
+        assert crew.taken(pieces) == "piece"
 
 
 def test_failures_come_out_without_threads(only):
