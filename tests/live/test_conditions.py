@@ -46,6 +46,34 @@ def test_an_object_is_replaced_if_it_is_the_known_one(driver, s3, bucket, size, 
     assert driver.get_object(bucket.name, "key").hash == new.hash
 
 
+@pytest.mark.parametrize("versioning", [None, "Enabled", "Suspended"])
+@pytest.mark.parametrize("size", [99, PART + 99], ids=["one part", "parts"])
+def test_an_object_is_made_once_in_any_container(driver, s3, bucket, size, versioning):
+    """Also where the server itself overlooks the condition: in containers that keep versions."""
+    if versioning:
+        status = {"Status": versioning}
+        s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration=status)
+    body = noise(size)
+    upload(driver, bucket, body)
+    for name in ("*", f'"{driver.get_object(bucket.name, "key").hash}"'):
+        if name == "*" or size < PART:
+            code = refused(upload, driver, bucket, noise(size, 2), {"If-None-Match": name})
+            assert code == "PreconditionFailed"
+    assert stored_body(s3, bucket, "key") == body
+    driver.ex_empty_container(bucket, ex_versions=True)
+
+
+def test_the_server_compares_an_etag_with_or_without_quotes(driver, s3, bucket):
+    """Nothing but the one request decides, and the object stays."""
+    old = upload(driver, bucket, b"old")
+    for etag in (old.hash, f'"{old.hash}"'):
+        with pytest.raises(errors.AuroraObjectsError, match="PreconditionFailed"):
+            driver.upload_object_via_stream(
+                [b"new"], bucket, "key", headers={"If-None-Match": etag}
+            )
+    assert stored_body(s3, bucket, "key") == b"old"
+
+
 def test_nothing_to_match(driver, bucket):
     """An object that should be there and is not is not made, in one part or in two."""
     with pytest.raises(errors.ObjectNotFoundError):

@@ -20,7 +20,7 @@ from servers.proxy import Proxy
 from workers import wait_for_workers
 
 import libcloud_aurora
-from libcloud_aurora.errors import EncryptionKeyError, ObjectNotFoundError
+from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, ObjectNotFoundError
 
 KEY, OTHER = noise(32, seed=1), noise(32, seed=2)
 LARGE = noise(12 * MIB + 1)
@@ -341,3 +341,15 @@ def test_an_interrupted_completion(keyed, container, proxy, keyed_cluster, tmp_p
     interruption.collect()
     obj = keyed.get_object(container.name, "k", ex_customer_key=KEY)
     assert b"".join(keyed.download_object_as_stream(obj, ex_customer_key=KEY)) == LARGE
+
+
+@pytest.mark.parametrize("body", [b"plain", LARGE], ids=["one part", "parts"])
+def test_a_condition_sees_an_object_that_is_encrypted(keyed, container, witness, body):
+    """What cannot be looked at without its key is there all the same."""
+    old = keyed.upload_object_via_stream([b"secret"], container, "key", ex_customer_key=KEY)
+    with pytest.raises(AuroraObjectsError) as caught:
+        keyed.upload_object_via_stream(
+            [body], container, "key", headers={"If-None-Match": "*"}, ex_check_condition=True
+        )
+    assert caught.value.code == "PreconditionFailed"
+    assert keyed.get_object(container.name, "key", ex_customer_key=KEY).hash == old.hash

@@ -129,7 +129,7 @@ Headers that the driver sets itself are refused by name: ``Host``, ``Content-Len
 that no server accepts. Any other header is sent, because a proxy may need it, and a warning says
 that the server does not keep it.
 
-With ``ex_check_condition=True``, uploads check ``If-Match`` and ``If-None-Match: *`` where the
+With ``ex_check_condition=True``, uploads check ``If-Match`` and ``If-None-Match: *`` also where the
 table says *refused*: see :doc:`transfers`.
 
 Encryption by the server counts only if the response confirms it. If the server does not know the
@@ -137,9 +137,9 @@ kind that was asked for, the upload ends with an
 :class:`~libcloud_aurora.errors.EncryptionKeyError`. Ceph 16 and 18 cannot copy what a key
 management service encrypts: no copy is made, and the error says so.
 
-Metadata may have {fields} fields, because many clients cannot read a response with more than 100
-headers. radosgw accepts about 16 KiB of headers, and only 4 KiB before 16.2.15. If they are too
-large, the error says so.
+An object can have at most {fields} metadata fields, because many clients cannot read a response
+with more than 100 headers. radosgw accepts about 16 KiB of headers, and only 4 KiB before 16.2.15.
+If they are too large, the error says so.
 """
 #: The colours of the cells.
 ROLES = {
