@@ -129,7 +129,8 @@ class DeleteFailedError(AuroraObjectsError):
     """
     Some objects could not be deleted. All others are, unless a whole request failed.
 
-    :ivar failures: Name of each object that is left, and the server's reason.
+    :ivar failures: Name of each object that is left, and the server's reason. Of several versions
+        of an object it has the last; the message names each.
     """
 
     failures: dict[str, str]

@@ -127,9 +127,11 @@ def _selecting(given: Mapping[str, str | None], **names: str) -> dict[str, str]:
     """Return the parameters that are given; callers may know them by other names."""
     params = {name: value for name, value in given.items() if value}
     for name, value in params.items():
+        shown = names.get(name, name)
+        if not isinstance(value, str):
+            raise TypeError(f"{shown} must be text, not {type(value).__name__}")
         try:
             value.encode()
         except UnicodeEncodeError:
-            shown = names.get(name, name)
             raise ValueError(f"{shown} is not valid Unicode: {value!a}") from None
     return params

@@ -394,6 +394,15 @@ def test_text_without_utf_8_is_refused(s3, driver, container, arguments, name):
     assert s3.requests == []
 
 
+@pytest.mark.parametrize("name", ["prefix", "ex_delimiter", "ex_start_after"])
+def test_what_is_no_text_is_refused_by_name(s3, driver, container, name):
+    """A TypeError names the argument, and nothing is sent."""
+    s3.requests.clear()
+    with pytest.raises(TypeError, match=f"^{name} must be text, not bytes"):
+        driver.list_container_objects(container, **{name: b"x"})
+    assert s3.requests == []
+
+
 @pytest.mark.parametrize("name", ["prefix", "delimiter"])
 def test_uploads_are_not_asked_for_by_what_is_no_text(s3, driver, container, name):
     """What selects uploads needs a UTF-8 form as well: ValueError names the argument."""
