@@ -32,6 +32,8 @@ T = TypeVar("T")
 #: Seconds after which a request that cannot be interrupted is left: a name is resolved for it, or
 #: it waits for a SOCKS proxy.
 LEAVING_SECONDS = 1.0
+#: Seconds after which a thread that has been started, but has not begun, is taken for dead.
+BEGINNING_SECONDS = 10.0
 #: Seconds that a body being sent may take to reach the end of a chunk before it is cut off.
 BODY_SECONDS = 10.0
 #: Seconds that requests get to reach their full speed before anything is counted.
@@ -235,7 +237,7 @@ class Crew:
 
     def look(self) -> None:
         """Do without workers if none has begun for a while."""
-        while self._hired and time.monotonic() - self._hired_at > LEAVING_SECONDS:
+        while self._hired and time.monotonic() - self._hired_at > BEGINNING_SECONDS:
             self._dismiss()
 
     def busy(self) -> int:

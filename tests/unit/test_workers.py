@@ -509,7 +509,7 @@ def test_fewer_threads_do_all_the_work(only, count):
 def test_calls_are_made_where_no_thread_begins(monkeypatch):
     """Where memory is short, a thread may end before it begins: whoever waits does the work."""
     monkeypatch.setattr(_thread, "start_new_thread", lambda *arguments: 1)
-    monkeypatch.setattr(workers, "LEAVING_SECONDS", 0)
+    monkeypatch.setattr(workers, "BEGINNING_SECONDS", 0)
     done = []
     Window(limit=4).run(Task(lambda n=n: done.append(n)) for n in range(20))
     assert sorted(done) == [*range(20)]
