@@ -15,7 +15,7 @@ from libcloud_aurora._client import PAGE_SIZE, Client
 from libcloud_aurora._s3.names import bucket_of, unquote_keys
 from libcloud_aurora._s3.objects import object_from_row, version_from_row
 from libcloud_aurora._s3.xml import EMPTY_PAGE, Page
-from libcloud_aurora._transfer.workers import Crew
+from libcloud_aurora._transfer.workers import ABANDONED_SECONDS, Crew
 from libcloud_aurora._wire.retry import Stop
 
 
@@ -66,7 +66,8 @@ class Listing:
         selection = _selecting(given, marker="ex_start_after", delimiter="ex_delimiter")
         bucket = bucket_of(container)
         stop = Stop()
-        crew = Crew(1, self._client.interrupt, stop=stop)
+        interrupt = self._client.interrupt
+        crew = Crew(1, interrupt, stop=stop, leaving_seconds=ABANDONED_SECONDS)
 
         def fetch() -> Callable[[], Page]:
             # A limit counts objects only, so with a delimiter a page is whole.

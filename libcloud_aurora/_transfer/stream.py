@@ -15,7 +15,7 @@ from queue import Empty
 
 from libcloud_aurora._transfer.reader import Reader, Reading
 from libcloud_aurora._transfer.verify import PartHashes, Verifier
-from libcloud_aurora._transfer.workers import Buffers, Crew, Outcome
+from libcloud_aurora._transfer.workers import ABANDONED_SECONDS, Buffers, Crew, Outcome
 from libcloud_aurora._wire.retry import Stop, logger
 from libcloud_aurora.config import BUFFER_SIZE, MIB, check_number
 
@@ -145,7 +145,12 @@ class Stream:
     def _read_ahead(self, reader: Reader, start: int, stop: int) -> Iterator[memoryview]:
         """Fetch ranges ahead of the consumer: two at first, and as planned once it has waited."""
         stop_sign = Stop()
-        crew = Crew(self._concurrency, self._reading.client.interrupt, stop=stop_sign)
+        crew = Crew(
+            self._concurrency,
+            self._reading.client.interrupt,
+            stop=stop_sign,
+            leaving_seconds=ABANDONED_SECONDS,
+        )
         ahead: deque[tuple[_Range, Outcome[None]]] = deque()
         position, width, size, room = start, 2, NEXT_RANGE, NEXT_RANGE
 

@@ -34,6 +34,9 @@ T = TypeVar("T")
 LEAVING_SECONDS = 1.0
 #: Seconds after which a thread that has been started, but has not begun, is taken for dead.
 BEGINNING_SECONDS = 10.0
+#: Seconds after which an iterator that ends leaves a thread alone: the garbage collector may end it
+#: in a log handler, for whose lock the thread waits.
+ABANDONED_SECONDS = 10.0
 #: Seconds that a body being sent may take to reach the end of a chunk before it is cut off.
 BODY_SECONDS = 10.0
 #: Seconds that requests get to reach their full speed before anything is counted.

@@ -73,6 +73,28 @@ def test_an_abandoned_iterator_may_be_collected_in_a_worker(s3, driver, iterator
     assert len(driver.list_containers()) == 1
 
 
+@pytest.mark.usefixtures("no_collector")
+def test_an_iterator_may_be_collected_in_a_log_handler(s3, iterator, monkeypatch):
+    """Who is collected where its worker waits for the log does not wait for the worker for ever."""
+    for module in ("stream", "listing"):
+        monkeypatch.setattr(f"libcloud_aurora._transfer.{module}.ABANDONED_SECONDS", 0.1)
+    fetching, lock = threading.Event(), threading.Lock()
+
+    def log(request):
+        if is_ahead(request):
+            fetching.set()
+            with lock:
+                pass
+
+    s3.faults.append(log)
+    begun = iterator()
+    next(begun)
+    with lock:  # as in a handler that the collector interrupts
+        next(begun)
+        assert fetching.wait(10)
+        begun.close()
+
+
 def test_an_iterator_made_before_a_fork_works_in_the_child(s3, iterator):
     """An iterator that was made, but not begun, before a fork gives all there is in the child."""
     assert list(iterator())
