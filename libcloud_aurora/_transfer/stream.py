@@ -56,10 +56,13 @@ class Stream:
         """
         hint = self._reading.size_hint
         first_size = FIRST_RANGE if hint is None else max(1, min(FIRST_RANGE, hint))
-        return self._chunks(Reader(self._reading, first_size), chunk_size)
+        chunks = self._chunks(Reader(self._reading, first_size), chunk_size)
+        next(chunks)  # what has begun ends with close()
+        return chunks
 
     def _chunks(self, reader: Reader, chunk_size: int) -> Iterator[bytes]:
         with closing(reader):
+            yield b""  # for chunks(), which begins it
             total, done = reader.stop - reader.start, 0
             for chunk in rechunk(self._pieces(reader), chunk_size):
                 done += len(chunk)
