@@ -610,9 +610,10 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param ex_resume: Continue an unfinished upload of the same key: parts on the server are
             kept if their MD5 matches the file. A failure leaves the parts for the next call.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
-        :param ex_check_condition: Whether ``If-Match`` and ``If-None-Match: *`` in ``headers`` may
-            be checked by a separate request if the object is made of parts. Ceph 20 checks again
-            as it stores the object; on older versions, what is written in between is overwritten.
+        :param ex_check_condition: Whether ``If-Match`` and ``If-None-Match: *`` in ``headers`` are
+            checked by requests of their own: before anything is sent, and of an object in parts
+            once more at the end. Ceph 20 checks again as it stores the object; on older versions,
+            what is written in between is overwritten.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises OSError: if the file cannot be read.
         :raises FileChangedError: if it changes while it is being sent; no object is stored.
@@ -718,8 +719,11 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
                     self._uploads.clean_up(ObjectPath(container.name, upload.key), upload.id, begun)
                 except AccessDeniedError as error:
                     denied = denied or error
-        if denied:
-            raise denied
+        try:
+            if denied:
+                raise denied
+        finally:
+            del denied  # its traceback holds this frame
 
     # Downloads
 
@@ -1109,7 +1113,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             parts.check_unchanged()
             planned = wanted.plan(Way.ONE_PART)
             if checks_conditions and planned.conditions:
-                self._client.check_conditions(wanted.path, planned.conditions)
+                self._client.check_conditions(wanted.path, planned.conditions, decides=False)
             headers = planned.sent
             [only] = checked([only], planned.md5, wanted.path)
             put = self._put_object

@@ -94,7 +94,7 @@ TABLE: dict[str, tuple[Fate, Fate, Fate, Fate, Fate]] = {
 #: Why a header is refused, or what to do instead; the first matching pattern counts.
 _REFUSALS = {
     "if-*match": "radosgw before Ceph 20 honours it only for uploads of one part (ex_part_size); "
-    "ex_check_condition=True checks it when an object in parts is complete",
+    "ex_check_condition=True checks it by requests of its own",
     "content-md5": "what the server copies is compared with the original's ETag",
     "x-amz-server-side-encryption*": "not every server honours it here; upload without ex_resume",
     "x-amz-*checksum*": "the driver itself sends a CRC32, for servers that store checksums",

@@ -107,7 +107,9 @@ def lift_content_type(
     for name, value in _dict("headers", headers).items():
         if str(name).lower() != "content-type":
             rest[name] = value
-        elif given.setdefault("content_type", value) != value:
+        elif not given.get("content_type"):
+            given["content_type"] = value
+        elif given["content_type"] != value:
             raise ValueError(
                 f"headers: content-type is given twice, as {given['content_type']!r} and as "
                 f"{value!r}"

@@ -288,7 +288,9 @@ def sharers_of(
         hides_others = head.stored.version_id is not None
     except ObjectNotFoundError:
         pass  # or behind a delete marker, which only Ceph 20 names
-    except (AccessDeniedError, EncryptionKeyError):  # its ETag is not known
+    except (AccessDeniedError, EncryptionKeyError) as error:  # its ETag is not known
+        if held is None and isinstance(error, AccessDeniedError):
+            raise
         latest = {"null"}
     return latest | ({""} if hides_others or client.keeps_versions(path.bucket) else set())
 

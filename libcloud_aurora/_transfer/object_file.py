@@ -272,7 +272,8 @@ class Written(Parts):
             self.moved(0)
             planned = self._wanted.plan(Way.ONE_PART)
             if planned.conditions:  # they need ex_check_condition
-                self._uploads.client.check_conditions(path, planned.conditions)
+                client = self._uploads.client
+                client.check_conditions(path, planned.conditions, decides=False)
             [only] = checked([only], planned.md5, path)
             stored = self._uploads.client.put_object(path, only.body, planned.sent)
             self.moved(only.size)

@@ -32,8 +32,9 @@ T = TypeVar("T")
 #: Seconds after which a request that cannot be interrupted is left: a name is resolved for it, or
 #: it waits for a SOCKS proxy.
 LEAVING_SECONDS = 1.0
-#: Seconds after which a thread that has been started, but has not begun, is taken for dead.
-BEGINNING_SECONDS = 10.0
+#: How often to look for Ctrl-C, four times a second, before a thread that was started, but does not
+#: begin, is taken for dead. Not seconds: the process may have been stopped meanwhile.
+MOST_LOOKS = 40
 #: Seconds after which an iterator that ends leaves a thread alone: the garbage collector may end it
 #: in a log handler, for whose lock the thread waits.
 ABANDONED_SECONDS = 10.0
@@ -145,8 +146,8 @@ class Crew:
     The threads of one transfer: started as calls come, ended by :meth:`close`.
 
     Each thread is started by another one that lives only for this, because starting a thread waits
-    on a condition. If no thread can be started, calls are made in the thread that submits them; if
-    none begins, as where memory is short, in the one that waits for them.
+    on a condition. If no thread can be started, calls are made in the thread that submits them. If
+    none begins, as where memory is short, who waits gets an error.
 
     It is entered twice, ``with crew, crew:``, because Ctrl-C may arrive just as one exit begins.
 
@@ -171,7 +172,7 @@ class Crew:
         self._left: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._pid = os.getpid()
         self._hired = 0
-        self._hired_at = math.inf  # the first one, until it begins
+        self._looks = 0.0  # for a worker that begins
         self._free = 0  # idle workers minus waiting calls
         self._active: set[int] = set()
         self._closed = False
@@ -191,8 +192,6 @@ class Crew:
         self._calls.put((outcome, call))
         with self._lock:
             hires = self._free <= 0 and self._hired < self._size
-            if hires and not self._hired:
-                self._hired_at = time.monotonic()
             self._hired += hires
             self._free -= not hires
         if hires:
@@ -225,7 +224,7 @@ class Crew:
     def begin(self) -> bool:
         """Count a call that is about to be made in this thread; refuse it if this is closed."""
         with self._lock:
-            self._hired_at = math.inf
+            self._looks = -math.inf
             if not self._closed:
                 self._active.add(threading.get_ident())
             return not self._closed
@@ -239,9 +238,14 @@ class Crew:
                 self._left.put(None)
 
     def look(self) -> None:
-        """Do without workers if none has begun for a while."""
-        while self._hired and time.monotonic() - self._hired_at > BEGINNING_SECONDS:
-            self._dismiss()
+        """
+        Note that somebody still waits.
+
+        :raises AuroraObjectsError: if no worker begins.
+        """
+        self._looks += 1
+        if self._looks > MOST_LOOKS:
+            raise AuroraObjectsError("threads can be started, but none begins: is memory short?")
 
     def busy(self) -> int:
         """Return how many calls are being made."""

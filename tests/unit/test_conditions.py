@@ -245,6 +245,23 @@ def test_in_one_part_any_condition_may_be_checked(s3, driver, container):
     assert s3.sent("PUT")[0].headers["if-none-match"] == "other"
 
 
+def test_in_one_part_the_server_decides_where_these_keys_may_not_look(s3, put):
+    """Keys without the right to list are told 403 of what does not exist; they may store it."""
+    s3.faults.append(
+        lambda seen: error(403, "AccessDenied") if seen.method in ("HEAD", "GET") else None
+    )
+    put(NONE, ex_check_condition=True)
+    assert s3.buckets["photos"]["k"].data == b"x"
+
+
+def test_in_one_part_the_server_compares_the_etag_of_an_encrypted_object(s3, put):
+    """Without its key it cannot be looked at; the request itself carries the condition."""
+    s3.put("k", b"old", "old")
+    s3.keys.objects["/photos/k"] = "somebody's"
+    put(OLD, ex_check_condition=True)
+    assert s3.sent("PUT")[0].headers["if-match"] == "old"
+
+
 def test_without_the_check_one_part_needs_one_request(s3, driver, container):
     """The condition is the server's alone to heed."""
     s3.requests.clear()

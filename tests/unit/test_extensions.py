@@ -255,6 +255,20 @@ def test_cleaning_up_ends_with_a_server_that_fails(s3, driver, container, upload
     assert uploads() == {"a/old", "b/old", "b/dateless"}
 
 
+def test_keys_that_may_look_at_nothing_are_told_so(s3, driver, container, uploads):
+    """Where neither parts nor objects may be looked at, nothing is removed, and not in silence."""
+    s3.faults.append(
+        lambda seen: (
+            error(403, "AccessDenied")
+            if seen.method in ("HEAD", "GET") and "uploads" not in seen.params
+            else None
+        )
+    )
+    with pytest.raises(AccessDeniedError):
+        driver.ex_cleanup_all_multipart_uploads(container)
+    assert uploads() == {"a/new", "a/old", "b/old", "b/dateless"}
+
+
 @pytest.mark.parametrize("listed", [True, False], ids=["listed", "latest only"])
 def test_another_account_s_uploads_are_aborted(s3, driver, container, caplog, listed):
     """The owner may abort what others have left, unless it may have become the object there."""

@@ -304,6 +304,8 @@ def test_an_owner_may_have_no_name():
         (None, {"Content-Type": "a/b"}, "a/b"),
         ({}, {"content-type": "a/b", "X": "1"}, "a/b"),
         ({"content_type": "a/b"}, {"CONTENT-TYPE": "a/b"}, "a/b"),
+        ({"content_type": None}, {"Content-Type": "a/b"}, "a/b"),
+        ({"content_type": ""}, {"Content-Type": "a/b"}, "a/b"),
         ({"content_type": "c/d"}, None, "c/d"),
     ],
 )

@@ -506,18 +506,31 @@ def test_fewer_threads_do_all_the_work(only, count):
     assert gauge.most <= most
 
 
-def test_calls_are_made_where_no_thread_begins(monkeypatch):
-    """Where memory is short, a thread may end before it begins: whoever waits does the work."""
+def test_threads_that_do_not_begin_are_an_error(monkeypatch):
+    """Where memory is short, a thread may end before it begins: nobody waits for it for ever."""
     monkeypatch.setattr(_thread, "start_new_thread", lambda *arguments: 1)
-    monkeypatch.setattr(workers, "BEGINNING_SECONDS", 0)
+    monkeypatch.setattr(workers, "MOST_LOOKS", 0)
     done = []
-    Window(limit=4).run(Task(lambda n=n: done.append(n)) for n in range(20))
-    assert sorted(done) == [*range(20)]
-    assert ending().run(lambda stop: 7) == 7
-    pieces = queue.SimpleQueue()
-    with Crew(2) as crew:
-        crew.submit(lambda: pieces.put("piece"))
-        assert crew.taken(pieces) == "piece"
+    with pytest.raises(errors.AuroraObjectsError, match="none begins"):
+        Window(limit=4).run(Task(lambda n=n: done.append(n)) for n in range(20))
+    with pytest.raises(errors.AuroraObjectsError, match="none begins"):
+        Ending(0, lambda threads, bodies: None, threads=True).run(done.append)
+    with Crew(2) as crew, pytest.raises(errors.AuroraObjectsError, match="none begins"):
+        crew.taken(queue.SimpleQueue())
+    assert done == []
+
+
+def test_a_thread_that_has_begun_may_take_its_time(monkeypatch):
+    """However often somebody looks for what it does."""
+    monkeypatch.setattr(workers, "MOST_LOOKS", 0)
+    begun, ends = threading.Event(), threading.Event()
+    with Crew(1) as crew:
+        outcome = crew.submit(lambda: begun.set() or ends.wait(10))
+        assert begun.wait(10)
+        for _ in range(3):
+            crew.look()
+        ends.set()
+        assert crew.result(outcome)
 
 
 def test_failures_come_out_without_threads(only):
