@@ -163,7 +163,7 @@ def test_ranges_travel_at_the_same_time(counted, proxy, large, tmp_path):
 def test_a_consumer_that_stops_early(counted, proxy, large):
     """Taking one chunk of a stream costs one range of 1 MiB, and leaves nothing running."""
     stream = counted.download_object_as_stream(large, 65_536)
-    assert proxy.seen("get") == []
+    assert len(proxy.seen("get")) == 1
     assert next(stream) == BODY[:65_536]
     stream.close()
     assert len(proxy.seen("get")) == 1
