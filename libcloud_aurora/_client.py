@@ -468,7 +468,7 @@ class Client:
         """
         # Not keyed: the object that is there may be encrypted or not.
         request = self._on_object("HEAD", path, headers=_key_headers(path), read=_head)
-        head, etag = None, "of another key"
+        head, etag = None, "unknown"
         try:
             head = self._run(request.attempt, stop=stop)
             etag = head.etag
@@ -476,12 +476,9 @@ class Client:
             if "if-match" in conditions:
                 raise
             return None
-        except AccessDeniedError:
-            if decides:
-                raise
-            return None
-        except EncryptionKeyError:
-            if conditions.get("if-none-match") != "*":
+        except (AccessDeniedError, EncryptionKeyError) as error:
+            is_encrypted = isinstance(error, EncryptionKeyError)  # and so it is there
+            if not (is_encrypted and conditions.get("if-none-match") == "*"):
                 if decides:
                     raise
                 return None

@@ -208,8 +208,8 @@ MEANINGS: dict[str, Meaning] = {
     "ExpiredToken": Meaning(InvalidCredentialsError),
     "AccessDenied": Meaning(
         AccessDeniedError,
-        "The container may belong to another account, or its policy forbids this. So is what does "
-        "not exist refused to those who may not list the container.",
+        "The container may belong to another account, or its policy forbids this. Without the "
+        "right to list the container, an object that does not exist is refused, too.",
     ),
     "UserSuspended": Meaning(AccessDeniedError, "Ask the operator to enable the account."),
     "RequestTimeTooSkewed": Meaning(advice="Set this machine's clock."),

@@ -1,4 +1,4 @@
-"""Completing an upload: whether it has come about where that is not said, and who shares data."""
+"""Completing an upload: finding out whether it came about, and which objects share its data."""
 
 from __future__ import annotations
 

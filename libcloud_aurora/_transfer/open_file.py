@@ -112,6 +112,8 @@ class OpenFile:
                 if time.thread_time() - began < TRIED_SECONDS:
                     os.posix_fallocate(self._number, 0, size)
             except OSError as exc:
+                if exc.errno is None:  # a signal's handler has raised it
+                    raise
                 if exc.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                     self.truncate(0)
                     exc.filename = str(self._path)

@@ -220,8 +220,8 @@ class Reader:
                     checksum = said.checksum
                     ends = said.ends if said.ends[-1:] == [self.size] else ends
         # A copy of an object of one part may have the checksum of its parts without their number.
-        is_told = checksum and checksum.is_composite == ("-" in self.etag)
-        if checksum and (checksum.combines or (ends and is_told and checksum.fits(len(ends)))):
+        like_etag = checksum and checksum.is_composite == ("-" in self.etag)
+        if checksum and (checksum.combines or (ends and like_etag and checksum.fits(len(ends)))):
             return checksum, ends
         return Checksum("md5", self.etag), ends
 

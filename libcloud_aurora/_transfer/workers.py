@@ -147,7 +147,7 @@ class Crew:
 
     Each thread is started by another one that lives only for this, because starting a thread waits
     on a condition. If no thread can be started, calls are made in the thread that submits them. If
-    none begins, as where memory is short, who waits gets an error.
+    none begins, as where memory is short, whoever waits gets an error.
 
     It is entered twice, ``with crew, crew:``, because Ctrl-C may arrive just as one exit begins.
 

@@ -244,6 +244,18 @@ def test_a_damaged_identity_is_another_version(resume, leave, journal, target, i
 # What is left
 
 
+def test_what_a_signal_raises_while_space_is_reserved_is_not_lost(resume, target, monkeypatch):
+    """A time limit may be an OSError, which is not the file system's that cannot reserve."""
+
+    def limited(*arguments):
+        raise TimeoutError("the task's time limit")
+
+    monkeypatch.setattr(os, "posix_fallocate", limited)
+    with pytest.raises(TimeoutError, match=r"^the task's time limit$"):
+        resume()
+    assert names(target) == []
+
+
 def test_a_disk_that_is_too_small_is_left_as_it_was(resume, target, monkeypatch):
     """Of a download for which there is no room, no hidden file stays."""
 
