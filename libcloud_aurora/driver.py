@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
-from urllib.parse import unquote
 
 from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import BaseS3StorageDriver, S3MultipartUpload
@@ -18,7 +17,7 @@ from libcloud.storage.types import Provider
 from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3 import headers as s3_headers
 from libcloud_aurora._s3 import names, objects
-from libcloud_aurora._s3.encryption import SOURCE_PREFIX, CustomerKey, customer_key, only_key
+from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key
 from libcloud_aurora._s3.headers import Way
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored, Wanted
@@ -30,16 +29,9 @@ from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.listing import Listing
 from libcloud_aurora._transfer.object_file import ObjectReader, ObjectWriter, Written
 from libcloud_aurora._transfer.reader import Reading
-from libcloud_aurora._transfer.sources import (
-    FileParts,
-    Part,
-    Parts,
-    Progress,
-    StreamParts,
-    checked,
-)
+from libcloud_aurora._transfer.sources import FileParts, Parts, Progress, StreamParts
 from libcloud_aurora._transfer.stream import Stream, chunk_size_of
-from libcloud_aurora._transfer.upload import Uploads, finish
+from libcloud_aurora._transfer.upload import Uploads, Whole, finish
 from libcloud_aurora._wire.connection import AuroraObjectsConnection
 from libcloud_aurora.config import MIN_PART_SIZE, Settings, check_number
 from libcloud_aurora.errors import (
@@ -978,7 +970,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             driver=self,
         )
 
-    # Hooks of the inherited uploads: of a whole object, and of parts in the order of their calls
+    # Hooks of the inherited uploads: of a whole object, and, for programs that call them, of parts
 
     def _upload_object(
         self,
@@ -992,25 +984,22 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         chunked: bool = False,
         multipart: bool = False,
     ) -> dict[str, Any]:
-        if not isinstance(stream, Part):
+        if not isinstance(stream, Whole):
             inherited: dict[str, Any] = super()._upload_object(  # type: ignore[no-untyped-call]
                 object_name, content_type, request_path, request_method, headers, file_path, stream
             )
             return inherited
-        rest, key = _asked({**(headers or {}), "content-type": content_type})
-        path = ObjectPath(unquote(request_path.split("/")[1]), object_name, key)
-        stored = self._client.put_object(path, stream.body, rest)
-        self._uploads.note(stored)
-        response = SimpleNamespace(status=200, headers={"etag": stored.etag})
+        etag = stream.send().etag
+        response = SimpleNamespace(status=200, headers={"etag": etag})
         # The body was signed: its hash is the server's.
-        return {"response": response, "data_hash": stored.etag, "bytes_transferred": stream.size}
+        return {"response": response, "data_hash": etag, "bytes_transferred": stream.part.size}
 
     def _initiate_multipart(
         self, container: Container, object_name: str, headers: dict[str, str] | None = None
     ) -> str:
-        rest, key = _asked(headers or {})
-        path = ObjectPath(container.name, object_name, key)
-        return self._uploads.begin(path, rest).id
+        named = {name.lower(): value for name, value in (headers or {}).items()}
+        rest, key = only_key("ex_customer_key", None, named)
+        return self._uploads.begin(ObjectPath(container.name, object_name, key), rest, []).id
 
     def _upload_multipart_chunks(
         self,
@@ -1022,18 +1011,15 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     ) -> tuple[list[tuple[int, str]], str | None, int]:
         upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
         upload.verify = calculate_hash
-        if not isinstance(stream, Parts):
-            stream = StreamParts(stream, self._transfer.part_size)
-        return upload.send(stream), None, stream.sent
+        parts = StreamParts(stream, self._transfer.part_size)
+        return upload.send(parts), None, parts.sent
 
     def _commit_multipart(
         self, container: Container, object_name: str, upload_id: str, chunks: list[tuple[int, str]]
     ) -> str:
         upload = self._uploads.find(ObjectPath(container.name, object_name), upload_id)
         parts = [(number, objects.strip_etag(etag)) for number, etag in chunks]
-        stored = upload.complete(parts)
-        self._uploads.note(stored)
-        return stored.etag
+        return upload.complete(parts).etag
 
     def _abort_multipart(self, container: Container, object_name: str, upload_id: str) -> None:
         self._uploads.find(ObjectPath(container.name, object_name), upload_id).abort()
@@ -1102,35 +1088,20 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         verify_hash: bool = True,
         checks_conditions: bool = False,
     ) -> Object:
-        """Send an object by libcloud's methods: whole if it is one part, or in parts."""
-        only, key = parts.only_part(), wanted.path.customer_key
-        if only is None:
-            wanted.plan(Way.PARTS, checks_conditions=checks_conditions)
-            put: Any = self._put_object_multipart
-            headers = wanted.asked
-        else:
-            parts.moved(0)
-            parts.check_unchanged()
-            planned = wanted.plan(Way.ONE_PART)
-            if checks_conditions and planned.conditions:
-                self._client.check_conditions(wanted.path, planned.conditions, decides=False)
-            headers = planned.sent
-            [only] = checked([only], planned.md5, wanted.path)
-            put = self._put_object
-        # The inherited method does not abort after Ctrl-C.
-        with self._uploads.aborting(wanted.path, parts.ready) as call:
-            obj = put(
-                container=wanted.container,
-                object_name=wanted.path.key,
-                stream=only or parts,
-                extra=wanted.extra,
-                verify_hash=verify_hash,
-                headers={**headers, **(key.headers() if key else {})},
-                storage_class=wanted.storage_class,
-            )
+        """Send an object: whole if it is one part, by libcloud's method, or in parts."""
+        only = parts.only_part()
         if only is not None:
-            parts.moved(only.size)
-        return wanted.object(obj.size, call.stored or Stored(obj.hash), self)
+            whole = Whole(self._client, parts, only, wanted, checks_conditions)
+            obj = self._put_object(  # type: ignore[no-untyped-call]
+                wanted.container, wanted.path.key, stream=whole, verify_hash=verify_hash
+            )
+            return wanted.object(obj.size, whole.stored or Stored(obj.hash), self)
+        wanted.plan(Way.PARTS, checks_conditions=checks_conditions)
+        with self._uploads.aborting() as begun:
+            upload = self._uploads.begin(wanted.path, wanted.asked, begun, ready=parts.ready)
+            upload.verify = verify_hash
+            stored = upload.complete(upload.send(parts))
+        return wanted.object(parts.sent, stored, self)
 
     def _resume(
         self, parts: FileParts, wanted: Wanted, *, verify_hash: bool, checks_conditions: bool
@@ -1153,12 +1124,6 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             elif source.head.etag == stored.etag:
                 finish(self._client, wanted.path, planned.afterwards, stored.version_id)
         return wanted.object(parts.sent, stored, self)
-
-
-def _asked(headers: Mapping[str, str]) -> tuple[dict[str, str], CustomerKey | None]:
-    """Return headers, each once however its name is written, and the customer's key they carry."""
-    named = {name.lower(): value for name, value in headers.items()}
-    return only_key("ex_customer_key", None, named)
 
 
 def _rebuild(

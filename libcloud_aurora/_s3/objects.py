@@ -137,7 +137,7 @@ class Wanted:
     """
     The object that an upload or a copy is to make, checked before anything is read or sent.
 
-    :ivar extra: What libcloud's uploads take, with metadata as text.
+    :ivar extra: What libcloud calls so, with metadata as text.
     :ivar headers: Headers asked for besides, without a customer's key.
     :ivar asked: Everything asked for, as headers with names in lower case.
     """
@@ -156,7 +156,6 @@ class Wanted:
         self.extra = clean_extra(extra)
         rest, key = only_key("ex_customer_key", customer_key, headers)
         self.path = ObjectPath(bucket_of(container), object_name, key)
-        self.storage_class = storage_class
         self.headers: dict[str, str] = {}
         for name, value in rest.items():
             _add(self.headers, name, value)

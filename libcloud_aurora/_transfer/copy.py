@@ -89,8 +89,8 @@ def _by_parts(
     uploads: Uploads, source: CopySource, path: ObjectPath, asked: Mapping[str, str]
 ) -> None:
     """Copy an object of any size but 0; a failure leaves no parts."""
-    with uploads.aborting(path):
-        upload = uploads.begin(path, asked)
+    with uploads.aborting() as begun:
+        upload = uploads.begin(path, asked, begun)
         parts = upload.copy(source, plan_part_sizes(source.head.size, COPY_PART_SIZE))
         if uploads.client.head_object(source.path).etag != source.head.etag:
             raise _changed(source, path)

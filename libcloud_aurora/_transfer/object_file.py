@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from libcloud.storage.base import Object
 
-from libcloud_aurora._s3.headers import Way
 from libcloud_aurora._s3.objects import Wanted
 from libcloud_aurora._transfer.reader import Reader, Reading
 from libcloud_aurora._transfer.sources import (
@@ -22,11 +21,10 @@ from libcloud_aurora._transfer.sources import (
     Parts,
     Progress,
     as_bytes,
-    checked,
     too_long,
 )
 from libcloud_aurora._transfer.stream import NEXT_RANGE, Stream
-from libcloud_aurora._transfer.upload import Upload, Uploads
+from libcloud_aurora._transfer.upload import Upload, Uploads, Whole
 from libcloud_aurora._transfer.verify import Verifier
 from libcloud_aurora._transfer.workers import Task, Window
 from libcloud_aurora._wire.retry import Stop
@@ -254,10 +252,11 @@ class Written(Parts):
             view = view[len(taken) :]
 
     def _send(self) -> Upload:
-        upload, path = self._upload, self._wanted.path
+        upload = self._upload
         if upload is None:
-            with self._uploads.aborting(path):  # Ctrl-C may come before it is known here
-                upload = self._upload = self._uploads.begin(path, self._wanted.asked)
+            with self._uploads.aborting() as begun:  # Ctrl-C may come before it is known here
+                upload = self._uploads.begin(self._wanted.path, self._wanted.asked, begun)
+                self._upload = upload
             self._window, self._tasks = upload.tasks(self)
         self._window.start(next(self._tasks))
         return upload
@@ -267,16 +266,11 @@ class Written(Parts):
         self._check()
         if self.size not in (None, self.total):
             raise ValueError(f"the file has {self.total} bytes, not {self.size} (ex_size)")
-        path, only = self._wanted.path, self.only_part()
+        only = self.only_part()
         if only is not None:
-            self.moved(0)
-            planned = self._wanted.plan(Way.ONE_PART)
-            if planned.conditions:  # they need ex_check_condition
-                client = self._uploads.client
-                client.check_conditions(path, planned.conditions, decides=False)
-            [only] = checked([only], planned.md5, path)
-            stored = self._uploads.client.put_object(path, only.body, planned.sent)
-            self.moved(only.size)
+            # Conditions need ex_check_condition here.
+            whole = Whole(self._uploads.client, self, only, self._wanted, checks_conditions=True)
+            stored = whole.send()
         else:
             with self._window, self._window:
                 upload = self._send()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import accumulate, pairwise
@@ -25,7 +26,7 @@ from libcloud_aurora._client import (
 from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
-from libcloud_aurora._s3.objects import ObjectHead, Stored
+from libcloud_aurora._s3.objects import ObjectHead, Stored, Wanted
 from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
 from libcloud_aurora._transfer.completion import (
     COMPLETE_SECONDS,
@@ -276,8 +277,8 @@ class Upload:
         version = None if _is_replaced(first) else first.version_id
         path = ObjectPath(self.path.bucket, self.path.key, self.path.customer_key, version)
         try:
-            with self._uploads.aborting(self.path):
-                other = self._uploads.begin(self.path, asked)
+            with self._uploads.aborting() as begun:
+                other = self._uploads.begin(self.path, asked, begun)
                 other.conditions = {"if-match": first.etag}
                 parts = other.copy(CopySource(path, ObjectHead({}, sum(sizes), first.etag)), sizes)
                 return other.complete(parts, copied=crc32)
@@ -311,20 +312,6 @@ class Upload:
             self._running.pop(self.id, None)
 
 
-class Call:
-    """
-    One call that uploads: what it begins, and what libcloud's own code does not pass on.
-
-    :param ready: How many parts can be sent as soon as an upload has begun.
-    """
-
-    def __init__(self, ready: int = 0) -> None:
-        self.ready = ready
-        self.pid = os.getpid()
-        self.begun: list[Upload] = []
-        self.stored: Stored | None = None
-
-
 class Uploads:
     """The multipart uploads of one driver; ``running`` has those it has begun, by id."""
 
@@ -332,12 +319,22 @@ class Uploads:
         self.client = client
         self.config = config
         self.running: dict[str, Upload] = {}
-        self._of_thread = threading.local()
 
-    def begin(self, path: ObjectPath, asked: Mapping[str, str]) -> Upload:
-        """Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it."""
-        ending, call = self._ending(), self._call()
-        planned = plan(asked, Way.PARTS)
+    def begin(
+        self,
+        path: ObjectPath,
+        asked: Mapping[str, str],
+        begun: list[Upload],
+        *,
+        ready: int = 0,
+    ) -> Upload:
+        """
+        Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it.
+
+        :param begun: What to add it to; see :meth:`aborting`.
+        :param ready: How many parts can be sent as soon as it has begun.
+        """
+        ending, planned = self._ending(), plan(asked, Way.PARTS)
 
         def begin(stop: Stop) -> Upload:
             if planned.conditions:  # before all bytes are sent in vain
@@ -346,12 +343,12 @@ class Uploads:
             upload = self.running[made.id] = Upload(self, path, made, ending)
             upload.asked, upload.md5 = asked, planned.md5
             upload.conditions, upload.afterwards = planned.conditions, planned.afterwards
-            call.begun.append(upload)
+            begun.append(upload)
             if ending.left() == 0.0:  # nobody waits for it any more
                 upload.abort()
             return upload
 
-        with self._connecting(min(call.ready, self.config.file_concurrency)):
+        with self._connecting(min(ready, self.config.file_concurrency)):
             return begin(Stop()) if self.config.file_concurrency == 1 else ending.run(begin)
 
     @contextmanager
@@ -389,31 +386,18 @@ class Uploads:
         threads = self.config.file_concurrency > 1
         return Ending(self.client.timeout, self.client.interrupt, threads=threads)
 
-    def note(self, stored: Stored) -> None:
-        """Keep what is stored for the call that this thread is in."""
-        self._call().stored = stored
-
-    def _call(self) -> Call:
-        return getattr(self._of_thread, "call", None) or Call()
-
     @contextmanager
-    def aborting(self, path: ObjectPath, ready: int = 0) -> Iterator[Call]:
-        """
-        Abort the uploads of an object that this thread begins but does not end in a block.
-
-        :param ready: How many parts can be sent as soon as an upload has begun.
-        """
-        outer, call = getattr(self._of_thread, "call", None), Call(ready)
-        self._of_thread.call = call
+    def aborting(self) -> Iterator[list[Upload]]:
+        """Abort what is begun, but not ended, in a block; Ctrl-C may come before it is returned."""
+        begun: list[Upload] = []
+        pid = os.getpid()
         try:
-            yield call
+            yield begun
         except BaseException as error:
-            for upload in call.begun if call.pid == os.getpid() else ():  # and not of a parent
-                if upload.id in self.running and upload.path.quoted == path.quoted:
+            for upload in begun if pid == os.getpid() else ():  # and not of a parent
+                if upload.id in self.running:
                     upload.abort(error)
             raise
-        finally:
-            self._of_thread.call = outer
 
     def resume(
         self, parts: FileParts, path: ObjectPath, asked: Mapping[str, str], *, verify: bool
@@ -455,8 +439,8 @@ class Uploads:
         except UploadNotFoundError:
             logger.info("the upload of %s that was continued has ended: beginning anew", path)
             parts.sent = 0
-        with self.aborting(path, parts.ready):
-            upload = self.begin(path, asked)
+        with self.aborting() as ours:
+            upload = self.begin(path, asked, ours, ready=parts.ready)
         stored = self._finished(upload, parts, {}, verify=verify)
         if sharers - {stored.version_id or "null"}:
             logger.warning(KEPT, old, path)
@@ -511,6 +495,35 @@ class Uploads:
             logger.warning(REMAINS, upload_id, path, str(error) or type(error).__name__)
             if not isinstance(error, AuroraObjectsError):
                 raise
+
+
+@dataclass(repr=False)
+class Whole:
+    """
+    An object of one part, which one request sends.
+
+    :ivar checks_conditions: Whether a request of its own checks them before.
+    :ivar stored: What the server has said, once it is stored.
+    """
+
+    client: Client
+    parts: Parts
+    part: Part
+    wanted: Wanted
+    checks_conditions: bool
+    stored: Stored | None = None
+
+    def send(self) -> Stored:
+        """Send it, and count its bytes."""
+        self.parts.moved(0)
+        self.parts.check_unchanged()
+        planned, path = self.wanted.plan(Way.ONE_PART), self.wanted.path
+        if self.checks_conditions and planned.conditions:
+            self.client.check_conditions(path, planned.conditions, decides=False)
+        [part] = checked([self.part], planned.md5, path)
+        self.stored = self.client.put_object(path, part.body, planned.sent)
+        self.parts.moved(part.size)
+        return self.stored
 
 
 def finish(

@@ -11,7 +11,8 @@ import pytest
 from unit.ctrl_c import lines_of, pressed_at
 from unit.memory_s3 import Answer, composite, error, md5
 
-from libcloud_aurora import AuroraObjectsStorageDriver, errors
+from libcloud_aurora import errors
+from libcloud_aurora._transfer.upload import Upload
 
 MIB = 1_048_576
 PART = MIB + 1  # one chunk and a byte
@@ -292,21 +293,36 @@ def test_ctrl_c_leaves_nothing(s3, new_driver, container, kind, place):
 
 
 @pytest.mark.parametrize("concurrency", [1, 10])
-@pytest.mark.parametrize("step", ["_upload_multipart_chunks", "_commit_multipart"])
-def test_ctrl_c_between_the_steps_leaves_nothing(s3, container, tiny_parts, concurrency, step):
+@pytest.mark.parametrize("step", ["send", "complete"])
+def test_ctrl_c_between_the_steps_leaves_nothing(
+    s3, new_driver, container, monkeypatch, tiny_parts, concurrency, step
+):
     """Ctrl-C just after the upload is begun, or just before it is completed, aborts it."""
 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    kind = type("Interrupted", (AuroraObjectsStorageDriver,), {step: interrupted})
-    with (
-        pytest.raises(KeyboardInterrupt),
-        kind("key", "secret", ex_max_concurrency=concurrency, ex_part_size=PART) as driver,
-    ):
+    monkeypatch.setattr(Upload, step, interrupted)
+    driver = new_driver(ex_max_concurrency=concurrency, ex_part_size=PART)
+    with pytest.raises(KeyboardInterrupt):
         driver.upload_object_via_stream(io.BytesIO(DATA), container, "k")
     assert s3.sent("DELETE")
     assert s3.uploads == {}
+
+
+def test_ctrl_c_just_after_an_upload_aborts_nothing(s3, new_driver, container, monkeypatch, caplog):
+    """What is stored has ended: nothing is sent, and nothing is said to remain."""
+
+    def interrupted(*arguments, complete=Upload.complete):
+        complete(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Upload, "complete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        new_driver().upload_object_via_stream(io.BytesIO(DATA), container, "k")
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert s3.sent("DELETE") == []
+    assert caplog.text == ""
 
 
 @pytest.mark.usefixtures("tiny_parts", "no_thread_left")
