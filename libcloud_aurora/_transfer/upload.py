@@ -24,7 +24,7 @@ from libcloud_aurora._client import (
     PartSent,
 )
 from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
-from libcloud_aurora._s3.headers import Change, Way, plan
+from libcloud_aurora._s3.headers import Change, Plan, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import ObjectHead, Stored, Wanted
 from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
@@ -70,9 +70,8 @@ class Upload:
     :ivar verify: Whether the object's ETag is compared with its parts.
     :ivar has_crc32: Whether its parts have a CRC32.
     :ivar asked: Headers that its object is to have; ``None`` if somebody else has begun it.
-    :ivar md5: What the MD5 of the object's bytes must be; empty if that is not known.
-    :ivar conditions: Headers that say what the key must hold when the upload is completed.
-    :ivar afterwards: What is done to the object once it is stored.
+    :ivar planned: What becomes of them: what the bytes and the key must be when it is completed,
+        and what is done to the object afterwards.
     :ivar is_complete: Whether it is stored, so that there is nothing to abort.
     """
 
@@ -86,9 +85,7 @@ class Upload:
         self.id = begun.id
         self.verify = True
         self.asked: Mapping[str, str] | None = None
-        self.md5 = ""
-        self.conditions: Mapping[str, str] = {}
-        self.afterwards: list[Change] = []
+        self.planned = Plan({}, [], "", {})
         self._keeps_parts = False
         self._before: ObjectHead | None = None
         self._completed: Completed | None = None
@@ -137,7 +134,7 @@ class Upload:
                 parts.release(part)
             window.report(part.size)
 
-        whole = checked(parts, self.md5, self.path)
+        whole = checked(parts, self.planned.md5, self.path)
         return window, (Task(partial(send, part), part.memory) for part in whole)
 
     def sent(self) -> list[tuple[int, str]]:
@@ -214,22 +211,22 @@ class Upload:
                     self._uploads.remove(self.path, self.id)
         except BaseException as error:
             if self._completed and not isinstance(error, AuroraObjectsError):
-                self._say_stored(self._completed.stored, [] if copy else self.afterwards)
+                self._say_stored(self._completed.stored, [] if copy else self.planned.afterwards)
             raise
         finally:
             done = self._completed
             if done and done.left != {} and not (copy and _is_replaced(done.stored)):
                 logger.warning(KEPT, self.id, self.path)
         if not copy:
-            finish(self._client, self.path, self.afterwards, stored.version_id)
+            finish(self._client, self.path, self.planned.afterwards, stored.version_id)
         self._running.pop(self.id, None)
         return copy or stored
 
     def _complete(self, parts: list[tuple[int, str]], crc32: str | None, stop: Stop) -> Completed:
         """Assemble the parts; Ctrl-C does not break this call, or it is made once more."""
-        was_sent = self._keeps_parts
-        if self.conditions and not was_sent:
-            self._before = self._client.check_conditions(self.path, self.conditions, stop=stop)
+        was_sent, conditions = self._keeps_parts, self.planned.conditions
+        if conditions and not was_sent:
+            self._before = self._client.check_conditions(self.path, conditions, stop=stop)
             if self._ending.left() < math.inf:  # Ctrl-C has come meanwhile
                 raise AuroraObjectsError("the upload was interrupted before its completion.")
         self._keeps_parts = True  # while the server may be completing it
@@ -239,7 +236,7 @@ class Upload:
                 self.path,
                 self.id,
                 parts,
-                conditions=self.conditions,
+                conditions=conditions,
                 before=self._before,
                 was_sent=was_sent,
                 stop=stop,
@@ -279,7 +276,7 @@ class Upload:
         try:
             with self._uploads.aborting() as begun:
                 other = self._uploads.begin(self.path, asked, begun)
-                other.conditions = {"if-match": first.etag}
+                other.planned = other.planned._replace(conditions={"if-match": first.etag})
                 parts = other.copy(CopySource(path, ObjectHead({}, sum(sizes), first.etag)), sizes)
                 return other.complete(parts, copied=crc32)
         except AuroraObjectsError as error:
@@ -341,8 +338,7 @@ class Uploads:
                 self.client.check_conditions(path, planned.conditions, stop=stop)
             made = self.client.create_upload(path, planned.sent, stop=stop)
             upload = self.running[made.id] = Upload(self, path, made, ending)
-            upload.asked, upload.md5 = asked, planned.md5
-            upload.conditions, upload.afterwards = planned.conditions, planned.afterwards
+            upload.asked, upload.planned = asked, planned
             begun.append(upload)
             if ending.left() == 0.0:  # nobody waits for it any more
                 upload.abort()
@@ -428,9 +424,8 @@ class Uploads:
             if old and fits and not sharers:
                 upload = self.find(path, old)
                 upload.has_crc32 |= any(part.has_crc32 for part in held.values())
-                planned = plan(asked, Way.RESUME)
-                upload.asked, upload.md5 = asked, planned.md5
-                upload.conditions = planned.conditions
+                planned = plan(asked, Way.RESUME)._replace(afterwards=[])  # left to the caller
+                upload.asked, upload.planned = asked, planned
                 if planned.conditions:
                     self.client.check_conditions(path, planned.conditions)
                 if held and (path.customer_key or len(held) == len(parts.sizes)):
