@@ -252,7 +252,8 @@ class _Wire:
 
     def unclaim(self) -> None:
         """Note that no thread uses it until one claims it."""
-        self.used.pop(self.owner, None)
+        if self.used.get(self.owner) is self:
+            self.used.pop(self.owner, None)
         self.owner = 0
 
     def interrupt(self) -> None:
@@ -462,9 +463,7 @@ class _Known:
 
     def _put_conn(self, connection: Any) -> None:
         if connection is not None:
-            owner = connection.owner
-            if self.used.get(owner) is connection:
-                self.used.pop(owner, None)
+            connection.unclaim()
             connection.idle_since = time.monotonic()
             self.fastest = min(self.fastest, connection.answered_in)
             if connection.body_left:  # the next request would be taken for the rest, or follow it
