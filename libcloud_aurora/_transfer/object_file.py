@@ -16,13 +16,7 @@ from libcloud.storage.base import Object
 
 from libcloud_aurora._s3.objects import Wanted
 from libcloud_aurora._transfer.reader import Reader, Reading
-from libcloud_aurora._transfer.sources import (
-    Part,
-    Parts,
-    Progress,
-    as_bytes,
-    too_long,
-)
+from libcloud_aurora._transfer.sources import Part, Parts, Progress, as_bytes, too_long
 from libcloud_aurora._transfer.stream import NEXT_RANGE, Stream
 from libcloud_aurora._transfer.upload import Upload, Uploads, Whole
 from libcloud_aurora._transfer.verify import Verifier

@@ -15,14 +15,7 @@ from datetime import datetime
 from functools import partial
 from itertools import accumulate, pairwise
 
-from libcloud_aurora._client import (
-    REMAINS,
-    Begun,
-    Client,
-    CopySource,
-    PartHeld,
-    PartSent,
-)
+from libcloud_aurora._client import REMAINS, Begun, Client, CopySource, PartHeld, PartSent
 from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Plan, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
@@ -318,12 +311,7 @@ class Uploads:
         self.running: dict[str, Upload] = {}
 
     def begin(
-        self,
-        path: ObjectPath,
-        asked: Mapping[str, str],
-        begun: list[Upload],
-        *,
-        ready: int = 0,
+        self, path: ObjectPath, asked: Mapping[str, str], begun: list[Upload], *, ready: int = 0
     ) -> Upload:
         """
         Begin an upload, in another thread: Ctrl-C waits for the id with which to abort it.

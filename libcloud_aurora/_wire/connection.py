@@ -33,12 +33,7 @@ from libcloud_aurora._s3.signing import (
     hide_dots,
     payload_sha256,
 )
-from libcloud_aurora._wire.failures import (
-    NETWORK_FAILURES,
-    Subject,
-    network_error,
-    response_error,
-)
+from libcloud_aurora._wire.failures import NETWORK_FAILURES, Subject, network_error, response_error
 from libcloud_aurora._wire.retry import Retrier, logger
 from libcloud_aurora._wire.transport import AuroraTransport
 from libcloud_aurora.config import BUFFER_SIZE, RetryPolicy
