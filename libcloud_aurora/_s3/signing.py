@@ -49,23 +49,12 @@ def quote_path(path: str) -> str:
     return path if _PLAIN.fullmatch(path) else quote(path, safe="/~")
 
 
-def escape_dots(path: str) -> str:
-    """
-    Return a path with dot segments as ``%2E``, for clients and proxies that would collapse them.
-
-    radosgw decodes a path before it checks the signature, since Nautilus.
-    """
-    return "/".join(
-        segment.replace(".", "%2E") if segment in (".", "..") else segment
-        for segment in path.split("/")
-    )
-
-
 def hide_dots(path: str) -> str:
     """
-    Return a path in which no client sees dot segments, because their slash is encoded.
+    Return a path in which no client or proxy sees dot segments, because their slash is encoded.
 
-    curl from 8.14 on also resolves ``%2E%2E``; radosgw reads the same key from this path.
+    curl from 8.14 on also resolves ``%2E%2E``. radosgw reads the same key from this path: it
+    decodes a path before it checks the signature, since Nautilus.
     """
     return re.sub(r"/(?=\.{1,2}(?:/|$))", "%2F", path) if "/." in path else path
 

@@ -38,7 +38,7 @@ from urllib3 import HTTPResponse, Retry, Timeout
 from urllib3.exceptions import NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
-from libcloud_aurora._s3.signing import escape_dots
+from libcloud_aurora._s3.signing import hide_dots
 from libcloud_aurora.config import BUFFER_SIZE
 
 #: Of SO_LINGER: to close is to reset. A server that waits for room to send more would otherwise
@@ -620,7 +620,7 @@ class AuroraTransport(LibcloudConnection):
         sockets = self._own()
         if sockets.prefix:
             path, mark, query = url.partition("?")
-            url = f"{sockets.prefix}{escape_dots(path)}{mark}{query}"  # urllib3 collapses dots
+            url = f"{sockets.prefix}{hide_dots(path)}{mark}{query}"  # urllib3 collapses dots
         try:
             response: HTTPResponse = sockets.pool.urlopen(
                 method,

@@ -1338,7 +1338,7 @@ def test_http_goes_to_a_proxy_with_the_whole_url(listen, connect):
     driver = connect(proxy, host="localhost", port=1, proxy_url=f"http://127.0.0.1:{proxy.port}")
     driver.connection.request("/b/../k", method="PUT", data=b"x")
     (request,) = proxy.asked
-    assert request.target == "http://localhost:1/b/%2E%2E/k"
+    assert request.target == "http://localhost:1/b%2F../k"
     assert request.headers["Host"] == "localhost:1"
     driver.close()
     assert proxy.wait_until_idle()
