@@ -80,10 +80,9 @@ class Stored(NamedTuple):
     version_id: str | None = None
 
 
-def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a copy of an upload's ``extra`` with metadata as text."""
-    cleaned = _dict("extra", extra)
-    meta_data = _dict("meta_data", cleaned.get("meta_data"))
+def clean_meta_data(given: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return a copy of an upload's metadata as text."""
+    meta_data = _dict("meta_data", given)
     for name, value in meta_data.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
             raise ValueError(
@@ -93,10 +92,7 @@ def clean_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
             kind = type(value).__name__
             raise TypeError(f"meta_data[{name!r}] must be text or a number, not {kind}")
     check_distinct(meta_data)
-    return {
-        **cleaned,
-        "meta_data": {name: str(value).strip(" ") for name, value in meta_data.items()},
-    }
+    return {name: str(value).strip(" ") for name, value in meta_data.items()}
 
 
 def lift_content_type(
@@ -137,7 +133,6 @@ class Wanted:
     """
     The object that an upload or a copy is to make, checked before anything is read or sent.
 
-    :ivar extra: What libcloud calls so, with metadata as text.
     :ivar headers: Headers asked for besides, without a customer's key.
     :ivar asked: Everything asked for, as headers with names in lower case.
     """
@@ -153,18 +148,18 @@ class Wanted:
         customer_key: Any,
     ) -> None:
         self.container = container
-        self.extra = clean_extra(extra)
+        self._content_type: str = extra["content_type"]
+        self._meta_data = clean_meta_data(extra.get("meta_data"))
         rest, key = only_key("ex_customer_key", customer_key, headers)
         self.path = ObjectPath(bucket_of(container), object_name, key)
         self.headers: dict[str, str] = {}
         for name, value in rest.items():
             _add(self.headers, name, value)
-        if self.extra.get("tags") is not None:
-            _add(self.headers, TAGS, tag_header(self.extra["tags"]))
+        if extra.get("tags") is not None:
+            _add(self.headers, TAGS, tag_header(extra["tags"]))
         self.asked = dict(self.headers)
-        extras = {"content-type": self.extra["content_type"], "x-amz-acl": self.extra.get("acl")}
-        meta_data = self.extra["meta_data"]
-        extras.update((META_PREFIX + name, value) for name, value in meta_data.items())
+        extras = {"content-type": self._content_type, "x-amz-acl": extra.get("acl")}
+        extras.update((META_PREFIX + name, value) for name, value in self._meta_data.items())
         for name, value in {**extras, **storage_class_headers(storage_class)}.items():
             if value or name.startswith(META_PREFIX):
                 _add(self.asked, name, value)
@@ -220,12 +215,12 @@ class Wanted:
             **UNKNOWN,
             "storage_class": self.asked.get("x-amz-storage-class", "STANDARD"),
             "acl": self.asked.get("x-amz-acl"),
-            "content_type": self.extra["content_type"],
+            "content_type": self._content_type,
             "etag": f'"{stored.etag}"',
             "version_id": stored.version_id,
             "url": driver.connection.url(self.path.quoted),
         }
-        meta_data = dict(self.extra["meta_data"])
+        meta_data = dict(self._meta_data)
         known = {name.lower() for name in meta_data}
         for name, value in self.headers.items():
             if name.startswith(META_PREFIX) and name.removeprefix(META_PREFIX) not in known:

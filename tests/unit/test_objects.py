@@ -28,18 +28,18 @@ def wanted(extra, headers=None, storage_class=None):
 @pytest.mark.parametrize("extra", [None, {}, {"meta_data": None}, {"meta_data": {}}])
 def test_no_extra_means_no_metadata(extra):
     """Without extra, or without metadata in it, there is none."""
-    assert objects.clean_extra(extra)["meta_data"] == {}
+    given, _ = objects.lift_content_type(extra, None)
+    assert objects.clean_meta_data(given.get("meta_data")) == {}
 
 
 def test_metadata_becomes_text_in_a_copy():
     """Values become text, names keep underscores, and the caller's dicts are not changed."""
     meta = {"file_name": "a", "count": 3, "ratio": 0.5, "text": "ż"}
     extra = {"meta_data": meta, "content_type": "text/plain"}
-    cleaned = objects.clean_extra(extra)
-    assert cleaned == {
-        "meta_data": {"file_name": "a", "count": "3", "ratio": "0.5", "text": "ż"},
-        "content_type": "text/plain",
-    }
+    given, _ = objects.lift_content_type(extra, None)
+    assert (given, given is extra) == (extra, False)
+    cleaned = objects.clean_meta_data(given["meta_data"])
+    assert cleaned == {"file_name": "a", "count": "3", "ratio": "0.5", "text": "ż"}
     assert extra == {"meta_data": {**meta, "count": 3}, "content_type": "text/plain"}
     assert extra["meta_data"] is meta
 
@@ -50,14 +50,14 @@ def test_metadata_becomes_text_in_a_copy():
 def test_extras_that_are_no_dicts_are_refused(extra, name):
     """An extra, or metadata, that is no dict is a TypeError that names it."""
     with pytest.raises(TypeError, match=f"^{name} must be a dict"):
-        objects.clean_extra(extra)
+        objects.clean_meta_data(objects.lift_content_type(extra, None)[0]["meta_data"])
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "ż", "a\nb", 7, None])
 def test_metadata_names_no_header_can_have_are_refused(name):
     """A metadata name that cannot be part of a header is a ValueError that shows it."""
     with pytest.raises(ValueError, match="meta_data name") as caught:
-        objects.clean_extra({"meta_data": {name: "x"}})
+        objects.clean_meta_data({name: "x"})
     assert repr(name) in str(caught.value)
 
 
@@ -65,13 +65,13 @@ def test_metadata_names_no_header_can_have_are_refused(name):
 def test_metadata_that_is_no_text_is_refused(value):
     """A metadata value that is neither text nor a number is a TypeError that names it."""
     with pytest.raises(TypeError, match="meta_data\\['n'\\] must be text or a number"):
-        objects.clean_extra({"meta_data": {"n": value}})
+        objects.clean_meta_data({"n": value})
 
 
 def test_metadata_names_that_are_one_header_are_refused():
     """Names that differ in case only would store one value of the two: a ValueError."""
     with pytest.raises(ValueError, match=r"'Foo', 'foo'"):
-        objects.clean_extra({"meta_data": {"Foo": 1, "foo": 2}})
+        objects.clean_meta_data({"Foo": 1, "foo": 2})
 
 
 @pytest.mark.parametrize("text", ["voilà", "Å", "Š", "àa", "à à", "\u00a0", "\u0085x\u2028"])
@@ -335,4 +335,4 @@ def test_two_content_types_are_refused(extra, headers):
 def test_metadata_names_that_become_one_are_refused(names):
     """Names that are the same header are a ValueError that shows both."""
     with pytest.raises(ValueError, match="must differ in more than case"):
-        objects.clean_extra({"meta_data": dict.fromkeys(names, "1")})
+        objects.clean_meta_data(dict.fromkeys(names, "1"))
