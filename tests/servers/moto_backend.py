@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import io
 import logging
+import threading
 from collections.abc import Iterator
 
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
@@ -76,6 +77,19 @@ def refuse(start_response, code: str) -> list[bytes]:
     return [body.encode()]
 
 
+class OneAtATime:
+    """Keep others from an upload that moto completes: it is gone before its object is there."""
+
+    def __init__(self, application):
+        self.application = application
+        self.lock = threading.Lock()
+
+    def __call__(self, environ, start_response):
+        is_put = environ["REQUEST_METHOD"] == "PUT"  # whose body may never come
+        with contextlib.nullcontext() if is_put else self.lock:
+            return self.application(environ, start_response)
+
+
 class RememberListings:
     """Answer a listing of a bucket that never changes from memory: moto takes 0.3 s for a page."""
 
@@ -105,7 +119,7 @@ def running_moto() -> Iterator[Moto]:
     server.start()
     try:
         remembering = RememberListings(server._server.app, "moto-shared-listed")
-        server._server.app = VerifyBodies(WithCustomerKeys(remembering))
+        server._server.app = VerifyBodies(OneAtATime(WithCustomerKeys(remembering)))
         host, port = server.get_host_and_port()
         yield Moto("moto", host, port, "AKIDFAULTS", SECRET_KEY)
     finally:
