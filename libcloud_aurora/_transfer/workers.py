@@ -287,10 +287,12 @@ class Crew:
 
     def _wait(self, active: list[int], *, bodies: bool) -> None:
         """Wait for a call to end, and make sure that it does."""
-        if self._interrupt is not None:
-            self._interrupt(active, bodies=bodies)
-        with contextlib.suppress(Empty):  # whoever had no socket yet is interrupted next time
-            self._left.get(timeout=0.1)
+        try:
+            if self._interrupt is not None:
+                self._interrupt(active, bodies=bodies)
+        finally:  # whatever it raises: greenlets run only while this one waits
+            with contextlib.suppress(Empty):  # whoever had no socket yet is interrupted next time
+                self._left.get(timeout=0.1)
 
 
 def _work(crew_of: Callable[[], Crew | None], calls: queue.SimpleQueue[Any]) -> None:

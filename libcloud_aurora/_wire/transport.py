@@ -12,7 +12,9 @@ bytes a second for that long fails as well. Only time spent waiting on the socke
 
 from __future__ import annotations
 
+import _socket
 import contextlib
+import errno
 import http.client
 import io
 import math
@@ -259,14 +261,16 @@ class _Wire:
     def interrupt(self) -> None:
         """Break it, so that whoever sends or receives over it fails."""
         self.is_interrupted = True
-        outer = getattr(self.sock, "socket", self.sock)  # of TLS in TLS
+        outer = self.sock
+        if not _is_socket(outer):  # else gevent's would raise once TLS has taken it over
+            outer = getattr(outer, "socket", outer)  # of TLS in TLS
         for sock in (self.opening, outer):
-            if isinstance(sock, socket.socket):
+            if _is_socket(sock):
                 if self.is_answered or not self._length:
                     with contextlib.suppress(OSError):  # a system with another form
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 with contextlib.suppress(OSError):  # no longer connected
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's state stays
+                    _shut(sock)
 
     def connect(self) -> None:
         self._held = b""  # as a request that was interrupted left it
@@ -378,7 +382,11 @@ class _Wire:
         while view:
             most = len(view) if is_plain else self._sure_to_leave(timeout or 1e6)
             began = time.monotonic()
-            count = self.sock.send(view[:most])
+            try:
+                count = self.sock.send(view[:most])
+            except (ConnectionResetError, ssl.SSLEOFError) as exc:
+                # After which urllib3 looks for an answer, which may have come before.
+                raise BrokenPipeError(errno.EPIPE, str(exc)) from exc
             seconds = time.monotonic() - began
             view = view[count:]
             pace.moved(count, seconds)
@@ -394,7 +402,8 @@ class _Wire:
     def getresponse(self) -> Any:
         if self._held:
             held, self._held = memoryview(self._held), b""
-            self._send(held)
+            with contextlib.suppress(BrokenPipeError):
+                self._send(held)
         self.is_sending = False
         began = time.monotonic()
         response = super().getresponse()  # type: ignore[misc]
@@ -402,6 +411,20 @@ class _Wire:
             self.answered_in = time.monotonic() - began
         self.is_answered = True
         return response
+
+
+def _is_socket(sock: Any) -> bool:
+    """Tell whether it is Python's, also of TLS, or what gevent or eventlet put in its place."""
+    return isinstance(sock, socket.socket | _socket.socket)
+
+
+def _shut(sock: Any) -> None:
+    """Shut a socket down, and leave the state of TLS alone, as the classes below TLS's do."""
+    kind: Any = _socket.socket if isinstance(sock, _socket.socket) else socket.socket
+    if hasattr(kind, "shutdown"):
+        kind.shutdown(sock, socket.SHUT_RDWR)
+    else:  # only objects of eventlet's class have it
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Idle:

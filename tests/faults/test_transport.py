@@ -224,6 +224,27 @@ def test_a_socket_that_takes_little_gets_the_rest(listen, connect, monkeypatch, 
     assert server.asked[-1].body == data[:60_000] + data
 
 
+@pytest.mark.parametrize("ends", ["closes", "says so and closes"])
+def test_an_answer_that_comes_before_the_body_is_read(listen, connect, secured, ends):
+    """A proxy may answer and close while a body is on its way, which breaks TLS in its own way."""
+    said = b"<Error><Code>AccessDenied</Code></Error>"
+    head = f"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: {len(said)}\r\n\r\n"
+    tls, settings = secured
+
+    def refuse(peer: Peer) -> None:
+        peer.ask(body=False)
+        peer.say(head, said)
+        if ends != "closes" and tls:
+            with contextlib.suppress(OSError):  # the client answers with more of its body
+                peer.sock.unwrap()
+
+    server = listen(refuse, **tls, receive_buffer=16_384)
+    driver = connect(server, ex_max_attempts=1, **settings)
+    for size in (5 * MIB, 100_000):  # one that is sent by pieces, and one that fits in buffers
+        with pytest.raises(errors.AccessDeniedError):
+            driver.connection.request("/b/k", method="PUT", data=bytes(size))
+
+
 def test_an_interrupted_request_leaves_nothing_to_the_next(listen, connect):
     """What Ctrl-C has kept from being sent is never sent with another request."""
     server = listen()
