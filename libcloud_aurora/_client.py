@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -40,6 +41,8 @@ from libcloud_aurora.errors import (
     HashMismatchError,
     InvalidCredentialsError,
     MalformedAnswerError,
+    NetworkError,
+    NetworkTimeoutError,
     ObjectNotFoundError,
     UploadNotFoundError,
 )
@@ -57,6 +60,11 @@ REMAINS = "upload %s of %s could not be aborted, so its parts remain: %s"
 #: What means that a multipart upload does not exist; radosgw's ListParts names the key.
 _GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
+#: What may be behind a connection that breaks while a server copies from another tenant.
+FROM_TENANT = (
+    "A radosgw of Ceph 20 ends when it is to copy from another tenant: download the object and "
+    "upload it instead."
+)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 Span = tuple[int, "int | None"]
@@ -429,7 +437,8 @@ class Client:
         radosgw answers 200 before it has copied: only a body with an ETag is a success.
         """
         sent = {**headers, **source.headers()}
-        return self._run(self._on_object("PUT", path, headers=sent, read=_completed).attempt).etag
+        request = self._on_object("PUT", path, headers=sent, read=_completed)
+        return self._run(partial(_copied, request.attempt, source)).etag
 
     def delete_object(self, path: ObjectPath, conditions: Mapping[str, str] | None = None) -> None:
         """
@@ -598,7 +607,7 @@ class Client:
         headers["x-amz-copy-source-range"] = f"bytes={span[0]}-{span[1] - 1}"
         # The key is not checked: radosgw's response to a copy names none.
         request = self._on_object("PUT", path, query=query, headers=headers, read=_part_copied)
-        return self._run(request.attempt, stop=stop)
+        return self._run(partial(_copied, request.attempt, source), stop=stop)
 
     def complete_upload(
         self,
@@ -774,10 +783,21 @@ def _page_of(
     return read
 
 
+def _copied(attempt: Callable[[], T], source: CopySource) -> T:
+    """Let the server copy; radosgw 20.2.4 ends when it is to copy from another tenant."""
+    try:
+        return attempt()
+    except NetworkError as error:
+        if ":" in source.path.bucket and not isinstance(error, NetworkTimeoutError):
+            error._is_final = True  # the next attempt would end the next gateway
+            error.value += " " + FROM_TENANT
+        raise
+
+
 def _head(response: AuroraResponse) -> ObjectHead:
     size = xml.whole_number(response.headers.get("content-length", ""))
     if size is None:
-        raise response.malformed("an object without a length")
+        raise response.malformed("an object without a length; a proxy may have changed it")
     return ObjectHead(response.headers, size, strip_etag(response.headers.get("etag")))
 
 

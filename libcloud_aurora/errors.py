@@ -201,7 +201,9 @@ MEANINGS: dict[str, Meaning] = {
         InvalidCredentialsError, "Check the access key given to the driver."
     ),
     "SignatureDoesNotMatch": Meaning(
-        InvalidCredentialsError, "Check the secret key given to the driver."
+        InvalidCredentialsError,
+        "Check the secret key given to the driver. If it is right, a proxy in front of the server "
+        "changes the path or the Host of requests.",
     ),
     "Unauthorized": Meaning(InvalidCredentialsError, "Check the keys given to the driver."),
     "InvalidToken": Meaning(InvalidCredentialsError),
@@ -209,7 +211,8 @@ MEANINGS: dict[str, Meaning] = {
     "AccessDenied": Meaning(
         AccessDeniedError,
         "The container may belong to another account, or its policy forbids this. Without the "
-        "right to list the container, an object that does not exist is refused, too.",
+        "right to list the container, an object that does not exist is refused, too. An account, "
+        "or all of the server, may also be read-only.",
     ),
     "UserSuspended": Meaning(AccessDeniedError, "Ask the operator to enable the account."),
     "RequestTimeTooSkewed": Meaning(advice="Set this machine's clock."),
@@ -219,7 +222,13 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "TooManyBuckets": Meaning(advice="Delete containers, or ask the operator for a higher limit."),
     "QuotaExceeded": Meaning(advice="Ask the operator for more space, or delete objects."),
-    "EntityTooLarge": Meaning(advice="One request may carry 5 GiB at most."),
+    "EntityTooLarge": Meaning(
+        advice="One request may carry 5 GiB at most, or less where the operator says so "
+        "(rgw_max_put_size): lower ex_part_size, or ask for a higher limit."
+    ),
+    "EntityTooSmall": Meaning(
+        advice="This server wants larger parts (rgw_multipart_min_part_size): raise ex_part_size."
+    ),
     # The next three are about the body of a request, which is sent again from its source.
     "BadDigest": Meaning(HashMismatchError, is_transient=True),
     "XAmzContentSHA256Mismatch": Meaning(HashMismatchError, is_transient=True),
@@ -227,6 +236,11 @@ MEANINGS: dict[str, Meaning] = {
     "SlowDown": Meaning(
         advice="The server limits the rate of requests: raise ex_max_attempts, or lower "
         "ex_max_concurrency.",
+        is_transient=True,
+    ),
+    "ServiceUnavailable": Meaning(  # all that a HEAD shows of SlowDown
+        advice="The server is busy, or limits the rate of requests: raise ex_max_attempts, or "
+        "lower ex_max_concurrency.",
         is_transient=True,
     ),
     "OperationAborted": Meaning(is_transient=True),

@@ -1,4 +1,4 @@
-"""Copies that the server makes: whole up to 5 GiB; above that, or with a key, in parts."""
+"""Copies that the server makes: whole up to 5 GiB; above that, or if encrypted, in parts."""
 
 from __future__ import annotations
 
@@ -48,12 +48,18 @@ def copy_object(
     by_parts = bool(key or source_key) or source.head.size > MAX_PART_SIZE
     # Ceph 16 would lock the copy as the original is, and so nobody could delete it.
     replace = replace or any("x-amz-object-lock" in name for name in source.head.headers)
-    asked = {**wanted.asked, **kept}
-    if (by_parts or replace) and source.head.headers.get("x-amz-tagging-count", "0") != "0":
-        asked.setdefault(TAGS, tag_header(client.get_tags(source.path)))
+    asked: Mapping[str, str] = {**wanted.asked, **kept}
     if not by_parts:
-        _whole(client, source, wanted.path, asked, "REPLACE" if replace else "COPY")
-    elif source.head.size == 0:  # no part can be a copy of nothing
+        whole = _with_tags(client, source, asked) if replace else asked
+        try:
+            _whole(client, source, wanted.path, whole, "REPLACE" if replace else "COPY")
+            return
+        except AuroraObjectsError as error:
+            if error.code != "NotImplemented":
+                raise
+        # Ceph 16 and 18 copy what they encrypt for themselves, or with a KMS, only in parts.
+    asked = _with_tags(client, source, asked)
+    if source.head.size == 0:  # no part can be a copy of nothing
         client.put_object(wanted.path, memoryview(b""), plan(asked, Way.ONE_PART).sent)
     else:
         try:
@@ -65,6 +71,13 @@ def copy_object(
                     f"one key to another. Download and upload it instead. {error.value}"
                 )
             raise
+
+
+def _with_tags(client: Client, source: CopySource, asked: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what is asked for with the original's tags, unless others are asked for."""
+    if TAGS in asked or source.head.headers.get("x-amz-tagging-count", "0") == "0":
+        return asked
+    return {**asked, TAGS: tag_header(client.get_tags(source.path))}
 
 
 def _whole(

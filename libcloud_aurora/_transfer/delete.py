@@ -16,6 +16,8 @@ from libcloud_aurora.errors import AccessDeniedError, AuroraObjectsError, Delete
 BATCH_SIZE = 1000
 #: Bytes of one request's rows; radosgw refuses a body over 1 MiB (``rgw_max_put_param_size``).
 MAX_BODY_SIZE = 1_000_000
+#: What radosgw says where fewer keys (``rgw_delete_multi_obj_max_num``) or bytes are allowed.
+TOO_MANY = frozenset({"BadRequest", "InvalidRange"})
 #: What lets a request through, which Ceph before 20 judges once more than its objects.
 PERMISSION = (
     ". Under a policy, Ceph before 20 deletes many objects at once only if s3:DeleteObject is also "
@@ -27,13 +29,19 @@ def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: An
     """Delete objects, up to 1,000 per request; keys that XML cannot carry go one by one."""
     failures: dict[Named, str] = {}
     cause: AuroraObjectsError | None = None
-    for batch in batches(named):
+    waiting: list[list[Named]] = []
+    rest = batches(named)
+    while batch := waiting.pop() if waiting else next(rest, []):
         paths = {each: ObjectPath(bucket, each.key, version_id=each.version_id) for each in batch}
         together = [each for each in batch if xml.can_carry(each.key)]
         try:
             if together:
                 failures.update(client.delete_objects(bucket, together))
         except AuroraObjectsError as error:
+            if error.code in TOO_MANY and len(batch) > 1:
+                half = len(batch) // 2
+                waiting += [batch[half:], batch[:half]]
+                continue
             if not failures and not isinstance(error, AccessDeniedError):
                 raise
             failures.update(dict.fromkeys(batch, error.value))

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from libcloud_aurora.errors import (
 
 #: Where Linux tells what is mounted; ``\040`` is a space there.
 MOUNTS = Path("/proc/self/mountinfo")
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/[^/]+)/(?:fd/\d+|std(?:in|out|err))")
 
 
 class Destination:
@@ -52,7 +54,8 @@ class Destination:
         if os.path.exists(text):  # by its own name: what /dev/stdout leads to may have none
             if os.path.isdir(text):
                 raise self._error(f"{text!r} is a directory; pass the path of a file.")
-            if not stat.S_ISREG(os.stat(text).st_mode):
+            is_descriptor = _DESCRIPTOR.fullmatch(os.path.abspath(text))  # and not the file's name
+            if is_descriptor or not stat.S_ISREG(os.stat(text).st_mode):
                 raise self._error(
                     f"{text!r} is not a regular file: write the chunks of "
                     "download_object_as_stream() to it."
@@ -103,7 +106,8 @@ class Destination:
 
     def hidden(self, suffix: str) -> Path:
         """Return the path of a hidden file next to it, whose own name may be of any length."""
-        stem = os.fsencode(self.path.name)[:100].decode("utf-8", "ignore")
+        encoding = sys.getfilesystemencoding()
+        stem = os.fsencode(self.path.name)[:100].decode(encoding, "ignore")
         return self.path.with_name(f".{stem}.{suffix}")
 
     @contextlib.contextmanager

@@ -51,6 +51,21 @@ TOO_LARGE = (
     "The metadata is too large: the request had {:,} bytes of headers. radosgw accepts 16 KiB with "
     "path and signature, and before 16.2.15 only 4 KiB"
 )
+#: What a 413 means that is not S3's.
+TOO_LARGE_FOR_PROXY = (
+    "A proxy in front of the server limits the body of a request, as nginx does by "
+    "client_max_body_size: its operator must allow at least ex_part_size"
+)
+#: What a 502 to a HEAD of an object may mean.
+UNREAD = (
+    "A proxy cannot read the server's response. If that happens for this object only, its metadata "
+    "may be larger than the proxy's buffer, as nginx's proxy_buffer_size"
+)
+#: What a 416 means to a request that completes an upload.
+TOO_MANY_PARTS = (
+    "The server accepts fewer parts (rgw_multipart_part_upload_limit), or a shorter list of them "
+    "(rgw_max_put_param_size): raise ex_part_size, and give the size of a stream as ex_size"
+)
 #: Advice on failures that are never transient, by fragments of messages of OpenSSL and others.
 FINAL_FAILURES = {
     "certificate has expired": "Check this machine's clock, and the server's certificate",
@@ -191,8 +206,14 @@ def response_error(
         kind, advice = EncryptionKeyError, trouble
     elif damaged:
         kind, advice = HashMismatchError, DAMAGED
-    elif status == 400 and not body and head_size > LARGE_HEAD:
+    elif status in (400, 431) and not fields and head_size > LARGE_HEAD:
         advice = TOO_LARGE.format(head_size)
+    elif status == 413 and not fields:
+        advice = TOO_LARGE_FOR_PROXY
+    elif status == 502 and not body and subject.method == "HEAD" and subject.key is not None:
+        advice = UNREAD
+    elif code == "InvalidRange" and subject.method.startswith("POST") and subject.key is not None:
+        advice = TOO_MANY_PARTS
     shown = subject.clean(code)
     texts = [f"{subject} failed: {shown} (HTTP {status})", said, advice]
     if 300 <= status < 400:

@@ -307,14 +307,13 @@ def expected(pattern):
 
 
 @pytest.mark.parametrize(("pattern", "way"), CELLS)
-def test_what_becomes_of_a_header(make_bench, kms_cluster, pattern, way):
+def test_what_becomes_of_a_header(make_bench, pattern, way):
     """A header is sent, done afterwards, checked, carried over or refused as the table says."""
     bench = make_bench("lockable" if "lock" in pattern else "plain")
     key, headers = key_of(pattern, way), SAMPLES[pattern]
     if way is Way.KEEPING:
         found = {kept_by(bench, key, pattern, more) for more in ({}, {"x-amz-meta-More": "1"})}
-        by_kms = pattern == "x-amz-server-side-encryption*" and kms_cluster.version < (20,)
-        assert found == {None if by_kms else TABLE[pattern][way]}
+        assert found == {TABLE[pattern][way]}
         return
     conditional = pattern in ("if-match", "if-none-match")
     if conditional:
@@ -336,31 +335,32 @@ def test_what_becomes_of_a_header(make_bench, kms_cluster, pattern, way):
 
 
 def kept_by(bench, key, pattern, more):
-    """Return whether a copy has what its original has, ``None`` where there is no copy."""
+    """Return whether a copy has what its original has."""
     source = put(bench, f"{key}-source", SAMPLES[pattern])
     arguments = {}
     if "customer" in pattern:
         arguments["ex_source_customer_key"] = KEY
-    try:
-        bench.driver.ex_copy_object(source, bench.container, key, headers=more, **arguments)
-    except AuroraObjectsError as error:  # Ceph 16 and 18 copy nothing that a KMS encrypts
-        if error.code != "NotImplemented" or "server-side-encryption" not in pattern:
-            raise
-        return None
+    bench.driver.ex_copy_object(source, bench.container, key, headers=more, **arguments)
     found = in_effect(bench, key, pattern)
     return Fate.CARRIED if found == expected(pattern) else Fate.NOT_COPIED
 
 
-def test_the_kms_encrypts_copies_or_there_are_none(make_bench, kms_cluster):
-    """A copy of what a KMS encrypts is encrypted, too, on Ceph 20, and an error before."""
+@pytest.mark.parametrize("body", [b"", SMALL, LARGE], ids=["empty", "small", "large"])
+def test_the_kms_encrypts_copies(make_bench, kms_cluster, body):
+    """A copy of what a KMS encrypts is encrypted and whole, also on Ceph 16 and 18."""
     bench = make_bench("plain")
-    source = put(bench, "kms", SAMPLES["x-amz-server-side-encryption*"])
-    if kms_cluster.version >= (20,):
-        copy = bench.driver.ex_copy_object(source, bench.container, "kms-copy")
+    headers = SAMPLES["x-amz-server-side-encryption*"] | {"x-amz-tagging": "a=b"}
+    extra = {"meta_data": {"by": "us"}}
+    source = bench.driver.upload_object_via_stream(
+        [body], bench.container, "kms", extra=extra, headers=headers
+    )
+    for name, more in (("kept", {}), ("replaced", {"extra": {"meta_data": {"by": "them"}}})):
+        copy = bench.driver.ex_copy_object(source, bench.container, f"kms-{name}", **more)
         assert in_effect(bench, copy.name, "x-amz-server-side-encryption*") == "aws:kms"
-    else:
-        with pytest.raises(AuroraObjectsError, match="NotImplemented"):
-            bench.driver.ex_copy_object(source, bench.container, "kms-copy")
+        assert b"".join(bench.driver.download_object_as_stream(copy)) == body
+        assert bench.driver.ex_get_object_tags(copy) == {"a": "b"}
+        stored = bench.driver.get_object("plain", copy.name)
+        assert stored.meta_data == {"by": "them" if more else "us"}
 
 
 def test_encryption_that_radosgw_does_not_know_is_an_error(make_bench, kms_cluster):

@@ -32,6 +32,29 @@ def test_a_request_deletes_up_to_1000(s3, driver, container, count, requests):
     assert len(s3.sent("POST")) == requests
 
 
+@pytest.mark.parametrize("code", ["BadRequest", "InvalidRange"])
+@pytest.mark.parametrize(("most", "requests"), [(3, 7), (1, 15), (0, 4)])
+def test_where_an_operator_allows_fewer(s3, driver, container, code, most, requests):
+    """Fewer go with each request, in their order; where none is taken, the refusal is raised."""
+    keys = [f"k{number}" for number in range(8)]
+    for key in keys:
+        s3.put(key, b"")
+
+    def refuse(seen):
+        if seen.method == "POST" and seen.body.count(b"<Key>") > most:
+            return error(400, code)
+        return None
+
+    s3.faults.append(refuse)
+    if most:
+        driver.ex_delete_objects(container, keys)
+    else:
+        with pytest.raises(errors.AuroraObjectsError, match=code):
+            driver.ex_delete_objects(container, keys)
+    assert list(s3.buckets["photos"]) == (keys if most == 0 else [])
+    assert len(s3.sent("POST")) == requests
+
+
 @pytest.mark.parametrize("letter", ["k", "&", "ż", "\r"])
 def test_no_request_is_larger_than_the_server_takes(s3, driver, container, letter):
     """Keys that are long, or that XML makes longer, go in bodies below 1 MiB."""

@@ -200,7 +200,9 @@ def test_errors_name_what_they_are_about(meet, path, subject):
         ("BucketNotEmpty", "Delete its objects first."),
         ("QuotaExceeded", "more space"),
         ("SlowDown", "limits the rate"),
-        ("EntityTooLarge", "5 GiB at most."),
+        ("ServiceUnavailable", "limits the rate"),
+        ("EntityTooLarge", "5 GiB at most, or less"),
+        ("EntityTooSmall", "raise ex_part_size"),
     ],
 )
 def test_errors_say_what_can_be_done(meet, code, advice):
@@ -222,6 +224,21 @@ def test_a_proxys_page_is_quoted(meet):
     assert "The body is not S3's, but text/html: '<html> <h1>502 Bad Gateway</h1>xxx" in str(failed)
     assert len(str(failed)) < 300
     assert "no content type" in str(meet(Answer(502, page)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "method", "advice"),
+    [
+        (Answer(413, b"<html>"), "PUT", "client_max_body_size"),
+        (Answer(502), "HEAD", "proxy_buffer_size"),
+        (error(416, "InvalidRange"), "POST", "raise ex_part_size"),
+    ],
+)
+def test_what_only_some_requests_are_told(meet, answer, method, advice):
+    """What a proxy, or a limit of the server's, may be behind is said where it may be."""
+    told = {other: advice in str(meet(answer, "/b/k", other)) for other in ("GET", method)}
+    assert told == {"GET": answer.status == 413, method: True}
+    assert advice not in str(meet(Answer(answer.status + 2), "/b/k", method))
 
 
 def test_redirects_name_their_target_without_its_query(meet):

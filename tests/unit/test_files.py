@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -184,6 +186,34 @@ def test_standard_output_is_refused_with_the_way_that_works(s3, save, overwrite)
         "download_object_as_stream() to it."
     )
     assert s3.requests == []
+
+
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/{1}/fd/{0}"])
+def test_a_name_of_an_open_file_is_refused(s3, save, tmp_path, name):
+    """A file that /dev/stdout leads to would be replaced, with all that was written to it."""
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        file.write(b"before")
+        with pytest.raises(AuroraObjectsError, match="write the chunks of"):
+            save(name.format(file.fileno(), os.getpid()))
+    assert (log.read_bytes(), s3.requests) == (b"before", [])
+
+
+def test_names_are_the_locales(save, tmp_path):
+    """Where names are not in UTF-8, no other character gets into that of the hidden file."""
+    program = """if True:
+        import os, sys
+        from libcloud_aurora._transfer.files import Destination
+        path = os.fsdecode(os.environb[b"SAVED"])
+        hidden = Destination(path, "k", overwrite=True).hidden("part")
+        os.close(os.open(hidden, os.O_CREAT | os.O_WRONLY))
+    """
+    name = os.fsencode(tmp_path) + "/żółw".encode()
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "SAVED": name}
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, **plain}, check=True)
+    (made,) = os.listdir(tmp_path)
+    assert made.startswith(".")
+    assert made.endswith("w.part")
 
 
 @pytest.mark.parametrize("place", [str, os.path.dirname], ids=["file", "directory"])
