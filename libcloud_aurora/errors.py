@@ -203,7 +203,7 @@ MEANINGS: dict[str, Meaning] = {
     "SignatureDoesNotMatch": Meaning(
         InvalidCredentialsError,
         "Check the secret key given to the driver. If it is right, a proxy in front of the server "
-        "changes the path or the Host of requests.",
+        "changes the path, the Host or a header of requests.",
     ),
     "Unauthorized": Meaning(InvalidCredentialsError, "Check the keys given to the driver."),
     "InvalidToken": Meaning(InvalidCredentialsError),

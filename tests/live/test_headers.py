@@ -134,8 +134,8 @@ table says *refused*: see :doc:`transfers`.
 
 Encryption by the server counts only if the response confirms it. If the server does not know the
 kind that was asked for, the upload ends with an
-:class:`~libcloud_aurora.errors.EncryptionKeyError`. Ceph 16 and 18 cannot copy what a key
-management service encrypts: no copy is made, and the error says so.
+:class:`~libcloud_aurora.errors.EncryptionKeyError`. Ceph 16 and 18 copy what
+they have encrypted themselves only in parts, so such a copy has an ETag of parts.
 
 An object can have at most {fields} metadata fields, because many clients cannot read a response
 with more than 100 headers. radosgw accepts about 16 KiB of headers, and only 4 KiB before 16.2.15.
