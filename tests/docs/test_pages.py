@@ -133,7 +133,11 @@ def test_every_block_says_its_language():
     """No block of code escapes the tests because it names no language, or an unknown one."""
     blocks = [re.findall(r"\.\. code(?:-block)?::(.*)", path.read_text()) for path in PAGES]
 
-    assert {language.strip() for found in blocks for language in found} <= {"python", "console", "nginx"}
+    assert {language.strip() for found in blocks for language in found} <= {
+        "python",
+        "console",
+        "nginx",
+    }
 
 
 @pytest.mark.parametrize("page", ["README.rst", "docs/index.rst"])
