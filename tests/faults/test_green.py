@@ -29,22 +29,25 @@ def test_a_timeout_of_greenlets_ends_a_transfer(authority, kind, secured, way):
             if way == "down" and peer.number > 2:
                 ended.wait(30)  # in the middle of the handshake
             peer.sock = context.wrap_socket(peer.sock, server_side=True)
-        while request := peer.ask(body=False):
-            if request.line.startswith("DELETE"):
-                peer.answer()
-            elif "uploads" in request.target:
-                peer.answer(b"<R><UploadId>u</UploadId></R>")
-            elif peer.number == 1 and "Range" in request.headers:
-                first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
-                size = last + 1 - first
-                peer.say(
-                    f"HTTP/1.1 206 Partial Content\r\nContent-Length: {size}\r\n"
-                    f'Content-Range: bytes {first}-{last}/{SIZE}\r\nETag: "opaque"\r\n\r\n',
-                    bytes(size),
-                )
-            else:
-                peer.wait()
-                ended.set()
+        with peer.sock:
+            while request := peer.ask(body=False):
+                if request.line.startswith("DELETE"):
+                    peer.answer()
+                elif "uploads" in request.target:
+                    peer.answer(b"<R><UploadId>u</UploadId></R>")
+                elif peer.number == 1 and "Range" in request.headers:
+                    first, last = map(
+                        int, request.headers["Range"].removeprefix("bytes=").split("-")
+                    )
+                    size = last + 1 - first
+                    peer.say(
+                        f"HTTP/1.1 206 Partial Content\r\nContent-Length: {size}\r\n"
+                        f'Content-Range: bytes {first}-{last}/{SIZE}\r\nETag: "opaque"\r\n\r\n',
+                        bytes(size),
+                    )
+                else:
+                    peer.wait()
+                    ended.set()
 
     with Listener(serve) as server:
         command = [sys.executable, PROGRAM, kind, way, str(server.port)]
