@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -41,8 +40,6 @@ from libcloud_aurora.errors import (
     HashMismatchError,
     InvalidCredentialsError,
     MalformedAnswerError,
-    NetworkError,
-    NetworkTimeoutError,
     ObjectNotFoundError,
     UploadNotFoundError,
 )
@@ -60,11 +57,6 @@ REMAINS = "upload %s of %s could not be aborted, so its parts remain: %s"
 #: What means that a multipart upload does not exist; radosgw's ListParts names the key.
 _GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
-#: What may be behind a connection that breaks while a server copies from another tenant.
-FROM_TENANT = (
-    "A radosgw of Ceph 20 ends when it is to copy from another tenant: download the object and "
-    "upload it instead."
-)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 Span = tuple[int, "int | None"]
@@ -437,8 +429,7 @@ class Client:
         radosgw answers 200 before it has copied: only a body with an ETag is a success.
         """
         sent = {**headers, **source.headers()}
-        request = self._on_object("PUT", path, headers=sent, read=_completed)
-        return self._run(partial(_copied, request.attempt, source)).etag
+        return self._run(self._on_object("PUT", path, headers=sent, read=_completed).attempt).etag
 
     def delete_object(self, path: ObjectPath, conditions: Mapping[str, str] | None = None) -> None:
         """
@@ -607,7 +598,7 @@ class Client:
         headers["x-amz-copy-source-range"] = f"bytes={span[0]}-{span[1] - 1}"
         # The key is not checked: radosgw's response to a copy names none.
         request = self._on_object("PUT", path, query=query, headers=headers, read=_part_copied)
-        return self._run(partial(_copied, request.attempt, source), stop=stop)
+        return self._run(request.attempt, stop=stop)
 
     def complete_upload(
         self,
@@ -781,17 +772,6 @@ def _page_of(
         return response.document(lambda body: xml.page(body, root=root, row=row, needs=needs))
 
     return read
-
-
-def _copied(attempt: Callable[[], T], source: CopySource) -> T:
-    """Let the server copy; radosgw 20.2.4 ends when it is to copy from another tenant."""
-    try:
-        return attempt()
-    except NetworkError as error:
-        if ":" in source.path.bucket and not isinstance(error, NetworkTimeoutError):
-            error._is_final = True  # the next attempt would end the next gateway
-            error.value += " " + FROM_TENANT
-        raise
 
 
 def _head(response: AuroraResponse) -> ObjectHead:

@@ -17,6 +17,9 @@ from libcloud_aurora.parts import plan_part_sizes
 #: Bytes of one part of a large copy: the server is silent until it has moved them, and slow disks
 #: may need long. Larger parts were not faster on loopback.
 COPY_PART_SIZE = 64 * MIB
+#: What Ceph 16 and 18 say of an object that they have encrypted, and Ceph 18 of one that is larger
+#: than ``rgw_max_put_size``. They copy these in parts.
+IN_PARTS = frozenset({"NotImplemented", "EntityTooLarge"})
 
 
 def copy_object(
@@ -55,9 +58,8 @@ def copy_object(
             _whole(client, source, wanted.path, whole, "REPLACE" if replace else "COPY")
             return
         except AuroraObjectsError as error:
-            if error.code != "NotImplemented":
+            if error.code not in IN_PARTS:
                 raise
-        # Ceph 16 and 18 copy what they encrypt for themselves, or with a KMS, only in parts.
     asked = _with_tags(client, source, asked)
     if source.head.size == 0:  # no part can be a copy of nothing
         client.put_object(wanted.path, memoryview(b""), plan(asked, Way.ONE_PART).sent)

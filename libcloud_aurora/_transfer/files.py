@@ -20,7 +20,7 @@ from libcloud_aurora.errors import (
 
 #: Where Linux tells what is mounted; ``\040`` is a space there.
 MOUNTS = Path("/proc/self/mountinfo")
-_DESCRIPTOR = re.compile(r"/(?:dev|proc/[^/]+)/(?:fd/\d+|std(?:in|out|err))")
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/\d+(?:/task/\d+)?)/fd/\d+")
 
 
 class Destination:
@@ -54,8 +54,7 @@ class Destination:
         if os.path.exists(text):  # by its own name: what /dev/stdout leads to may have none
             if os.path.isdir(text):
                 raise self._error(f"{text!r} is a directory; pass the path of a file.")
-            is_descriptor = _DESCRIPTOR.fullmatch(os.path.abspath(text))  # and not the file's name
-            if is_descriptor or not stat.S_ISREG(os.stat(text).st_mode):
+            if _leads_to_descriptor(text) or not stat.S_ISREG(os.stat(text).st_mode):
                 raise self._error(
                     f"{text!r} is not a regular file: write the chunks of "
                     "download_object_as_stream() to it."
@@ -201,6 +200,17 @@ def _is_too_long(path: Path) -> bool:
     except OSError as exc:
         return exc.errno == errno.ENAMETOOLONG
     return False
+
+
+def _leads_to_descriptor(text: str) -> bool:
+    """Tell whether a path that exists names an open file, as /dev/stdout does, and not a place."""
+    while True:
+        text = os.path.join(os.path.realpath(os.path.dirname(text)), os.path.basename(text))
+        if _DESCRIPTOR.fullmatch(text):
+            return True
+        if not os.path.islink(text):
+            return False
+        text = os.path.join(os.path.dirname(text), os.readlink(text))
 
 
 def _is_mounted(path: Path) -> bool:

@@ -56,10 +56,11 @@ TOO_LARGE_FOR_PROXY = (
     "A proxy in front of the server limits the body of a request, as nginx does by "
     "client_max_body_size: its operator must allow at least ex_part_size"
 )
-#: What a 502 to a HEAD of an object may mean.
+#: What a 502 to one of these requests for an object may mean.
+READING = frozenset({"HEAD", "GET"})
 UNREAD = (
-    "A proxy cannot read the server's response. If that happens for this object only, its metadata "
-    "may be larger than the proxy's buffer, as nginx's proxy_buffer_size"
+    "If other objects can be read, its metadata is too large for the proxy (nginx's "
+    "proxy_buffer_size)"
 )
 #: What a 416 means to a request that completes an upload.
 TOO_MANY_PARTS = (
@@ -210,7 +211,7 @@ def response_error(
         advice = TOO_LARGE.format(head_size)
     elif status == 413 and not fields:
         advice = TOO_LARGE_FOR_PROXY
-    elif status == 502 and not body and subject.method == "HEAD" and subject.key is not None:
+    elif status == 502 and not fields and subject.method in READING and subject.key is not None:
         advice = UNREAD
     elif code == "InvalidRange" and subject.method.startswith("POST") and subject.key is not None:
         advice = TOO_MANY_PARTS

@@ -188,14 +188,19 @@ def test_standard_output_is_refused_with_the_way_that_works(s3, save, overwrite)
     assert s3.requests == []
 
 
-@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/{1}/fd/{0}"])
+@pytest.mark.parametrize(
+    "name",
+    ["/dev/fd/{}", "//dev/fd/{}", "/proc/self/fd/{}", "/proc/{1}/task/{1}/fd/{0}", "{2}/link"],
+)
 def test_a_name_of_an_open_file_is_refused(s3, save, tmp_path, name):
     """A file that /dev/stdout leads to would be replaced, with all that was written to it."""
     log = tmp_path / "log"
     with log.open("wb") as file:
         file.write(b"before")
+        file.flush()
+        (tmp_path / "link").symlink_to(f"/dev/fd/{file.fileno()}")
         with pytest.raises(AuroraObjectsError, match="write the chunks of"):
-            save(name.format(file.fileno(), os.getpid()))
+            save(name.format(file.fileno(), os.getpid(), tmp_path))
     assert (log.read_bytes(), s3.requests) == (b"before", [])
 
 
