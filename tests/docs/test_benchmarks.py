@@ -198,7 +198,7 @@ def test_network_has_its_delay_and_its_rate(benchmarks, shared):
             first = time.monotonic() - began
             while connection.recv(MIB):
                 pass
-            return first, time.monotonic() - began
+            return began, first, time.monotonic()
 
     with (
         socketserver.ThreadingTCPServer(("127.0.0.1", 0), Quarter) as server,
@@ -206,11 +206,12 @@ def test_network_has_its_delay_and_its_rate(benchmarks, shared):
         ThreadPoolExecutor(2) as pool,
     ):
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        firsts, ends = zip(*pool.map(fetch, range(2)), strict=True)
+        begins, firsts, ends = zip(*pool.map(fetch, range(2)), strict=True)
         server.shutdown()
 
     assert min(firsts) >= 0.02
-    assert max(ends) >= 0.02 + 0.25 * (1 + shared)
+    # Of a shared link, the second may have begun after the first and end last.
+    assert max(ends) - min(begins) >= 0.02 + 0.25 * (1 + shared)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
