@@ -515,14 +515,16 @@ class Client:
         def attempt() -> tuple[str, AuroraResponse]:
             try:
                 return request.attempt()
-            except AuroraObjectsError as error:
-                unsent = error._is_final or isinstance(error.__cause__, UNSENT)
-                if is_unsure(error) and not unsent:
+            except BaseException as error:
+                known = isinstance(error, AuroraObjectsError) and (
+                    error._is_final or isinstance(error.__cause__, UNSENT) or not is_unsure(error)
+                )
+                if not known:  # as after Ctrl-C, where no thread waits for the response
                     logger.warning(
                         "an upload of %s may have begun, but its id was lost; "
                         "ex_cleanup_all_multipart_uploads(older_than=...) removes it: %s",
                         path,
-                        error.value,
+                        str(error) or type(error).__name__,
                     )
                 raise
 

@@ -619,6 +619,17 @@ def test_a_proxy_that_answers_for_a_server_when_ctrl_c_comes(
     assert (list(s3.uploads), s3.sent("DELETE")) == (["2~upload1"], [])
 
 
+def test_ctrl_c_while_an_upload_begins_is_logged(s3, container, new_driver, caplog):
+    """Where no thread waits for its id, the log says that an upload may be left."""
+    driver = new_driver(ex_part_size=10, ex_max_concurrency=1)
+    s3.faults.append(lambda seen: KeyboardInterrupt() if seen.query == "uploads=" else None)
+    with pytest.raises(KeyboardInterrupt):
+        driver.upload_object_via_stream([DATA], container, "k")
+    (message,) = warnings(caplog)
+    assert "'k' in container 'photos' may have begun" in message
+    assert message.endswith(": KeyboardInterrupt")
+
+
 def test_ctrl_c_while_a_completion_is_answered(s3, driver, container, keyboard, caplog):
     """What the object lacks is said, because nothing else is done to it."""
     pressed = []
