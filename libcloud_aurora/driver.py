@@ -1091,7 +1091,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """Send an object: whole if it is one part, by libcloud's method, or in parts."""
         only = parts.only_part()
         if only is not None:
-            whole = Whole(self._client, parts, only, wanted, checks_conditions)
+            whole = Whole(self._client, parts, only, wanted, checks_conditions=checks_conditions)
             obj = self._put_object(  # type: ignore[no-untyped-call]
                 wanted.container, wanted.path.key, stream=whole, verify_hash=verify_hash
             )

@@ -54,12 +54,8 @@ def copy_object(
     asked: Mapping[str, str] = {**wanted.asked, **kept}
     if not by_parts:
         whole = _with_tags(client, source, asked) if replace else asked
-        try:
-            _whole(client, source, wanted.path, whole, "REPLACE" if replace else "COPY")
+        if _whole(client, source, wanted.path, whole, "REPLACE" if replace else "COPY"):
             return
-        except AuroraObjectsError as error:
-            if error.code not in IN_PARTS:
-                raise
     asked = _with_tags(client, source, asked)
     if source.head.size == 0:  # no part can be a copy of nothing
         client.put_object(wanted.path, memoryview(b""), plan(asked, Way.ONE_PART).sent)
@@ -84,11 +80,20 @@ def _with_tags(client: Client, source: CopySource, asked: Mapping[str, str]) -> 
 
 def _whole(
     client: Client, source: CopySource, path: ObjectPath, asked: Mapping[str, str], directive: str
-) -> None:
-    """Copy with one request; as radosgw before 17.2.8 takes no condition, compare ETags."""
+) -> bool:
+    """
+    Copy with one request, and tell whether the server does that.
+
+    As radosgw before 17.2.8 takes no condition, ETags are compared.
+    """
     planned = plan(asked, Way.REPLACING)
     headers = {**planned.sent, "x-amz-metadata-directive": directive}
-    copied = client.copy_object(path, source, headers)
+    try:
+        copied = client.copy_object(path, source, headers)
+    except AuroraObjectsError as error:
+        if error.code in IN_PARTS:
+            return False
+        raise
     if copied != source.head.etag:  # radosgw keeps it; others may give a copy a plain one
         kept = copied if source.path.source == path.source else source.head.etag
         if client.head_object(source.path).etag != kept:
@@ -98,6 +103,7 @@ def _whole(
         if head.etag != copied:
             raise _changed(source, path)
         finish(client, path, planned.afterwards, head.headers.get("x-amz-version-id"))
+    return True
 
 
 def _by_parts(

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import accumulate, pairwise
@@ -480,32 +479,32 @@ class Uploads:
                 raise
 
 
-@dataclass(repr=False)
 class Whole:
     """
     An object of one part, which one request sends.
 
-    :ivar checks_conditions: Whether a request of its own checks them before.
+    :param checks_conditions: Whether a request of its own checks them before.
     :ivar stored: What the server has said, once it is stored.
     """
 
-    client: Client
-    parts: Parts
-    part: Part
-    wanted: Wanted
-    checks_conditions: bool
-    stored: Stored | None = None
+    def __init__(
+        self, client: Client, parts: Parts, part: Part, wanted: Wanted, *, checks_conditions: bool
+    ) -> None:
+        self._client, self._parts, self._wanted = client, parts, wanted
+        self._checks_conditions = checks_conditions
+        self.part = part
+        self.stored: Stored | None = None
 
     def send(self) -> Stored:
         """Send it, and count its bytes."""
-        self.parts.moved(0)
-        self.parts.check_unchanged()
-        planned, path = self.wanted.plan(Way.ONE_PART), self.wanted.path
-        if self.checks_conditions and planned.conditions:
-            self.client.check_conditions(path, planned.conditions, decides=False)
+        self._parts.moved(0)
+        self._parts.check_unchanged()
+        planned, path = self._wanted.plan(Way.ONE_PART), self._wanted.path
+        if self._checks_conditions and planned.conditions:
+            self._client.check_conditions(path, planned.conditions, decides=False)
         [part] = checked([self.part], planned.md5, path)
-        self.stored = self.client.put_object(path, part.body, planned.sent)
-        self.parts.moved(part.size)
+        self.stored = self._client.put_object(path, part.body, planned.sent)
+        self._parts.moved(part.size)
         return self.stored
 
 

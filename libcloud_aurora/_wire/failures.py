@@ -56,10 +56,9 @@ TOO_LARGE_FOR_PROXY = (
     "A proxy in front of the server limits the body of a request, as nginx does by "
     "client_max_body_size: its operator must allow at least ex_part_size"
 )
-#: What a 502 to one of these requests for an object may mean.
-READING = frozenset({"HEAD", "GET"})
+#: What a 502 may mean where an object is read.
 UNREAD = (
-    "If other objects can be read, its metadata is too large for the proxy (nginx's "
+    "If other objects can be read, its metadata may be too large for the proxy (nginx's "
     "proxy_buffer_size)"
 )
 #: What a 416 means to a request that completes an upload.
@@ -211,9 +210,9 @@ def response_error(
         advice = TOO_LARGE.format(head_size)
     elif status == 413 and not fields:
         advice = TOO_LARGE_FOR_PROXY
-    elif status == 502 and not fields and subject.method in READING and subject.key is not None:
+    elif status == 502 and not fields and subject.key and subject.method in ("HEAD", "GET"):
         advice = UNREAD
-    elif code == "InvalidRange" and subject.method.startswith("POST") and subject.key is not None:
+    elif code == "InvalidRange" and subject.key and subject.method.startswith("POST"):
         advice = TOO_MANY_PARTS
     shown = subject.clean(code)
     texts = [f"{subject} failed: {shown} (HTTP {status})", said, advice]

@@ -21,7 +21,7 @@ PROGRAM = Path(__file__).with_name("green.py")
 @pytest.mark.parametrize("secured", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
 def test_a_timeout_of_greenlets_ends_a_transfer(authority, kind, secured, way):
-    """It is raised at once, also while TLS is being negotiated; no greenlet stands still."""
+    """It is raised soon, also while TLS is being negotiated; no greenlet stands still."""
     context, ended = authority.server_context("127.0.0.1"), threading.Event()
 
     def serve(peer):

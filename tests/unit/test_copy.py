@@ -66,6 +66,18 @@ def test_what_no_single_request_copies_is_copied_in_parts(s3, driver, container,
     assert any(tagged)
 
 
+def test_what_cannot_be_done_afterwards_is_no_reason_to_copy_again(s3, driver, source):
+    """Only a refused copy is made in parts, and not one that lacks what the server has not."""
+    s3.faults.append(
+        lambda seen: error(501, "NotImplemented") if "legal-hold" in seen.query else None
+    )
+    with pytest.raises(errors.AuroraObjectsError, match="NotImplemented"):
+        driver.ex_copy_object(
+            source, source.container, "new", headers={"x-amz-object-lock-legal-hold": "ON"}
+        )
+    assert s3.sent("POST") == []
+
+
 def test_a_copy_keeps_its_name_unless_told(s3, driver, source):
     """Without a name the copy has the original's."""
     s3.buckets["other"] = {}

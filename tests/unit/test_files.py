@@ -204,10 +204,10 @@ def test_a_name_of_an_open_file_is_refused(s3, save, tmp_path, name):
     assert (log.read_bytes(), s3.requests) == (b"before", [])
 
 
-def test_names_are_the_locales(save, tmp_path):
+def test_names_are_the_locales(tmp_path):
     """Where names are not in UTF-8, no other character gets into that of the hidden file."""
     program = """if True:
-        import os, sys
+        import os
         from libcloud_aurora._transfer.files import Destination
         path = os.fsdecode(os.environb[b"SAVED"])
         hidden = Destination(path, "k", overwrite=True).hidden("part")
