@@ -66,6 +66,14 @@ def test_what_no_single_request_copies_is_copied_in_parts(s3, driver, container,
     assert any(tagged)
 
 
+def test_a_copy_that_is_not_allowed_is_tried_once(s3, driver, source):
+    """What forbids a copy forbids one in parts, too: nothing else is sent."""
+    s3.fail(1, error(403, "AccessDenied"), method="PUT")
+    with pytest.raises(errors.AccessDeniedError):
+        driver.ex_copy_object(source, source.container, "new")
+    assert (len(s3.sent("PUT")), s3.sent("POST")) == (1, [])
+
+
 def test_what_cannot_be_done_afterwards_is_no_reason_to_copy_again(s3, driver, source):
     """Only a refused copy is made in parts, and not one that lacks what the server has not."""
     s3.faults.append(
