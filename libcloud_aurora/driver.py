@@ -21,9 +21,9 @@ from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key
 from libcloud_aurora._s3.headers import Way
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import Stored, Wanted
-from libcloud_aurora._s3.signing import canonical_query, expiry_seconds, moment
+from libcloud_aurora._s3.signing import canonical_query, expiry_seconds
 from libcloud_aurora._transfer import delete
-from libcloud_aurora._transfer.copy import copy_object
+from libcloud_aurora._transfer.copy import adjusted, copy_object
 from libcloud_aurora._transfer.download import Download
 from libcloud_aurora._transfer.files import Destination
 from libcloud_aurora._transfer.listing import Listing
@@ -31,7 +31,7 @@ from libcloud_aurora._transfer.object_file import ObjectReader, ObjectWriter, Wr
 from libcloud_aurora._transfer.reader import Reading
 from libcloud_aurora._transfer.sources import FileParts, Parts, Progress, StreamParts
 from libcloud_aurora._transfer.stream import Stream, chunk_size_of
-from libcloud_aurora._transfer.upload import Uploads, Whole, finish
+from libcloud_aurora._transfer.upload import Uploads, Whole
 from libcloud_aurora._wire.connection import AuroraObjectsConnection
 from libcloud_aurora.config import MIN_PART_SIZE, Settings, check_number
 from libcloud_aurora.errors import (
@@ -703,19 +703,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         if older_than is not None and older_than < timedelta(0):
             raise ValueError(f"older_than must not be negative, and is {older_than}")
         limit = None if older_than is None else self.connection.clock.now() - older_than
-        denied: AccessDeniedError | None = None
-        for upload in self.ex_iterate_multipart_uploads(container, prefix):
-            begun = moment(upload.created_at)
-            if limit is None or (begun is not None and begun <= limit):
-                try:
-                    self._uploads.clean_up(ObjectPath(container.name, upload.key), upload.id, begun)
-                except AccessDeniedError as error:
-                    denied = denied or error
-        try:
-            if denied:
-                raise denied
-        finally:
-            del denied  # its traceback holds this frame
+        listed = self.ex_iterate_multipart_uploads(container, prefix)
+        self._uploads.clean_up(container.name, listed, begun_until=limit)
 
     # Downloads
 
@@ -1111,18 +1100,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         stored, began_earlier = self._uploads.resume(
             parts, wanted.path, wanted.asked, verify=verify_hash
         )
-        for name in planned.conditions:  # kept; what follows is a copy of the object onto itself
-            del wanted.asked[name]
         if began_earlier:
-            try:
-                source = CopySource(wanted.path, self._client.head_object(wanted.path))
-            except ObjectNotFoundError:  # deleted since
-                return wanted.object(parts.sent, stored, self)
-            if source.head.etag == stored.etag and not wanted.describes(source.head):
-                copy_object(self._uploads, source, wanted, {}, replace=True)
-                stored = self._client.head_object(wanted.path).stored
-            elif source.head.etag == stored.etag:
-                finish(self._client, wanted.path, planned.afterwards, stored.version_id)
+            stored = adjusted(self._uploads, stored, wanted, planned)
         return wanted.object(parts.sent, stored, self)
 
 

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 
 from libcloud_aurora._client import Client, CopySource
 from libcloud_aurora._s3.checksums import checksum_in
-from libcloud_aurora._s3.headers import TAGS, Way, plan, tag_header
+from libcloud_aurora._s3.headers import TAGS, Plan, Way, plan, tag_header
 from libcloud_aurora._s3.names import ObjectPath
-from libcloud_aurora._s3.objects import Wanted, is_joined
+from libcloud_aurora._s3.objects import Stored, Wanted, is_joined
 from libcloud_aurora._transfer.upload import Uploads, finish
 from libcloud_aurora.config import MAX_PART_SIZE, MIB
-from libcloud_aurora.errors import AuroraObjectsError, EncryptionKeyError, ObjectChangedError
+from libcloud_aurora.errors import (
+    AuroraObjectsError,
+    EncryptionKeyError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+)
 from libcloud_aurora.parts import plan_part_sizes
 
 #: Bytes of one part of a large copy: the server is silent until it has moved them, and slow disks
@@ -69,6 +74,27 @@ def copy_object(
                     f"one key to another. Download and upload it instead. {error.value}"
                 )
             raise
+
+
+def adjusted(uploads: Uploads, stored: Stored, wanted: Wanted, planned: Plan) -> Stored:
+    """
+    Give an object what is wanted, if an earlier call had begun its upload for something else.
+
+    It stays as it is if it has been deleted or replaced since.
+    """
+    for name in planned.conditions:  # kept; what follows is a copy of the object onto itself
+        del wanted.asked[name]
+    try:
+        source = CopySource(wanted.path, uploads.client.head_object(wanted.path))
+    except ObjectNotFoundError:
+        return stored
+    if source.head.etag != stored.etag:
+        return stored
+    if wanted.describes(source.head):
+        finish(uploads.client, wanted.path, planned.afterwards, stored.version_id)
+        return stored
+    copy_object(uploads, source, wanted, {}, replace=True)
+    return uploads.client.head_object(wanted.path).stored
 
 
 def _with_tags(client: Client, source: CopySource, asked: Mapping[str, str]) -> Mapping[str, str]:

@@ -14,12 +14,14 @@ from datetime import datetime
 from functools import partial
 from itertools import accumulate, pairwise
 
+from libcloud.storage.drivers.s3 import S3MultipartUpload
+
 from libcloud_aurora._client import REMAINS, Begun, Client, CopySource, PartHeld, PartSent
 from libcloud_aurora._s3.checksums import Crc32, combined, crc32_text
 from libcloud_aurora._s3.headers import Change, Plan, Way, plan
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import ObjectHead, Stored, Wanted
-from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, read_into
+from libcloud_aurora._s3.signing import ChunkedBody, canonical_query, in_chunks, moment, read_into
 from libcloud_aurora._transfer.completion import (
     COMPLETE_SECONDS,
     Completed,
@@ -445,7 +447,29 @@ class Uploads:
         finally:
             self.running.pop(upload.id, None)
 
-    def clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
+    def clean_up(
+        self, bucket: str, listed: Iterable[S3MultipartUpload], *, begun_until: datetime | None
+    ) -> None:
+        """
+        Abort the uploads that are listed, or those of them that have begun by then.
+
+        :raises AccessDeniedError: for one that may not be aborted, once all others are.
+        """
+        denied: AccessDeniedError | None = None
+        for upload in listed:
+            begun = moment(upload.created_at)
+            if begun_until is None or (begun is not None and begun <= begun_until):
+                try:
+                    self._clean_up(ObjectPath(bucket, upload.key), upload.id, begun)
+                except AccessDeniedError as error:
+                    denied = denied or error
+        try:
+            if denied:
+                raise denied
+        finally:
+            del denied  # its traceback holds this frame
+
+    def _clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
         """Abort an upload that somebody has left, unless the object may share its data."""
         held: Mapping[int, PartHeld] | None = None
         try:
