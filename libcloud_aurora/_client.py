@@ -54,7 +54,7 @@ ABORTS = 3
 #: Root of a listing of parts: of AWS and radosgw, of Ceph 10, and of moto.
 _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsResponse")
 REMAINS = "upload %s of %s could not be aborted, so its parts remain: %s"
-#: What means that a multipart upload does not exist; radosgw's ListParts names the key.
+#: Errors that mean that a multipart upload is gone; radosgw's ListParts names the key.
 _GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -87,7 +87,7 @@ class Begun(NamedTuple):
     A multipart upload.
 
     :ivar has_crc32: Whether the server has confirmed that its parts have a CRC32.
-    :ivar is_whole: Whether it has confirmed that the object will have one of all its bytes.
+    :ivar is_whole: Whether it has confirmed that the object will have a CRC32 of all its bytes.
     """
 
     id: str
@@ -122,7 +122,7 @@ class OpenObject:
     """
     The bytes of an object from ``start`` to before ``stop``, still on the wire.
 
-    :ivar checksum: That of the whole object; some servers give a range a checksum of its own.
+    :ivar checksum: Checksum of the whole object; some servers give a range its own.
     :ivar has_parts: Whether the server says how many parts the object has.
     """
 
@@ -142,13 +142,13 @@ class OpenObject:
             raise
         self._left = self.stop - self.start
         self._has_no_length = "content-length" not in headers
-        # http.client reads from the socket into the buffer, urllib3 would copy once more.
+        # http.client reads from the socket into the buffer; urllib3 would copy once more.
         original = getattr(response.raw, "_original_response", None)
         self._original = original if isinstance(original, http.client.HTTPResponse) else None
         self._fill = (self._original or response.raw).readinto
 
     def claim(self) -> None:
-        """Let it be read in this thread, and its connection be interrupted with this thread's."""
+        """Let this thread read it: what interrupts this thread breaks its connection."""
         self._tell("claim")
 
     def unclaim(self) -> None:
@@ -157,7 +157,7 @@ class OpenObject:
 
     def _tell(self, what: str) -> None:
         connection = getattr(self._response.raw, "connection", None)
-        getattr(connection, what, lambda: None)()  # another transport's knows nothing of that
+        getattr(connection, what, lambda: None)()  # other transports' have no such method
 
     def readinto(self, view: memoryview) -> int:
         """Read the next bytes into a buffer, and return how many."""
@@ -193,11 +193,11 @@ class Client:
         self.timeout: float = connection.timeout or DEFAULT_REQUEST_TIMEOUT
         #: Breaks the requests that some threads make.
         self.interrupt = connection.interrupt
-        #: Returns one function for each connection to open before so many requests are made.
+        #: Returns one function for each connection to open before that many requests.
         self.openers = connection.openers
         #: Returns the time, by the server's clock where this machine's is wrong.
         self.now = connection.clock.now
-        #: Tells whether the server has answered as only one nearby can.
+        #: Tells whether the server has answered as fast as only one nearby can.
         self.is_near = connection.is_near
 
     # Containers
@@ -268,8 +268,8 @@ class Client:
         """
         Yield the versions and delete markers of objects, each as its key and its row.
 
-        The next page is fetched before this one is handed out: radosgw finds no more once the
-        version is gone after which it is to go on.
+        The next page is fetched before this one is handed out: once the version after which it is
+        to go on is gone, radosgw finds no more.
         """
         query = {"versions": "", "max-keys": str(PAGE_SIZE), "encoding-type": "url", **selection}
         read = _page_of("ListVersionsResult", ("Version", "DeleteMarker"), "Key", "VersionId")
@@ -358,7 +358,7 @@ class Client:
 
     def object_attributes(self, path: ObjectPath, size: int) -> Attributes:
         """
-        Return checksum and parts of an object; with a CRC32, not all parts may be asked for.
+        Return checksum and parts of an object; with a CRC32, perhaps not all its parts.
 
         Only ask servers that know parts: radosgw before Ceph 19 would send the object.
         """
@@ -460,7 +460,7 @@ class Client:
         stop: Stop | None = None,
     ) -> ObjectHead | None:
         """
-        Raise what a server that honours conditions would answer, for one that ignores them.
+        Check conditions for a server that ignores them, and raise as if it honoured them.
 
         :param decides: Whether these keys must be able to look; if not, the request that follows
             carries the conditions, too, and the server decides.
@@ -551,8 +551,8 @@ class Client:
         """
         Send the bytes of a part, signed chunk by chunk.
 
-        :param crc: Their CRC32 once they have left. A server that stores it says its own, and these
-            are compared: in a header it would come first, and a file be read twice.
+        :param crc: Their CRC32 once they have left. A server that stores one returns its own to
+            compare: in a header, it would come first, and a file would be read twice.
         """
 
         def read(response: AuroraResponse) -> PartSent:
@@ -576,7 +576,7 @@ class Client:
             raise
 
     def _check_secret(self, path: ObjectPath, upload_id: str, stop: Stop | None) -> None:
-        """Raise the error of a wrong secret if that of an upload has been changed meanwhile."""
+        """Raise the error of a wrong secret if the secret was changed during the upload."""
         try:
             self.list_parts(path, upload_id, stop=stop)
         except InvalidCredentialsError:
@@ -616,8 +616,8 @@ class Client:
         """
         Assemble the parts of an upload.
 
-        :param attempt: Gets what sends the request once; it decides what comes of a failure, and
-            how often to try.
+        :param attempt: Gets a function that sends the request once, and decides what a failure
+            means and how often to try.
         """
         request = self._on_object(
             "POST",

@@ -26,9 +26,9 @@ MAX_OBJECT_SIZE = 5 * 1024**4
 #: Measured: 256 KiB use a tenth more CPU.
 BUFFER_SIZE = MIB
 
-#: A name or an address of IPv4, or an address of IPv6.
+#: A name or an IPv4 address, or an IPv6 address.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*")
-#: What credentials are scoped with, between slashes.
+#: A region: part of the scope of credentials, between slashes.
 _REGION = re.compile(r"[!-.0-~]*")
 #: What goes into headers, and what only signs. No message shows either.
 _SENT = re.compile(r"(?! )[ -~]*(?<! )")
@@ -81,9 +81,9 @@ class RetryPolicy(NamedTuple):
 
     :ivar max_attempts: Attempts in all, including the first.
     :ivar delay_seconds: Upper limit of the first pause. A pause is random, but at least half its
-        limit: with less, of many requests at once the hastiest would give up in a second.
+        limit: otherwise, the hastiest of many requests would give up in a second.
     :ivar backoff: Factor by which that limit grows from attempt to attempt.
-    :ivar max_delay_seconds: Limit of every pause, even that of a server's ``Retry-After``.
+    :ivar max_delay_seconds: Limit of every pause, even one that ``Retry-After`` asks for.
     """
 
     max_attempts: int = 5
@@ -129,7 +129,7 @@ class Settings(NamedTuple):
         ssl = os.fspath(ssl) if isinstance(ssl, os.PathLike) else ssl
         ssl = os.path.abspath(ssl) if isinstance(ssl, str) and ssl else ssl
         given = {**arguments, "host": _host(arguments["host"]), "ex_verify_ssl": ssl}
-        if given["secure"] not in (True, False):  # and not None, of a setting that is missing
+        if given["secure"] not in (True, False):  # None would be a missing setting
             raise ValueError(f"secure must be True or False, not {given['secure']!r}")
         for name in ("ex_verify", "ex_allow_plain_keys", "ex_anonymous"):
             if not isinstance(given[name], bool):
@@ -185,8 +185,8 @@ def _host(given: Any) -> str:
     """
     Return a host as it is signed and sent.
 
-    radosgw takes a name with a dot at its end for that of a container, and whoever gets a URL sends
-    its host in lower case.
+    radosgw takes a name that ends with a dot for a container's, and clients that are given a URL
+    send its host in lower case.
     """
     host = given if isinstance(given, str) else ""
     host = (host if "%" in host else host.lower()).rstrip(".")

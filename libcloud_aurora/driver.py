@@ -54,8 +54,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     Storage driver for AuroraObjects, an object store on Ceph (radosgw, the S3 protocol).
 
     Making a driver sends nothing. Any number of threads may use it. It can be pickled, together
-    with the secret key, and after a fork the child opens its own connections. Its connections end
-    with :meth:`close`, with a ``with`` block, or with the driver.
+    with the secret key, and after a fork the child opens its own connections. Its connections are
+    closed by :meth:`close`, by a ``with`` block, or with the driver.
     """
 
     type = Provider.AURORAOBJECTS
@@ -199,8 +199,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         Create a container.
 
-        It is placed where ``ex_location_name`` of the driver says, such as ``default:ssd``, if a
-        subclass or a program has set it.
+        If a subclass or a program has set the driver's ``ex_location_name``, such as
+        ``default:ssd``, the server places it there.
 
         :param container_name: Name of the container, which must be unique on the server: 3 to 63
             lowercase letters, digits, dots and hyphens, see
@@ -304,7 +304,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             "ex_limit": ex_limit,
         }
         own = {name: value for name, value in own.items() if value is not None}
-        # A subclass of a program may override that method as libcloud has it.
+        # A program's subclass may override that method as libcloud has it.
         return list(
             self.iterate_container_objects(container, prefix=prefix, ex_prefix=ex_prefix, **own)
         )
@@ -411,7 +411,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         copy_object(self._uploads, source, wanted, kept, replace=replaces or itself)
         try:
             head = self._client.head_object(wanted.path)
-        except AccessDeniedError:  # who may write need not be allowed to read
+        except AccessDeniedError:  # keys that may write need not be able to read
             return wanted.object(source.head.size, Stored(source.head.etag), self)
         return objects.object_from_head(name, container, head, self)
 
@@ -491,7 +491,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             They are consumed as the deletion proceeds, so there may be any number of them.
         :return: Nothing. Objects that do not exist count as deleted.
         :raises DeleteFailedError: saying what is left and why, after all others are deleted. If a
-            request fails for good, it names the objects of that request and those left before.
+            request fails for good, the error names its objects and those left before.
         :raises InvalidObjectNameError: for a name that no object can have, before the request with
             it is sent; the objects of earlier requests are deleted.
         :raises ValueError: in the same way, for an object of another container.
@@ -603,9 +603,9 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             kept if their MD5 matches the file. A failure leaves the parts for the next call.
         :param ex_customer_key: Key of 32 bytes with which the server encrypts the object.
         :param ex_check_condition: Whether ``If-Match`` and ``If-None-Match: *`` in ``headers`` are
-            checked by requests of their own: before anything is sent, and of an object in parts
-            once more at the end. Ceph 20 checks again as it stores the object; on older versions,
-            what is written in between is overwritten.
+            checked by separate requests: before anything is sent and, for an object in parts, once
+            more at the end. Ceph 20 checks again as it stores the object; on older versions, what
+            is written in between is overwritten.
         :return: The object; its ``hash`` is the server's ETag without quotes.
         :raises OSError: if the file cannot be read.
         :raises FileChangedError: if it changes while it is being sent; no object is stored.
@@ -689,13 +689,13 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         """
         Abort the multipart uploads in progress and free the space of their parts.
 
-        One that may share its data with an object is kept, and the log names it: where radosgw has
-        ended after it had stored the object, aborting the upload would destroy them.
+        One that may share its data with an object is kept, and the log names it: if radosgw died
+        after it had stored the object, aborting the upload would destroy the object.
 
         :param container: Container of the uploads.
         :param prefix: Only uploads of objects whose names start with it.
         :param older_than: Only uploads that began at least this long ago.
-        :raises AccessDeniedError: for one that may not be aborted, once all others are.
+        :raises AccessDeniedError: if one may not be aborted, once all others are.
         :raises AuroraObjectsError: at the first failure of another kind.
         """
         if not isinstance(older_than, (timedelta, type(None))):

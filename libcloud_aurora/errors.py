@@ -110,7 +110,7 @@ class EncryptionKeyError(AuroraObjectsError):
 
 
 class HashMismatchError(AuroraObjectsError, types.ObjectHashMismatchError):
-    """What arrived still differs from what was sent after all attempts."""
+    """After all attempts, what arrived still differs from what was sent."""
 
 
 class ObjectChangedError(AuroraObjectsError):
@@ -130,7 +130,7 @@ class DeleteFailedError(AuroraObjectsError):
     Some objects could not be deleted. All others are, unless a whole request failed.
 
     :ivar failures: Name of each object that is left, and the server's reason. Of several versions
-        of an object it has the last; the message names each.
+        of an object, it has only the last; the message names each.
     """
 
     failures: dict[str, str]
@@ -248,7 +248,7 @@ MEANINGS: dict[str, Meaning] = {
     "InternalError": Meaning(is_transient=True),
 }
 
-#: Codes of error responses without one, by status, where the status's phrase is not the code.
+#: Codes for error responses without one, by status, if the status's phrase is not the code.
 CODES_BY_STATUS: dict[int, str] = {
     200: "InternalError",  # an error that came after the status
     403: "AccessDenied",
@@ -261,5 +261,5 @@ CODES_OF_CONTAINERS: dict[str, dict[int, str]] = {
     "PUT": {400: "InvalidBucketName", 409: "BucketAlreadyExists"},
     "DELETE": {409: "BucketNotEmpty"},
 }
-#: Statuses that are transient, whatever the code; those from 520 on are of Cloudflare's proxies.
+#: Statuses that are transient, whatever the code; those from 520 on are Cloudflare's.
 TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})

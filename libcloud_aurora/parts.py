@@ -18,7 +18,7 @@ GROWTH_STEP = 100
 #: Part sizes in MiB to try first: that of this driver's copies, and other clients' defaults.
 COMMON_PART_SIZES = (64, 5, 8, 16, 50, 10, 15, 100, 20, 25, 32, 128, 200, 256, 512)
 
-#: Most ranges of one download, which are planned at once; those of more than 160 GB are larger.
+#: Most ranges of one download, planned all at once; over 160 GB, ranges are larger.
 MAX_RANGES = 10_000
 
 _COMPOSITE_ETAG = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})")
@@ -91,7 +91,7 @@ def fit_ranges(
 
     :param ranges: ``(start, stop)`` of ranges that join.
     :param ends: End of each part in bytes.
-    :param largest: Most bytes of a part at whose ends ranges are to end as well.
+    :param largest: Longest part with which ranges end where parts end, in bytes.
     :param step: Most bytes of a range where parts are longer: the sooner ranges end, the less is
         left to be hashed after the last.
     :return: Ranges of the same bytes, the first as it was.

@@ -65,11 +65,11 @@ class Checksum(NamedTuple):
         return self.algorithm == "crc32" and not self.is_composite
 
     def fits(self, count: int) -> bool:
-        """Tell whether it can be that of this many parts."""
+        """Tell whether this many parts can have it."""
         return self.text.endswith(f"-{count}") if self.is_composite else count == 1
 
     def begin(self) -> Any:
-        """Return what digests a part."""
+        """Return a new digest for a part."""
         if self.algorithm == "crc32":
             return Crc32()
         return hashlib.new(self.algorithm, usedforsecurity=False)
@@ -85,7 +85,7 @@ class Checksum(NamedTuple):
         return written + count
 
     def is_of(self, digests: Sequence[bytes]) -> bool:
-        """Tell whether it is that of parts with these digests, or of pieces radosgw appended."""
+        """Tell whether parts with these digests have it, or pieces that radosgw appended."""
         chained = reduce(lambda before, each: _md5(before + each), digests)
         return self.text in (self.of(digests), f"{chained.hex()}-{len(digests)}")
 

@@ -118,7 +118,7 @@ _FORMS = {
 }
 
 
-@lru_cache(512)  # names of metadata are anybody's
+@lru_cache(512)  # metadata may have any name
 def row_of(name: str) -> str:
     """Return the pattern of the table that a header, its name in lower case, falls under."""
     return next(pattern for pattern in TABLE if fnmatchcase(name, pattern))

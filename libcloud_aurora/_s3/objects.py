@@ -1,4 +1,4 @@
-"""Pure: libcloud's objects from S3's answers, and S3's headers from libcloud's extras."""
+"""Pure: libcloud's objects from responses, and S3's headers from libcloud's extras."""
 
 from __future__ import annotations
 

@@ -391,5 +391,5 @@ class Clock:
         return abs(server_time - signed) > timedelta(seconds=60)
 
     def restore(self) -> None:
-        """Undo the last correction, with which the server has refused a signature."""
+        """Undo the last correction, which the server has not accepted."""
         self._offset = self._before

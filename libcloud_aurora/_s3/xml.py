@@ -42,8 +42,8 @@ _OBJECT_ROW = re.compile(
     f"<Owner>()<ID>{_TEXT}</ID><DisplayName>{_TEXT}</DisplayName></Owner>"
     f"<Type>{_TEXT}</Type></Contents>"
 )
-#: All that may stand before the first row. After it a row is an element of the root, and no text,
-#: comment or attribute; the namespace the parser removes is the root's.
+#: All that may stand before the first row. After it, a row is an element of the root, not text, a
+#: comment or an attribute; the namespace the parser removes is the root's.
 _HEAD = re.compile(
     r'(?:<\?xml version="1.0" encoding="UTF-8"\?>\n?)?<ListBucketResult xmlns="[!#-;=?-~]*">'
     r"(?:<([A-Za-z]+)>[^<]*</\1>|<[A-Za-z]+/>)*"
@@ -138,7 +138,7 @@ def page(
     row: str | tuple[str, ...],
     needs: tuple[str, ...] = (),
 ) -> Page:
-    """Read one page of a listing whose root has one of some names, and its rows what they need."""
+    """Read one page of a listing; check the name of its root, and that rows have what they need."""
     text = _read(body)
     rows, text = _cut_rows(text) if row == "Contents" else ([], text)
     document = _element(text)
@@ -172,8 +172,8 @@ def _cut_rows(text: str) -> tuple[list[dict[str, str]], str]:
     Building an element for each field took most of the time of a listing. Anything of another form,
     even by a single blank, is left to the parser.
 
-    :return: Texts by name of element, and the document without these rows. If it is not certain
-        that they are all its rows, none and the whole document.
+    :return: Texts by name of element, and the document without these rows. If these may not be all
+        its rows, none and the whole document.
     """
     pieces = _OBJECT_ROW.split(text)  # what is before, a piece for each name, what is between, ...
     step = len(_ROW_NAMES) + 1

@@ -1,4 +1,4 @@
-"""Completing an upload: finding out whether it came about, and which objects share its data."""
+"""Completing an upload: finding out whether it succeeded, and which objects share its data."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from libcloud_aurora.errors import (
 )
 from libcloud_aurora.parts import composite_etag
 
-#: Seconds for which to ask a radosgw that says it is completing an upload: for 600 it may lock it
-#: (``rgw_mp_lock_max_time``), from a little later on.
+#: Seconds for which to ask a radosgw that says it is completing an upload, which it may lock for
+#: 600 (``rgw_mp_lock_max_time``), from a little later on.
 COMPLETE_SECONDS = 615.0
 #: Most by which this machine's clock differs from the server's where a signature is accepted.
 MAX_SKEW = timedelta(minutes=15)
-#: Most by which the clocks of the servers of one cluster are taken to differ.
+#: Most by which the clocks of one cluster's servers are assumed to differ.
 CLOCKS_APART = timedelta(minutes=1)
 
 
@@ -37,8 +37,8 @@ class Completed(NamedTuple):
     """
     An upload that has become an object.
 
-    :ivar left: Its parts, if the server has not removed it: they have the object's data. ``None``
-        if that could not be learnt.
+    :ivar left: The upload's parts, unless the server has removed it: they have the object's data.
+        ``None`` if that is unknown.
     """
 
     stored: Stored
@@ -47,9 +47,9 @@ class Completed(NamedTuple):
 
 class _Look(NamedTuple):
     """
-    What is there after a Complete that failed.
+    What is there after a failed Complete.
 
-    :ivar held: The upload's parts, none if it is gone; ``None`` if that could not be learnt.
+    :ivar held: The upload's parts, none if it is gone; ``None`` if that is unknown.
     :ivar found: The object, if it is made of these parts.
     :ivar is_whole: Whether both could be learnt.
     :ivar is_refused: Whether these keys may not look.
@@ -67,19 +67,19 @@ class Completion:
     """
     An upload that is being completed, from attempt to attempt.
 
-    A success is a success, even if somebody replaces the object afterwards. radosgw may leave the
-    ETag empty, and the hash is then that of the parts. It answers 500 to a second Complete, and to
-    one that crosses another or a restart, and any response may be lost. Then an upload that is gone
-    and an object made of these parts are a success. While radosgw says that it is completing, ask
-    for as long as its lock may last, or until the sign to stop.
+    A successful response is final, even if somebody replaces the object afterwards. radosgw may
+    leave the ETag empty; the hash is then that of the parts. It answers 500 to a second Complete,
+    and to one that overlaps another or a restart, and any response may be lost. The upload has then
+    succeeded if it is gone and the object is made of these parts. While radosgw says that it is
+    completing, ask for as long as its lock may last, or until the sign to stop.
 
-    A radosgw that ends after it has stored the object, and before it has removed the upload, leaves
-    both, with the same data. If that upload is completed again or aborted, the garbage collector
-    deletes the data, hours later (16.2.15, 18.2.7 and 20.2.4 do). So an object with the right ETag
-    that may be new is a success, too, and no attempt follows one of which nothing could be learnt.
-    Beside an older object of the same bytes, it is completed again.
+    If radosgw dies after storing the object and before removing the upload, both are left, with the
+    same data. If that upload is completed again or aborted, the garbage collector deletes the data,
+    hours later (on 16.2.15, 18.2.7 and 20.2.4). So an object with the right ETag that may be new is
+    a success, too, and no Complete follows one whose outcome could not be learnt. Beside an older
+    object of the same bytes, the upload is completed again.
 
-    :param conditions: Headers that say what the key must hold; with some, somebody else's object of
+    :param conditions: Headers that say what the key must hold; with any, somebody else's object of
         the same bytes is no success.
     :param before: The object that was there before, if that is known.
     :param was_sent: Whether Complete has been sent already, and what came of it is not known.
@@ -105,7 +105,7 @@ class Completion:
         self._stop = stop
         self._earliest = client.now() - MAX_SKEW
         self._deadline = time.monotonic() + COMPLETE_SECONDS
-        self._failures = -int(was_sent)  # for the one below, after which it is looked at first
+        self._failures = -int(was_sent)  # the failure below only makes it look first
         self._may_have_acted = self._is_unsure = was_sent
         self._is_at_it = self._is_unanswered = self._may_share = False
         self._seen = _Look(was_tried=False)
@@ -164,7 +164,7 @@ class Completion:
                 raise self._unsettled  # and look again, before it is completed again
             return Completed(send(), {})
         except AuroraObjectsError as error:
-            # What breaks TLS is final, but may have come in place of the answer.
+            # A TLS failure is final, but may have come in place of the response.
             is_lost = is_transient(error) or isinstance(error, NetworkError)
             may_have_acted = is_lost and not isinstance(error.__cause__, UNSENT)
             self._is_unanswered |= may_have_acted and is_unanswered(error)
@@ -194,10 +194,10 @@ class Completion:
 
     def _is_ours(self, found: ObjectHead, *, is_gone: bool) -> bool:
         """
-        Tell whether an object that is made of these parts may have been made by this upload.
+        Tell whether an object that is made of these parts may be this upload's.
 
-        It may be if it is new, and if the server may have acted; once the upload is gone, either
-        will do: a clock may be wrong, and a proxy may have sent the request twice.
+        It may be if it is new, and if the server may have acted; once the upload is gone, either is
+        enough: a clock may be wrong, and a proxy may have sent the request twice.
         """
         if self._before and _identity(found) == _identity(self._before):
             return False
@@ -208,7 +208,7 @@ class Completion:
         """
         Tell whether the server may still complete the upload, or may have done so.
 
-        :param is_stopped: Whether nobody asks it any more: what was seen before says little then.
+        :param is_stopped: Whether nobody asks it any more: then what was seen says little.
         """
         unseen = self._may_have_acted and self._seen.was_tried and not self._seen.is_whole
         unsure = self._is_at_it or self._is_unanswered or (is_stopped and self._is_unsure)
@@ -241,7 +241,7 @@ def object_with(
     """Return what the server says about the object, if it is there with this ETag."""
     try:
         head = client.head_object(path, stop=stop)
-    except (ObjectNotFoundError, EncryptionKeyError):  # one of these parts has this key
+    except (ObjectNotFoundError, EncryptionKeyError):  # an object of these parts has this key
         return None
     return head if head.etag == etag else None
 
@@ -255,7 +255,7 @@ def sharers_of(
     Where versions cannot be listed, the latest one is looked at. An empty id stands for older
     ones that it may hide.
 
-    :param held: The upload's parts; ``None`` if they are not known, when any data may be theirs.
+    :param held: The upload's parts; ``None`` if they are not known: then any data may be theirs.
     :param begun: When it began; an older version has its own data.
     """
     if held == {}:
@@ -264,7 +264,7 @@ def sharers_of(
     earliest = begun and begun - CLOCKS_APART
 
     def is_its(version: tuple[str, dict[str, str]]) -> bool:
-        return version[0] == path.key  # others that begin like it come later
+        return version[0] == path.key  # longer keys that begin like it come later
 
     rows = client.list_versions(path.bucket, selection={"prefix": path.key})
     try:

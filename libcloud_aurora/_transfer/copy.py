@@ -22,8 +22,8 @@ from libcloud_aurora.parts import plan_part_sizes
 #: Bytes of one part of a large copy: the server is silent until it has moved them, and slow disks
 #: may need long. Larger parts were not faster on loopback.
 COPY_PART_SIZE = 64 * MIB
-#: What Ceph 16 and 18 say of an object that they have encrypted, and Ceph 18 of one that is larger
-#: than ``rgw_max_put_size``. They copy these in parts.
+#: What Ceph 16 and 18 say of an object that they have encrypted, and Ceph 18 of one larger than
+#: ``rgw_max_put_size``. They copy these in parts.
 IN_PARTS = frozenset({"NotImplemented", "EntityTooLarge"})
 
 
@@ -38,7 +38,7 @@ def copy_object(
     """
     Copy an object of any size, as a HEAD has found it.
 
-    radosgw only encrypts and decrypts copies in parts: CopyObject refuses an encrypted source, and
+    radosgw encrypts and decrypts copies only in parts: CopyObject refuses an encrypted source, and
     ignores the key of the copy. A part has one key, for reading and for writing.
 
     :param kept: Headers of the original that the copy repeats.
@@ -82,7 +82,7 @@ def adjusted(uploads: Uploads, stored: Stored, wanted: Wanted, planned: Plan) ->
 
     It stays as it is if it has been deleted or replaced since.
     """
-    for name in planned.conditions:  # kept; what follows is a copy of the object onto itself
+    for name in planned.conditions:  # met; what follows copies the object onto itself
         del wanted.asked[name]
     try:
         source = CopySource(wanted.path, uploads.client.head_object(wanted.path))

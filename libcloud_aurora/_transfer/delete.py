@@ -18,7 +18,7 @@ BATCH_SIZE = 1000
 MAX_BODY_SIZE = 1_000_000
 #: What radosgw says where fewer keys (``rgw_delete_multi_obj_max_num``) or bytes are allowed.
 TOO_MANY = frozenset({"BadRequest", "InvalidRange"})
-#: What lets a request through, which Ceph before 20 judges once more than its objects.
+#: What a policy must also allow: Ceph before 20 checks the request besides its objects.
 PERMISSION = (
     ". Under a policy, Ceph before 20 deletes many objects at once only if s3:DeleteObject is also "
     "allowed on the container itself, arn:aws:s3:::{}; delete_object() works without that"
@@ -55,7 +55,7 @@ def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: An
                     failures[each] = error.value
     advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
     denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
-    if denied and cause is None:  # Ceph 20 says it of each object, and those before of the request
+    if denied and cause is None:  # Ceph 20 says it of each object, older ones of the request
         fields = {"driver": driver, "code": "AccessDenied", "bucket": bucket}
         cause = AccessDeniedError(
             f"deleting from container {bucket!r}: {denied.rstrip('.')}.", **fields

@@ -28,7 +28,7 @@ FOLLOWED_RANGE = 8 * MIB
 #: Ranges at once to begin with where the server is near. Measured on loopback: four take 0.9 of
 #: the time of sixteen, whose connections and threads cost CPU time.
 NEAR_CONCURRENCY = 4
-#: Most ways in which an object may have been cut that are tried: for each, the file is read anew.
+#: Most guesses at how an object was cut; for each, the file is read anew.
 GUESSES = 8
 
 Ranges = list[tuple[int, int]]
@@ -116,7 +116,7 @@ class Download:
         Each attempt cuts different ranges, so that damage at one place of each response hits other
         bytes. If the parts behind an ETag are unknown, two downloads that agree count as right.
 
-        :param fits: Whether to fit the ranges, which join, to the object's parts.
+        :param fits: Whether to fit the ranges, which adjoin, to the object's parts.
         """
         seen: list[list[bytes]] = []
         path, begun_with = self._reading.path, len(ranges)

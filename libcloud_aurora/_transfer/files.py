@@ -69,7 +69,7 @@ class Destination:
                 )
 
     def _inside(self, directory: Path) -> Path:
-        if not os.path.isdir(directory):  # unlike Path's own, false of a name that is too long
+        if not os.path.isdir(directory):  # unlike Path's, false for a name that is too long
             raise self._missing(directory)
         key = self._key
         root = Path(os.path.realpath(directory))
@@ -194,7 +194,7 @@ class Destination:
 
 
 def _is_too_long(path: Path) -> bool:
-    """Tell whether the file system allows no name of this length, whether or not it is there."""
+    """Tell whether a path is too long for the file system, whether or not it exists."""
     try:
         path.lstat()
     except OSError as exc:

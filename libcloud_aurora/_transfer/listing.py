@@ -20,7 +20,7 @@ from libcloud_aurora._wire.retry import Stop
 
 
 class Listing:
-    """Fetches pages; where it reads ahead, the next one while the last one is consumed."""
+    """Fetches pages; if it reads ahead, the next one while the last one is consumed."""
 
     def __init__(self, client: Client, driver: Any, *, reads_ahead: bool) -> None:
         self._client = client
@@ -77,7 +77,7 @@ class Listing:
             )
 
         page = fetch()() if limit else EMPTY_PAGE
-        with crew, crew:  # who leaves waits for one attempt at most
+        with crew, crew:  # leaving waits for one attempt at most
             while page.rows or page.prefixes:
                 names = unquote_keys([row["Key"] for row in page.rows[:limit]])
                 limit -= len(names)

@@ -29,13 +29,13 @@ from libcloud_aurora.parts import plan_part_sizes
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-#: Bytes that opening fetches, and of what a buffered reader asks for at once.
+#: Bytes that opening fetches, and that a buffered reader asks for at once.
 FIRST_SIZE = 64 * 1024
 #: Bytes of the first block at another place, and most that are skipped to go on reading there.
 BLOCK_SIZE = 128 * 1024
 #: Bytes by which each further block is larger; after 2 MiB, ranges are read ahead.
 BLOCK_STEP = 256 * 1024
-#: Most bytes that one request brings, and that all blocks have which are kept.
+#: Most bytes that one request brings, and that all kept blocks have together.
 KEPT_SIZE = 16 * MIB
 
 _NOTHING = 0, memoryview(b"")
@@ -157,7 +157,7 @@ class RawReader(io.RawIOBase):
         return space
 
     def _verify(self, position: int, piece: memoryview) -> None:
-        """Take what is handed out in order from the first byte on, and compare it with the last."""
+        """Hash what is handed out in order from the first byte on, and compare at the last."""
         if not position <= (verified := self._verified) < position + len(piece):
             return
         new, self._verified = piece[verified - position :], self.size  # given up if this is cut off
@@ -189,7 +189,7 @@ class ObjectReader(io.BufferedReader):
 
     def read(self, size: int | None = -1) -> bytes:
         """Read up to this many bytes, or all that are left."""
-        left = max(0, self.size - self.tell())  # said, it is allocated once
+        left = max(0, self.size - self.tell())  # given a size, io allocates once
         return super().read(left if size is None or size < 0 else size)
 
 
@@ -277,7 +277,7 @@ class Written(Parts):
         """Leave nothing behind; a forked child owns nothing of it."""
         if self._pid != os.getpid():
             return
-        self._is_over = True  # a wrapper that the collector closes would store what it has left
+        self._is_over = True  # else a wrapper that the collector closes would store the rest
         try:
             self._buffer, self._tasks = bytearray(), iter(())
             with self._window, self._window:

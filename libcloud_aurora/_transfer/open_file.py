@@ -18,8 +18,8 @@ except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NOINHERIT"))
-#: Bytes of a file whose space is reserved at first, and seconds of CPU time that this takes at most
-#: where the file system does it: ext4 takes 0.04 ms for them, and 4,096 writes take 12 ms and more.
+#: Bytes of a file to reserve first, and most seconds of CPU time that this takes if the file system
+#: does it: ext4 takes 0.04 ms for them, while 4,096 writes take 12 ms or more.
 TRIED_SIZE, TRIED_SECONDS = 16 * MIB, 0.005
 #: For files that this package makes: a symbolic link in their place is not followed.
 OWN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
@@ -88,7 +88,7 @@ class OpenFile:
             start += count
 
     def append(self, line: bytes) -> None:
-        """Write a line at the end of a file that was opened for it, in one step."""
+        """Write a line at the end of a file opened for appending, in one step."""
         os.write(self._number, line)
 
     def truncate(self, size: int) -> None:

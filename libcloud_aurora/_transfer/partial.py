@@ -73,7 +73,7 @@ class Partial:
         """
         Return the version the journal is about, and the spans whose bytes are on the disk.
 
-        Where the file lacks bytes of a span, none counts: once it has grown, nobody could tell.
+        If the file lacks bytes of one span, none counts: once it has grown, nobody could tell.
         """
         content = memoryview(bytearray(self._journal.status().st_size))
         size = self._journal.read_into(content, 0) if content else 0

@@ -203,7 +203,7 @@ class Reader:
 
     def _known(self) -> tuple[Checksum, Sequence[int]]:
         """
-        Return the best that the server has said of the bytes, and where their parts end.
+        Return the best checksum that the server has given, and where the parts end.
 
         The response to a range has no checksum. From Ceph 20 on, radosgw says in it that an object
         has parts, and one more request then returns checksum and parts.

@@ -25,7 +25,7 @@ from libcloud_aurora.parts import plan_part_sizes
 #: Gets the bytes moved and the total, which is ``None`` for a stream of unknown size.
 Progress = Callable[[int, Any], object]
 
-#: Bytes up to which a stream is sent without a buffer of the size of a part.
+#: Bytes up to which a stream is sent without a part-sized buffer.
 SMALL_SIZE = 64 * 1024
 #: Seconds after which no further part of a stream is read before its upload begins.
 AHEAD_SECONDS = 0.05

@@ -25,10 +25,10 @@ FIRST_RANGE = MIB
 NEXT_RANGE = 2 * MIB
 #: Most bytes of a range that is alone, which need not fit into memory, and of one among others.
 ALONE_RANGE, SHARED_RANGE = 64 * MIB, 8 * MIB
-#: Seconds after which who waits for the consumer looks whether the stream has ended.
+#: Seconds after which a thread waiting for the consumer checks whether the stream has ended.
 PLACE_SECONDS = 1.0
-#: Bytes a second that connections have to bring together: a process that receives over TLS and
-#: verifies takes few more, and each further thread costs it time. Measured on loopback.
+#: Bytes a second that connections must bring together: a process that receives over TLS and
+#: verifies takes little more, and each further thread costs it time. Measured on loopback.
 ENOUGH_RATE = 256 * MIB
 
 
@@ -36,8 +36,8 @@ class Stream:
     """
     One object, or a span of it, coming down as an iterator.
 
-    Memory: 2 MiB for each of ``stream_concurrency`` and one more, and one chunk, which is held
-    twice if it is larger than a piece.
+    Memory: ``stream_concurrency + 1`` times 2 MiB, and one chunk, which is held twice if it is
+    larger than a piece.
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -52,12 +52,12 @@ class Stream:
         Send the first request, and return an iterator over the bytes.
 
         Its chunks have one size, except for the last, and there is at least ``b""``. Until it
-        begins, it holds a connection, which ends with it.
+        begins, it holds a connection, which is closed with it.
         """
         hint = self._reading.size_hint
         first_size = FIRST_RANGE if hint is None else max(1, min(FIRST_RANGE, hint))
         chunks = self._chunks(Reader(self._reading, first_size), chunk_size)
-        next(chunks)  # what has begun ends with close()
+        next(chunks)  # once begun, close() ends it
         return chunks
 
     def _chunks(self, reader: Reader, chunk_size: int) -> Iterator[bytes]:
@@ -223,7 +223,7 @@ class _Range:
             self._places.put(None)
 
     def take(self, count: int) -> None:
-        """Note that the consumer has taken a piece, whose place another may have."""
+        """Note that the consumer has taken a piece, so that another may have its place."""
         self.left -= count
         self._places.put(None)
 

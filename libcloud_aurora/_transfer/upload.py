@@ -43,7 +43,7 @@ from libcloud_aurora.errors import (
     UploadNotFoundError,
 )
 
-#: Most seconds that an upload which has begun waits for connections to be opened.
+#: Most seconds that an upload, once begun, waits for connections to be opened.
 CONNECTING_SECONDS = 1.0
 SHARED = (
     "upload %s of %s has been completed, but not removed. They share their data: whoever "
@@ -111,7 +111,7 @@ class Upload:
     def tasks(
         self, parts: Parts, held: Mapping[int, PartHeld] | None = None
     ) -> tuple[Window, Iterator[Task]]:
-        """Return what sends parts, each as it is cut, and the window to do it in."""
+        """Return what sends parts, each as it is cut, and the window to run it in."""
         window = Window(
             limit=self._config.file_concurrency,
             budget=self._config.upload_memory,
@@ -238,7 +238,7 @@ class Upload:
             self._completed = completion.run(
                 crc32=crc32 if self._is_whole else None, verify=self.verify
             )
-        except AuroraObjectsError as error:  # others may come of a signal, at any moment
+        except AuroraObjectsError as error:  # others may come from a signal, at any moment
             # A success with another ETag has completed it, and the server's refusal has not.
             self.is_complete = isinstance(error, HashMismatchError) and error.code is None
             self._keeps_parts = error._keeps_parts
@@ -339,7 +339,7 @@ class Uploads:
     @contextmanager
     def _connecting(self, count: int) -> Iterator[None]:
         """
-        Open connections for so many parts beside a request, and then wait for them for a while.
+        Open connections for that many parts during a request, and then wait for them for a while.
 
         Otherwise the first parts would wait for them: over https with 100 ms each way, for 0.4 s.
         The request takes one round trip, and TCP with TLS 1.2 takes three.
@@ -373,7 +373,7 @@ class Uploads:
 
     @contextmanager
     def aborting(self) -> Iterator[list[Upload]]:
-        """Abort what is begun, but not ended, in a block; Ctrl-C may come before it is returned."""
+        """Abort uploads that a block begins but does not end; Ctrl-C may come before it has one."""
         begun: list[Upload] = []
         pid = os.getpid()
         try:
@@ -390,8 +390,8 @@ class Uploads:
         """
         Continue the newest unfinished upload of an object, or begin one; a failure keeps parts.
 
-        It begins one, too, if the other ends meanwhile: maybe the server has only now done what a
-        program that was killed had asked for.
+        It also begins one if the other disappears meanwhile: perhaps the server has only now
+        completed it for a program that was killed.
 
         :return: What is stored, and whether an earlier call had begun it.
         """
@@ -451,9 +451,9 @@ class Uploads:
         self, bucket: str, listed: Iterable[S3MultipartUpload], *, begun_until: datetime | None
     ) -> None:
         """
-        Abort the uploads that are listed, or those of them that have begun by then.
+        Abort the uploads that are listed, or only those that had begun by then.
 
-        :raises AccessDeniedError: for one that may not be aborted, once all others are.
+        :raises AccessDeniedError: if one may not be aborted, once all others are.
         """
         denied: AccessDeniedError | None = None
         for upload in listed:
@@ -470,12 +470,12 @@ class Uploads:
             del denied  # its traceback holds this frame
 
     def _clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
-        """Abort an upload that somebody has left, unless the object may share its data."""
+        """Abort an upload that was left behind, unless the object may share its data."""
         held: Mapping[int, PartHeld] | None = None
         try:
             held = self.client.list_parts(path, upload_id)
         except AccessDeniedError:
-            pass  # another account's, which the owner of the container may abort all the same
+            pass  # another account's, which the owner of the container may abort anyway
         except MalformedAnswerError as error:
             if error.http_status != 204:  # of a server that lists no parts
                 raise
@@ -507,7 +507,7 @@ class Whole:
     """
     An object of one part, which one request sends.
 
-    :param checks_conditions: Whether a request of its own checks them before.
+    :param checks_conditions: Whether a separate request checks conditions first.
     :ivar stored: What the server has said, once it is stored.
     """
 
@@ -535,7 +535,7 @@ class Whole:
 def finish(
     client: Client, path: ObjectPath, changes: Sequence[Change], version_id: str | None
 ) -> None:
-    """Make the changes that could not be part of storing an object; it stays if one fails."""
+    """Make the changes that could not be part of storing an object, which stays if one fails."""
     stored = ObjectPath(path.bucket, path.key, version_id=version_id)
     for number, change in enumerate(changes):
         try:
@@ -564,5 +564,5 @@ def _lacking(path: ObjectPath, changes: Sequence[Change], without: str = "withou
 
 
 def _is_replaced(stored: Stored) -> bool:
-    """Tell whether what is stored next under its key takes an object's place."""
+    """Tell whether the next object stored under the key replaces this one."""
     return stored.version_id in (None, "null")

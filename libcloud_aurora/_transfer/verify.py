@@ -43,9 +43,9 @@ class PartHashes(Verifier):
     Each part is hashed from its start; bytes that come before their turn are noted. One part is
     only ever fed by one thread at a time, because the bytes at its frontier are handed over once.
 
-    :ivar early: Where each run of bytes starts that came before its turn, by where it ends.
-    :ivar is_guess: Whether nobody has said how the object was cut: another text than expected is
-        then no proof of damage.
+    :ivar early: Start of each run of bytes that came before its turn, by its end.
+    :ivar is_guess: Whether nobody has said how the object was cut: then a result other than
+        expected does not prove damage.
     """
 
     def __init__(self, expected: Checksum, ends: Sequence[int], *, is_guess: bool = False) -> None:
@@ -90,7 +90,7 @@ class PartHashes(Verifier):
 
 
 class PieceCrcs(Verifier):
-    """The CRC32 of an object of some size from that of each run of bytes, by where it ends."""
+    """The CRC32 of an object of this size, combined from those of its runs of bytes."""
 
     def __init__(self, expected: Checksum, size: int) -> None:
         super().__init__(expected)

@@ -29,20 +29,20 @@ from libcloud_aurora.config import MIB
 from libcloud_aurora.errors import AuroraObjectsError, NetworkTimeoutError
 
 T = TypeVar("T")
-#: Seconds after which a request that cannot be interrupted is left: a name is resolved for it, or
-#: it waits for a SOCKS proxy.
+#: Seconds after which a request that cannot be interrupted is left alone: it resolves a name, or
+#: waits for a SOCKS proxy.
 LEAVING_SECONDS = 1.0
 #: How often to look for Ctrl-C, four times a second, before a thread that was started, but does not
 #: begin, is taken for dead. Not seconds: the process may have been stopped meanwhile.
 MOST_LOOKS = 40
-#: Seconds after which an iterator that ends leaves a thread alone: the garbage collector may end it
-#: in a log handler, for whose lock the thread waits.
+#: Seconds after which an iterator that ends leaves a thread alone: the garbage collector may end
+#: the iterator in a log handler whose lock the thread waits for.
 ABANDONED_SECONDS = 10.0
 #: Seconds that a body being sent may take to reach the end of a chunk before it is cut off.
 BODY_SECONDS = 10.0
 #: Seconds that requests get to reach their full speed before anything is counted.
 SETTLING_SECONDS = 0.1
-#: Seconds, and bytes for each request, that a trial counts at least.
+#: Fewest seconds, and bytes for each request, that a trial counts.
 TRIAL_SECONDS, TRIAL_SIZE = 0.1, 2 * MIB
 #: Further requests must bring at least this share of what they could bring at best.
 WORTH = 0.2
@@ -65,8 +65,8 @@ def take(
     """
     Wait for an entry of a queue, and look for Ctrl-C now and then.
 
-    :param look: Called then, too.
-    :raises Empty: if none comes for so long.
+    :param look: Called each time.
+    :raises Empty: if none comes in time.
     """
     until = time.monotonic() + seconds
     while True:
@@ -84,12 +84,12 @@ class CancelledError(Exception):
 
 
 class Outcome(Generic[T]):
-    """The result of a call in another thread, which passes it to ``then`` when the call ends."""
+    """The result of a call in another thread, passed to ``then`` when the call ends."""
 
     def __init__(self, then: Callable[[Outcome[T]], object]) -> None:
         self._then = then
         self._answer: tuple[Any, BaseException | None] | None = None
-        # Ctrl-C may take what is got from it.
+        # Ctrl-C may lose what is taken from it.
         self._made: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def settle(self, value: T | None, error: BaseException | None = None) -> None:
@@ -119,7 +119,7 @@ class Outcome(Generic[T]):
 
 
 def check_process(pid: int) -> None:
-    """Refuse to go on in the child of a process with what that process has begun."""
+    """Refuse to continue in a forked child what its parent has begun."""
     if pid != os.getpid():
         raise AuroraObjectsError(
             "an iterator that was started before a fork cannot continue in the child; start a new "
@@ -147,7 +147,7 @@ class Crew:
 
     Each thread is started by another one that lives only for this, because starting a thread waits
     on a condition. If no thread can be started, calls are made in the thread that submits them. If
-    none begins, as where memory is short, whoever waits gets an error.
+    none begins, as when memory is short, whoever waits gets an error.
 
     It is entered twice, ``with crew, crew:``, because Ctrl-C may arrive just as one exit begins.
 
@@ -222,7 +222,7 @@ class Crew:
             _work(weakref.ref(self), self._calls)
 
     def begin(self) -> bool:
-        """Count a call that is about to be made in this thread; refuse it if this is closed."""
+        """Count a call that this thread is about to make; refuse it if the crew is closed."""
         with self._lock:
             self._looks = -math.inf
             if not self._closed:
@@ -230,7 +230,7 @@ class Crew:
             return not self._closed
 
     def ended(self) -> None:
-        """Count a call that has been made in this thread, or given up."""
+        """Count a call that this thread has made, or given up."""
         with self._lock:
             self._active.discard(threading.get_ident())
             self._free += 1
@@ -291,7 +291,7 @@ class Crew:
             if self._interrupt is not None:
                 self._interrupt(active, bodies=bodies)
         finally:  # whatever it raises: greenlets run only while this one waits
-            with contextlib.suppress(Empty):  # whoever had no socket yet is interrupted next time
+            with contextlib.suppress(Empty):  # one without a socket yet is interrupted next time
                 self._left.get(timeout=0.1)
 
 
@@ -372,7 +372,7 @@ class Window(Stop):
     The caller's thread pulls tasks and reports progress; with a limit of 1 it does them as well.
 
     :param limit: Most tasks at once; fewer once some have timed out while others made progress, and
-        more again after some that succeed: ever more of them, each time it has become narrower.
+        more again after some successes: after ever more, each time the window has narrowed.
     :param first: How many to begin with; more as long as they bring more bytes a second.
     :param budget: Most bytes that running tasks may hold; a larger task runs alone.
     :param on_bytes: Called in the caller's thread with each count given to :meth:`report`.
@@ -399,7 +399,7 @@ class Window(Stop):
         self._events: queue.SimpleQueue[int | Outcome[object]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0  # requests, for a place among fewer
-        self._widest = 0  # before it became narrower, and when it did so last
+        self._widest = 0  # before it narrowed, and when it last did
         self._narrowed = -math.inf
         self._ended = -math.inf  # when the last task did
         self._patience = 1
@@ -430,9 +430,9 @@ class Window(Stop):
         """
         Halve the number of requests, and wait for a place among them, unless there was only one.
 
-        Those that were under way together count once: one silence of a network ends all of them.
+        Timeouts of requests under way together count once: one silence of a network ends them all.
 
-        :param began: When the request began that has timed out.
+        :param began: When the request that timed out began.
         """
         with self._lock:
             if self._under_way() <= 1 and self._ended < began:
@@ -457,7 +457,7 @@ class Window(Stop):
         return self._crew.busy() - self._waiting if self._crew else 1
 
     def _done(self, outcome: Outcome[object]) -> None:
-        """Tell the caller's thread, and after many that succeed let there be more at once."""
+        """Tell the caller's thread, and after many successes allow more at once."""
         with self._lock:
             self._ended = time.monotonic()
             self._succeeded += 1
@@ -473,7 +473,7 @@ class Window(Stop):
             self.finish()
 
     def start(self, task: Task) -> None:
-        """Begin a task as soon as there is room for it; whoever calls this enters it as a crew."""
+        """Begin a task once there is room for it; callers enter the window as they do a crew."""
         if self._threads == 1:
             task.call()
             if self._raised:
@@ -499,7 +499,7 @@ class Window(Stop):
         if self._crew is not None:
             self._crew.close()
             self._crew = None
-            self._running.clear()  # what failed holds parts, and the queue that holds it
+            self._running.clear()  # a failed task holds parts, and the queue holds the task
             while not self._events.empty():
                 self._events.get()
 
@@ -537,7 +537,7 @@ class Ending:
         self._presses: set[int] = set()
 
     def begin(self, cause: BaseException | None = None) -> None:
-        """End pauses and start the time, again if there is no cause; each cause counts once."""
+        """End pauses and start the clock, or restart it without a cause; each cause counts once."""
         if not isinstance(cause, (Exception, type(None))):
             self._presses.add(id(cause))
         now = time.monotonic()
@@ -548,7 +548,7 @@ class Ending:
         self._stop.set()
 
     def left(self) -> float:
-        """Return the seconds for which it may still wait; before it has begun, without an end."""
+        """Return the seconds for which it may still wait; infinite before it has begun."""
         return math.inf if self._until is None else max(0.0, self._until - time.monotonic())
 
     def run(self, call: Callable[[Stop], T]) -> T:

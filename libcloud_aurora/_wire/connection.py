@@ -43,10 +43,10 @@ HOST = "o.auroraobjects.eu"
 #: Bytes read of a body that explains an error.
 ERROR_BODY_SIZE = 64 * 1024
 
-#: What the query of a PUT begins with whose body is data.
+#: What the query of a PUT begins with if its body is data.
 _DATA = ("", "partNumber")
 
-#: Matches headers of which S3 servers send at least one in each response, and login pages none.
+#: Matches headers: S3 servers send at least one in each response, and login pages send none.
 _OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
@@ -93,7 +93,7 @@ class AuroraResponse(S3Response):
         return True
 
     def document(self, read: Callable[[bytes], T]) -> T:
-        """Return what a function reads of the body."""
+        """Return what a function reads from the body."""
         fields = xml.error_fields(self.content) if b"<Error" in self.content[:1024] else {}
         if fields:
             raise response_error(
@@ -161,7 +161,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         retry_failed: bool | None = None,
     ) -> AuroraResponse:
         """
-        Send one request, and try again while it fails for transient reasons.
+        Send one request, and retry it while its failures are transient.
 
         :param action: Percent-encoded path, optionally with a query.
         :param params: Query parameters, not encoded.
@@ -215,7 +215,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         """
         Return what no text may show.
 
-        These are credentials, those in the URLs of proxies, and keys in a request's headers.
+        These are credentials, those in proxy URLs, and keys in a request's headers.
         """
         proxies = [str(url) for url in getattr(self.connection, "proxies", {}).values()]
         logins = [url.rpartition("@")[0].rpartition("//")[2] for url in proxies]
@@ -230,12 +230,12 @@ class AuroraObjectsConnection(BaseS3Connection):
         return [value for value in own if value]
 
     def openers(self, count: int) -> list[Callable[[], None]]:
-        """Return one function for each connection to open before so many requests are made."""
+        """Return one function for each connection to open before that many requests."""
         ours = isinstance(self.connection, AuroraTransport)
         return self.connection.openers(count) if ours else []
 
     def is_near(self) -> bool:
-        """Tell whether the server has answered as only one nearby can."""
+        """Tell whether the server has answered as fast as only one nearby can."""
         return isinstance(self.connection, AuroraTransport) and self.connection.is_near()
 
     def interrupt(self, threads: Iterable[int], *, bodies: bool) -> None:
@@ -407,7 +407,7 @@ class Request(Generic[T]):
                 return self.subject.malformed("HEAD is refused, but GET is not", status)
         fields = xml.error_fields(body)
         if status == 404 and body and not fields and not any(map(_OF_S3, headers)):
-            # Of a proxy that does not know its server now: it says nothing of what is there.
+            # From a proxy that does not know its server now: it says nothing of what is there.
             begins = self.subject.clean(body.decode("utf-8", "replace"), 80)
             return self.subject.malformed(f"404, with a body that begins with {begins!r}", status)
         error = response_error(
@@ -458,7 +458,7 @@ def _put(headers: dict[str, str], more: Mapping[str, str]) -> None:
 
 
 def _refused(response: HTTPResponse) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and the first bytes of the body of a response, and let it go."""
+    """Return status, headers and the first bytes of the body of a response, and release it."""
     with closing(response):
         headers = {name.lower(): value for name, value in response.headers.items()}
         return response.status, headers, _read_body(response, ERROR_BODY_SIZE)

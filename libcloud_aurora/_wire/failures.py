@@ -35,17 +35,17 @@ NETWORK_FAILURES = (
     OSError,
 )
 
-#: Those of them that come before any of a request is sent.
+#: Those that come before any of a request is sent.
 UNSENT = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ProxyError)
 
-#: What radosgw says of a damaged chunk, besides XAmzContentSHA256Mismatch of the last one. The
+#: What radosgw says of a damaged chunk, besides XAmzContentSHA256Mismatch for the last one. The
 #: multipart upload was begun with the same keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
 DAMAGED = (
     "The body was damaged in transit: its SHA-256 is not the one that was signed. "
     "If this keeps happening, a proxy alters bodies, or the secret key has been changed"
 )
-#: Bytes of headers from which a 400 without a body is about their size.
+#: Bytes of headers above which a 400 without a body is about their size.
 LARGE_HEAD = 3_500
 TOO_LARGE = (
     "The metadata is too large: the request had {:,} bytes of headers. radosgw accepts 16 KiB with "
@@ -83,7 +83,7 @@ FINAL_FAILURES = {
     "for SOCKS support": "Install PySocks, as with pip install 'requests[socks]'",
 }
 
-#: How often in a row a secret may have been written into something else and is still found.
+#: How many times in a row a secret may have been encoded, and still be found.
 WRITTEN = 3
 #: Characters of the shortest secret that is looked for in this way.
 LEAST = 4
@@ -192,7 +192,7 @@ def response_error(
         by_status |= {404: "NoSuchBucket", **CODES_OF_CONTAINERS.get(subject.method, {})}
     phrase = http.client.responses.get(status, f"HTTP{status}").replace(" ", "")
     code = fields.get("Code") or by_status.get(status, phrase)
-    # A container that several requests delete at once has no key, either, to radosgw.
+    # radosgw also says this of a container that several requests delete at once.
     meant = "NoSuchBucket" if code == "NoSuchKey" and subject.key is None else code
     kind, advice, _ = MEANINGS.get(meant, MEANINGS["Unauthorized"] if status == 401 else Meaning())
     said = subject.clean(fields.get("Message", ""))

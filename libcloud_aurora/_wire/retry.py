@@ -33,7 +33,7 @@ logger = logging.getLogger("libcloud_aurora")
 
 class Stop:
     """
-    A sign that is given once. Who waits looks for it: Ctrl-C may leave a condition locked.
+    A sign that is given once. Waiting threads poll it: Ctrl-C may leave a condition locked.
 
     :param until: Monotonic time from which it counts as given.
     :ivar moved: Grows as the whole transfer it belongs to moves bytes; some count twice.
@@ -80,7 +80,7 @@ def is_unanswered(error: AuroraObjectsError) -> bool:
 
 
 def is_unsure(error: AuroraObjectsError) -> bool:
-    """Tell whether the server may have acted all the same; a success may be unreadable."""
+    """Tell whether the server may have acted anyway; a success may be unreadable."""
     status = error.http_status or 0
     return is_unanswered(error) or 200 <= status < 300 or status == 500
 
@@ -147,7 +147,7 @@ class Retrier:
 
     def _pause(self, error: AuroraObjectsError, attempt: int, stop: Stop) -> bool:
         """Wait after a failed attempt, say so in the log, and tell whether to stop."""
-        if stop.is_set():  # who has stopped has broken the connection
+        if stop.is_set():  # whoever stopped it broke the connection
             return True
         seconds = self.policy.pause_seconds(
             attempt, fraction=self._fraction(), retry_after=error._retry_after

@@ -2,9 +2,9 @@
 libcloud's transport seam: one request over the driver's sockets, exactly as it was signed.
 
 radosgw's habits shape it. It holds back the last segment of a response until all before it are
-acknowledged, so the client must do that before it waits for the end (TCP_QUICKACK), or a response
-costs 44 ms more. It closes connections that are idle for 65 s, so none is reused after 30 s. Small
-pieces are sent together with what follows, so that the server wakes once.
+acknowledged, so the client must acknowledge them before it waits for the end (TCP_QUICKACK), or a
+response takes 44 ms more. It closes connections that are idle for 65 s, so none is reused after
+30 s. Small pieces are sent together with what follows, so that the server wakes once.
 
 A timeout means silence: no byte in either direction for that long. A trickle of fewer than 1,000
 bytes a second for that long fails as well. Only time spent waiting on the socket counts.
@@ -43,28 +43,28 @@ from urllib3.util.connection import allowed_gai_family
 from libcloud_aurora._s3.signing import hide_dots
 from libcloud_aurora.config import BUFFER_SIZE
 
-#: Of SO_LINGER: to close is to reset. A server that waits for room to send more would otherwise
-#: not learn of the end: once a socket is shut down, Linux announces no room that reading makes.
-#: Before the response to a body, a reset would throw away its end; see :data:`TAIL_SIZE`.
+#: SO_LINGER value with which closing resets. Otherwise, a server that waits for room to send more
+#: would not notice the end: once a socket is shut down, Linux does not announce room that reading
+#: makes. Before the response to a body, a reset would discard its end; see :data:`TAIL_SIZE`.
 _RESET = struct.pack("ii", 1, 0)
 #: Seconds after which an idle connection is not used again.
 IDLE_SECONDS = 30.0
 #: Bytes up to which a piece waits for the next one.
 JOINED_SIZE = 64 * 1024
-#: Bytes at the end of a large piece that leave with what follows. radosgw 18.2.7 aborts as a whole
-#: where the data of a body has arrived and the connection breaks before its closing chunk has.
+#: Bytes at the end of a large piece that leave with what follows. radosgw 18.2.7 crashes if the
+#: data of a body has arrived and the connection breaks before the closing chunk has.
 TAIL_SIZE = 4096
 #: Bytes that are asked for at once while a head is read; Python 3.14 would ask for 128 KiB.
 HEAD_SIZE = 8192
 #: Once no more bytes than this are left of a response, a read may be waiting for its last segment,
-#: which has at most 64 KiB and may begin inside a record of TLS of 16 KiB; some bytes of the body
-#: may have come with the head. Acknowledging each record before that would cost CPU time.
+#: which has at most 64 KiB and may begin inside a TLS record of 16 KiB; some bytes of the body may
+#: have come with the head. Acknowledging each record before that would cost CPU time.
 ACKNOWLEDGED_SIZE = (64 + 16) * 1024 + HEAD_SIZE
 #: Bytes a second below which a connection counts as silent.
 MIN_RATE = 1000
-#: Bytes of the headers of a response from which on they are too many.
+#: Bytes of headers at which a response has too many.
 MAX_HEAD = 1024**2
-#: Interim responses that are too many.
+#: Interim responses at which there are too many.
 MAX_INTERIM = 100
 #: Seconds within which the response of a server nearby may begin.
 NEAR_SECONDS = 0.01
@@ -79,7 +79,7 @@ _NO_RETRIES = Retry(False, redirect=False)
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _LINUX_NOTSENT_LOWAT = 25 if sys.platform == "linux" else None  # Python has it from 3.12 on
-#: Limits what the kernel holds unsent: nothing moves while it drains, however slow the link is.
+#: Limits what the kernel holds unsent: while it drains, however slowly, nothing seems to move.
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", _LINUX_NOTSENT_LOWAT)
 NOTSENT_SIZE = 256 * 1024
 
@@ -110,10 +110,10 @@ class _Pace:
 
 class _Incoming(io.RawIOBase):
     """
-    What http.client reads a response from, in place of a file that is closed with it.
+    What http.client reads a response from, in place of its file, which is closed with this.
 
-    :ivar left: Bytes of the body still to come, 0 or less where that is not known; a few more while
-        http.client holds some that have come with the head.
+    :ivar left: Bytes of the body still to come, 0 or less if that is not known; a few more while
+        http.client holds some that came with the head.
     """
 
     left = 0
@@ -142,7 +142,7 @@ class _Incoming(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """Reads any number of headers, line by line; http.client reads a hundred, as of an e-mail."""
+    """Reads any number of headers, line by line; http.client reads a hundred, as an e-mail's."""
 
     fp: Any = None
     _method: str
@@ -175,7 +175,7 @@ class _Response(http.client.HTTPResponse):
             self.length = None if self.chunked else _length_in(known.get("content-length", ()))
         wish = ",".join(known.get("connection", ())).lower()
         is_last = "close" in wish or (self.version == 10 and "keep-alive" not in wish)
-        is_odd = self.status in _WITHOUT_BODY and codings  # of which something may follow
+        is_odd = self.status in _WITHOUT_BODY and codings  # something may follow
         self.will_close = bool(is_last or is_odd or (self.length is None and not self.chunked))
         if isinstance(incoming := getattr(self.fp, "raw", None), _Incoming):
             incoming.left = self.length or 0
@@ -214,9 +214,9 @@ def _length_in(values: Sequence[str]) -> int | None:
 
 def _fields_of(head: bytes) -> Iterator[tuple[str, str]]:
     """
-    Yield the headers of a response, without lines that are none.
+    Yield the headers of a response, and skip lines that are none.
 
-    One that is continued is taken for one line: https://www.rfc-editor.org/rfc/rfc9112#section-5.2
+    A continued header is read as one line: https://www.rfc-editor.org/rfc/rfc9112#section-5.2
     """
     text = _CONTINUED.sub(" ", head.decode("latin-1").replace("\r", " "))
     for name, value in _HEADER.findall(text):
@@ -224,7 +224,7 @@ def _fields_of(head: bytes) -> Iterator[tuple[str, str]]:
 
 
 class _Wire:
-    """Connection that joins small pieces, and sends as the socket accepts."""
+    """Connection that joins small pieces, and sends as much as the socket accepts."""
 
     sock: Any
     #: The same socket by another number, to be interrupted while TLS takes it over.
@@ -248,7 +248,7 @@ class _Wire:
     _waited = 0.0
 
     def claim(self) -> None:
-        """Note that from now on this thread uses it, and is whom an interruption is for."""
+        """Note that this thread now uses it, so that what interrupts the thread breaks it."""
         self.owner = threading.get_ident()
         self.used[self.owner] = self
 
@@ -259,7 +259,7 @@ class _Wire:
         self.owner = 0
 
     def interrupt(self) -> None:
-        """Break it, so that whoever sends or receives over it fails."""
+        """Break it, so that sending or receiving over it fails."""
         self.is_interrupted = True
         outer = self.sock
         if not _is_socket(outer):  # else gevent's would raise once TLS has taken it over
@@ -288,7 +288,7 @@ class _Wire:
         """
         Read what TLS 1.3 sends after its handshake, to resume sessions with.
 
-        urllib3 takes an idle connection on which something has arrived for one that has ended.
+        urllib3 mistakes an idle connection on which something has arrived for a closed one.
         """
         self.is_fresh = False
         timeout = self.sock.gettimeout()
@@ -303,7 +303,7 @@ class _Wire:
         self.close()  # type: ignore[attr-defined]
 
     def _new_conn(self: Any) -> Any:
-        """Connect as urllib3 does, but where an interruption finds the socket."""
+        """Connect as urllib3 does, but keep the socket where an interruption finds it."""
         if hasattr(self, "_socks_options"):
             return super()._new_conn()  # type: ignore[misc]
         try:
@@ -385,7 +385,7 @@ class _Wire:
             try:
                 count = self.sock.send(view[:most])
             except (ConnectionResetError, ssl.SSLEOFError) as exc:
-                # After which urllib3 looks for an answer, which may have come before.
+                # urllib3 then looks for a response, which may have come before.
                 raise BrokenPipeError(errno.EPIPE, str(exc)) from exc
             seconds = time.monotonic() - began
             view = view[count:]
@@ -414,7 +414,7 @@ class _Wire:
 
 
 def _is_socket(sock: Any) -> bool:
-    """Tell whether it is Python's, also of TLS, or what gevent or eventlet put in its place."""
+    """Tell whether it is Python's, with or without TLS, or gevent's or eventlet's substitute."""
     return isinstance(sock, socket.socket | _socket.socket)
 
 
@@ -472,7 +472,7 @@ class _Known:
 
     QueueCls = _Idle
     used: dict[int, Any]
-    fastest = math.inf  # seconds in which any response has begun
+    fastest = math.inf  # seconds until the quickest response began
     _is_retired = False
 
     def _get_conn(self, timeout: float | None = None) -> Any:
@@ -509,7 +509,7 @@ class _Known:
         self._put_conn(connection)
 
     def failed(self) -> None:
-        """Close what is idle if this thread's request met one that had died idle: all may have."""
+        """Close what is idle if this thread's request met a dead connection: all may be dead."""
         connection = self.used.get(threading.get_ident())
         if connection is not None and connection.was_idle and not connection.is_interrupted:
             self.pool.close()  # type: ignore[attr-defined]
@@ -532,7 +532,7 @@ class _Sockets(HTTPAdapter):
     The sockets of one endpoint in one process, with requests' rules for certificates and proxies.
 
     :param used: Where connections in use are noted, each by the thread that uses it.
-    :ivar prefix: What URLs begin with: nothing, or for a proxy of plain http the endpoint.
+    :ivar prefix: What URLs begin with: nothing, or the endpoint for a proxy of plain http.
     """
 
     def __init__(
@@ -622,10 +622,10 @@ class AuroraTransport(LibcloudConnection):
 
     def openers(self, count: int) -> list[Callable[[], None]]:
         """
-        Return one function for each connection to open before so many requests are made at once.
+        Return one function for each connection to open before that many simultaneous requests.
 
         One is left to the request that comes before them. None is opened through a proxy, nor over
-        plain http: on loopback, 256 MiB took 1.28 s instead of 1.18 s, and 20 ms away as long.
+        plain http: on loopback, 256 MiB took 1.28 s, not 1.18 s, and 20 ms away just as long.
         """
         if not self.host.startswith("https:") or select_proxy(self.host, self.proxies):
             return []
@@ -634,7 +634,7 @@ class AuroraTransport(LibcloudConnection):
         return [lambda: self._own().pool.open(self.session.timeout)] * (count - max(1, idle))
 
     def is_near(self) -> bool:
-        """Tell whether the server has answered as only one nearby can."""
+        """Tell whether the server has answered as fast as only one nearby can."""
         sockets = self._sockets.get(os.getpid())
         return sockets is not None and sockets.pool.fastest < NEAR_SECONDS
 
