@@ -30,7 +30,7 @@ campaigns: $(VENV)/.test
 
 # Programs on libcloud's storage API, each as PyPI has it, in environments of tox; needs Ceph.
 clients: $(VENV)/.tox
-	@$(WITH_CEPH) $(BIN)/tox run-parallel --parallel-no-spinner -e clients,accsr $(ARGS)
+	@$(WITH_CEPH) $(BIN)/tox run-parallel --parallel-no-spinner -e clients,accsr,salt $(ARGS)
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check --quiet .

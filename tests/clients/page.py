@@ -1,6 +1,7 @@
 """The sections of docs/programs.rst and their blocks of code."""
 
 import re
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from sybil.parsers.rest import PythonCodeBlockParser
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "programs.rst"
 TITLE = re.compile(r"^(\S.*)\n-+\n", re.MULTILINE)
+COMMAND = re.compile(r"^    \$ (.*)\n((?:    (?!\$ ).*\n)*)", re.MULTILINE)
 
 
 def run_section(title):
@@ -21,6 +23,14 @@ def run_section(title):
     for block in blocks:
         block.evaluate()
     return SimpleNamespace(**document.namespace)
+
+
+def commands(title):
+    """Yield the commands of one section's consoles, each with the lines that it prints."""
+    text = PAGE.read_text()
+    start, end = extents(text)[title]
+    for command, lines in COMMAND.findall(re.sub(r"\\\n    > *", "", text[start:end])):
+        yield command, textwrap.dedent(lines)
 
 
 def extents(text):
