@@ -1,8 +1,10 @@
 """file-keeper: its libcloud adapter."""
 
+import json
 import os
 
 import pytest
+from clients.page import commands
 from live.oracle import MIB, noise
 
 SECTION = "file-keeper"
@@ -86,3 +88,26 @@ def test_container_is_made(make_storage, driver):
     """``initialize`` makes a container that is missing."""
     make_storage(container_name="made-by-file-keeper", initialize=True)
     driver.get_container("made-by-file-keeper").delete()
+
+
+def test_options_of_ckan(page, stored):
+    """The adapter, which CKAN's extends, takes the options that the page gives to CKAN."""
+    [text] = [lines for command, lines in commands(SECTION) if command.startswith("cat ")]
+    lines = [line.partition(" = ") for line in text.splitlines()]
+    prefix = "ckan.files.storage.default."
+    options = {
+        name.removeprefix(prefix): value for name, _, value in lines if name.startswith(prefix)
+    }
+    assert options["type"] == "ckan:libcloud"
+    storage = page.fk.make_storage(
+        "default",
+        options
+        | {
+            "type": "file_keeper:libcloud",
+            "key": os.environ["AURORA_ACCESS_KEY"],
+            "secret": os.environ["AURORA_SECRET_KEY"],
+            "params": json.loads(options["params"]),
+        },
+    )
+    storage.upload(page.fk.types.Location("resources/abc"), page.fk.make_upload(b"of CKAN"))
+    assert stored("portal/resources/abc") == b"of CKAN"
