@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -309,7 +310,7 @@ def object_from_head(name: str, container: Container, head: ObjectHead, driver: 
             extra[field.removeprefix("x-amz-").replace("-", "_")] = value
         elif field.startswith(META_PREFIX):
             meta_data[field.removeprefix(META_PREFIX)] = value
-    extra["ex_last_modified"] = http_time(head.headers.get("last-modified"))
+    extra["ex_last_modified"] = _iso(http_time(head.headers.get("last-modified")))
     return Object(name, head.size, head.etag, extra, meta_data, container, driver)
 
 
@@ -322,7 +323,7 @@ def object_from_row(row: Mapping[str, str], name: str, container: Container, dri
     etag = row.get("ETag")
     modified = row.get("LastModified")
     extra = {**UNKNOWN, "last_modified": modified, "etag": etag}
-    extra["ex_last_modified"] = moment(modified)
+    extra["ex_last_modified"] = _iso(moment(modified))
     extra["url"] = _url(name, container, driver)
     if "StorageClass" in row:
         extra["storage_class"] = row["StorageClass"]
@@ -346,6 +347,11 @@ def version_from_row(
         url=f"{obj.extra['url']}?{canonical_query({'versionId': row['VersionId']})}",
     )
     return obj
+
+
+def _iso(time: datetime | None) -> str | None:
+    """Return a time as text: programs write ``extra`` as JSON."""
+    return time.isoformat() if time else None
 
 
 def _url(name: str, container: Container, driver: Any) -> str:
