@@ -29,7 +29,7 @@ from libcloud_aurora._s3.names import ObjectPath, bucket_path, unquote_keys
 from libcloud_aurora._s3.objects import ObjectHead, Stored, is_joined, strip_etag
 from libcloud_aurora._s3.signing import Body, ChunkedBody, crc32, md5, moment
 from libcloud_aurora._wire.connection import AuroraObjectsConnection, AuroraResponse, Request
-from libcloud_aurora._wire.failures import NETWORK_FAILURES, UNSENT, network_error
+from libcloud_aurora._wire.failures import NETWORK_FAILURES, network_error
 from libcloud_aurora._wire.retry import Stop, is_passing, is_unsure, logger
 from libcloud_aurora.errors import (
     AccessDeniedError,
@@ -216,7 +216,7 @@ class Client:
         try:
             self._run(self._on_bucket("PUT", bucket, body=body, read=_nothing).attempt)
         except ContainerExistsError as error:
-            if len(error.history) < 2:
+            if not error._may_be_done:
                 raise
             try:
                 self.head_bucket(bucket)
@@ -228,7 +228,7 @@ class Client:
         try:
             self._run(self._on_bucket("DELETE", bucket, read=_nothing).attempt)
         except ContainerNotFoundError as error:
-            if len(error.history) < 2:
+            if not error._may_be_done:
                 raise
 
     def set_bucket_acl(self, bucket: str, change: Change) -> None:
@@ -398,7 +398,7 @@ class Client:
         try:
             return self._run(request.attempt)
         except AuroraObjectsError as error:
-            if error.code != "PreconditionFailed" or len(error.history) < 2:
+            if error.code != "PreconditionFailed" or not error._may_be_done:
                 raise
             try:
                 head = self.head_object(path)
@@ -517,7 +517,7 @@ class Client:
                 return request.attempt()
             except BaseException as error:
                 known = isinstance(error, AuroraObjectsError) and (
-                    error._is_final or isinstance(error.__cause__, UNSENT) or not is_unsure(error)
+                    error._is_final or not is_unsure(error)
                 )
                 if not known:  # as after Ctrl-C, where no thread waits for the response
                     logger.warning(

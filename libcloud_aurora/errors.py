@@ -50,6 +50,7 @@ class AuroraObjectsError(LibcloudError):
         self._said = ""
         self._retry_after = 0.0
         self._is_final: bool | None = None
+        self._may_be_done = False  # by an earlier attempt
         self._keeps_parts = False
 
     def __str__(self) -> str:

@@ -64,6 +64,12 @@ def _stamp(now: datetime) -> str:
     return f"{now.isoformat()[:19].replace('-', '').replace(':', '')}Z"
 
 
+def _lines_of(headers: Mapping[str, str]) -> list[str]:
+    """Return headers, whose names are in lower case, as they are signed."""
+    values = ((name, headers[name].strip(" \t")) for name in sorted(headers))
+    return [f"{name}:{_SPACES.sub(' ', value)}" for name, value in values]
+
+
 def canonical_query(params: Mapping[str, object]) -> str:
     """Return a query string in the one form that can be signed and sent."""
     pairs = sorted((quote(str(k), safe="~"), quote(str(v), safe="~")) for k, v in params.items())
@@ -104,14 +110,10 @@ class Signer:
         added = {"x-amz-date": stamp, "x-amz-content-sha256": payload_sha256}
         if self.token:
             added["x-amz-security-token"] = self.token
-        signed = {
-            name.lower(): _SPACES.sub(" ", value.strip(" \t"))
-            for name, value in {**headers, **added}.items()
-            if _SIGNED.match(name)
-        }
-        in_order = sorted(signed)
-        names = ";".join(in_order)
-        lines = [f"{name}:{signed[name]}" for name in in_order]
+        known = {**headers, **added}
+        signed = {name.lower(): known[name] for name in known if _SIGNED.match(name)}
+        names = ";".join(sorted(signed))
+        lines = _lines_of(signed)
         canonical = "\n".join([method, path, query, *lines, "", names, payload_sha256])
         added["Authorization"] = (
             f"{ALGORITHM} Credential={self.access_key}/{self._scope(stamp)}, "
@@ -150,7 +152,7 @@ class Signer:
         if self.token:
             query["X-Amz-Security-Token"] = self.token
         text = canonical_query(query)
-        lines = [f"{name}:{headers[name]}" for name in sorted(headers)]
+        lines = _lines_of(headers)
         canonical = "\n".join([method, path, text, *lines, "", names, "UNSIGNED-PAYLOAD"])
         return f"{text}&X-Amz-Signature={self.signature(canonical, stamp)}"
 

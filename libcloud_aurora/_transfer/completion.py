@@ -12,7 +12,7 @@ from libcloud_aurora._client import Client, PartHeld
 from libcloud_aurora._s3.names import ObjectPath
 from libcloud_aurora._s3.objects import ObjectHead, Stored, strip_etag
 from libcloud_aurora._s3.signing import http_time, moment
-from libcloud_aurora._wire.failures import UNSENT
+from libcloud_aurora._wire.failures import is_unsent
 from libcloud_aurora._wire.retry import Stop, is_passing, is_transient, is_unanswered, is_unsure
 from libcloud_aurora.errors import (
     AccessDeniedError,
@@ -166,7 +166,7 @@ class Completion:
         except AuroraObjectsError as error:
             # A TLS failure is final, but may have come in place of the response.
             is_lost = is_transient(error) or isinstance(error, NetworkError)
-            may_have_acted = is_lost and not isinstance(error.__cause__, UNSENT)
+            may_have_acted = is_lost and not is_unsent(error.__cause__)
             self._is_unanswered |= may_have_acted and is_unanswered(error)
             self._may_have_acted |= may_have_acted
             self._is_unsure |= may_have_acted and is_unsure(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
@@ -48,6 +49,7 @@ _DATA = ("", "partNumber")
 
 #: Matches headers: S3 servers send at least one in each response, and login pages send none.
 _OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
+_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 T = TypeVar("T")
@@ -176,7 +178,10 @@ class AuroraObjectsConnection(BaseS3Connection):
         request = Request(
             self,
             method.upper(),
-            quote(path if path.startswith("/") else f"/{path}", safe="/~%"),
+            _ESCAPE.sub(
+                lambda escape: escape[0].upper(),  # as urllib3 sends it
+                quote(path if path.startswith("/") else f"/{path}", safe="/~%"),
+            ),
             query={**dict(parse_qsl(query, keep_blank_values=True)), **(params or {})},
             headers=headers or {},
             body=data.encode() if isinstance(data, str) else data,
@@ -221,12 +226,15 @@ class AuroraObjectsConnection(BaseS3Connection):
         logins = [url.rpartition("@")[0].rpartition("//")[2] for url in proxies]
         passwords = [login.partition(":")[2] for login in logins]
         passwords += [unquote(each) for each in passwords]
-        own = [self.signer.secret_key, self.signer.token or "", *proxies, *logins, *passwords]
+        sent = [b64encode(unquote(each).encode("latin-1", "replace")).decode() for each in logins]
+        own = [self.signer.secret_key, self.signer.token or ""]
+        own += [*proxies, *logins, *passwords, *sent]
         for name, value in headers.items():
             if name.lower().startswith(PREFIXES):
                 own.append(value)
             elif "authorization" in name.lower():  # a proxy's as well
-                own.append(value.partition(" ")[2] or value)
+                _, ours, signature = value.rpartition("Signature=")
+                own.append(signature if ours else value.partition(" ")[2] or value)
         return [value for value in own if value]
 
     def openers(self, count: int) -> list[Callable[[], None]]:
@@ -289,6 +297,7 @@ class Request(Generic[T]):
         stream: bool = False,
     ) -> None:
         self._connection = connection
+        self._sent: dict[str, str] = {}
         self.method = method
         self._path = path
         self._query = canonical_query(query or {})
@@ -377,6 +386,7 @@ class Request(Generic[T]):
         elif isinstance(wire, Pieces):
             wire = wire.views
         url, sent = f"{self._path}?{query}" if query else self._path, {**headers, **added}
+        self._sent.update(sent)
         self._trace(f"{method} {url}", sent)
         return url, wire, sent
 
@@ -390,6 +400,8 @@ class Request(Generic[T]):
             content = b"" if self._stream else _read_body(response, xml.MAX_DOCUMENT_SIZE)
             if len(content) > xml.MAX_DOCUMENT_SIZE:
                 raise ValueError("a document without end")
+            if not self._stream:
+                response.close()  # one without a length has not ended by itself
         except ValueError as exc:  # or a chunk of negative length
             raise self.subject.malformed(str(exc), response.status) from exc
         return AuroraResponse(response, self._connection, content, self.subject)
@@ -445,7 +457,7 @@ class Request(Generic[T]):
         driver = getattr(self._connection, "driver", None)
         names = unquote(bucket) or None, unquote(key) or None
         # Not a method of this request: a cycle would keep its body.
-        secrets = partial(self._connection.secrets, self._headers)
+        secrets = partial(self._connection.secrets, self._sent)
         version_id = unquote(asked.get("versionId", ""))
         return Subject(f"{self.method}{of}", *names, driver, secrets, version_id)
 

@@ -35,9 +35,6 @@ NETWORK_FAILURES = (
     OSError,
 )
 
-#: Those that come before any of a request is sent.
-UNSENT = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ProxyError)
-
 #: What radosgw says of a damaged chunk, besides XAmzContentSHA256Mismatch for the last one. The
 #: multipart upload was begun with the same keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
@@ -214,7 +211,7 @@ def response_error(
         advice = UNREAD
     elif code == "InvalidRange" and subject.key and subject.method.startswith("POST"):
         advice = TOO_MANY_PARTS
-    shown = subject.clean(code)
+    shown = code if code in MEANINGS else subject.clean(code)
     texts = [f"{subject} failed: {shown} (HTTP {status})", said, advice]
     if 300 <= status < 400:
         target = subject.clean(headers.get("location", "nowhere")).partition("?")[0]
@@ -232,8 +229,21 @@ def response_error(
     return error
 
 
+def is_unsent(exc: BaseException | None) -> bool:
+    """
+    Tell whether a failure came before any of a request was sent.
+
+    urllib3 says of any connection to a proxy that breaks that it could not connect to the proxy.
+    """
+    exc = getattr(exc, "original_error", exc)
+    is_connecting = isinstance(exc, urllib3.exceptions.ConnectTimeoutError)
+    return is_connecting or "Tunnel connection failed" in str(exc)
+
+
 def network_error(exc: BaseException, subject: Subject) -> NetworkError:
     """Return the exception for a request that got no response."""
+    if isinstance(exc, urllib3.exceptions.ProxyError) and not is_unsent(exc):
+        exc = exc.original_error
     text = str(exc)
     timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in text
     kind = NetworkTimeoutError if timed_out else NetworkError

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from libcloud_aurora._wire.failures import is_unsent
 from libcloud_aurora.config import RetryPolicy
 from libcloud_aurora.errors import (
     MEANINGS,
@@ -82,7 +83,8 @@ def is_unanswered(error: AuroraObjectsError) -> bool:
 def is_unsure(error: AuroraObjectsError) -> bool:
     """Tell whether the server may have acted anyway; a success may be unreadable."""
     status = error.http_status or 0
-    return is_unanswered(error) or 200 <= status < 300 or status == 500
+    may_have_acted = is_unanswered(error) or 200 <= status < 300 or status == 500
+    return may_have_acted and not is_unsent(error.__cause__)
 
 
 def is_passing(error: AuroraObjectsError) -> bool:
@@ -127,12 +129,15 @@ class Retrier:
         """
         stop = stop or Stop()
         history: list[str] = []
+        may_be_done = False
         limit = attempts or self.policy.max_attempts
         while True:
             before, moved, began = progress(), stop.moved, time.monotonic()
             try:
                 return attempt()
             except AuroraObjectsError as error:
+                error._may_be_done = may_be_done
+                may_be_done |= is_unsure(error)
                 if progress() - before >= PROGRESS_SIZE:
                     history.clear()
                 timed_out = isinstance(error, NetworkTimeoutError)

@@ -308,7 +308,8 @@ class _Wire:
             return super()._new_conn()  # type: ignore[misc]
         try:
             family = allowed_gai_family()
-            found = socket.getaddrinfo(self._dns_host, self.port, family, socket.SOCK_STREAM)
+            host = self._dns_host.strip("[]")  # of a proxy
+            found = socket.getaddrinfo(host, self.port, family, socket.SOCK_STREAM)
             while True:
                 *kind, _, address = found.pop(0)
                 self.sock = sock = socket.socket(*kind)

@@ -71,6 +71,27 @@ def test_initiate_not_sent(scene, authority, settings, caplog):
     assert [r for r in caplog.records if r.levelname == "WARNING"] == []
 
 
+def test_a_lost_initiate_of_a_proxy(scene, backend, caplog):
+    """A proxy that breaks a connection has been reached, and so may the server have been."""
+    driver = scene.driver(port=backend.port, proxy_url=f"http://127.0.0.1:{scene.proxy.port}")
+    scene.proxy.plan = plan.once(plan.LOSE, plan.is_any("initiate"))
+    assert upload(scene, driver).size == LARGE
+    assert list(scene.backend.uploads(scene.bucket).values()) == [0]
+    assert "ex_cleanup_all_multipart_uploads" in caplog.text
+    driver.ex_cleanup_all_multipart_uploads(scene.container(driver))
+
+
+def test_a_lost_completion_of_a_proxy(scene, backend):
+    """Parts are kept where a proxy breaks the connection: the server may still complete them."""
+    proxy_url = f"http://127.0.0.1:{scene.proxy.port}"
+    driver = scene.driver(port=backend.port, proxy_url=proxy_url, ex_max_attempts=2)
+    scene.proxy.plan = plan.always(plan.RESET, plan.is_any("complete"))
+    with pytest.raises(errors.NetworkError, match="its parts are kept"):
+        upload(scene, driver)
+    assert scene.proxy.seen("abort") == []
+    backend.abort_all(scene.bucket)
+
+
 def test_initiate_refused(scene, driver, caplog):
     """A refusal of Initiate has begun nothing, and nothing is said of it."""
     scene.proxy.plan = plan.always(
@@ -100,6 +121,13 @@ def test_delete_missing_container_that_was_never_reached(scene, driver):
     """After a first attempt without an answer, nobody can know: 404 to the second is success."""
     scene.proxy.plan = plan.once(plan.RESET, plan.is_any("delete-bucket"))
     assert driver.delete_container(Container("never-there", {}, driver)) is True
+
+
+def test_delete_missing_container_after_a_refusal(scene, driver):
+    """A server that is busy has not deleted a container: if it is missing, it was before."""
+    scene.proxy.plan = plan.once(plan.ANSWER_503, plan.is_any("delete-bucket"))
+    with pytest.raises(ContainerDoesNotExistError):
+        driver.delete_container(Container("never-there", {}, driver))
 
 
 @names
@@ -160,6 +188,16 @@ def test_upload_of_a_new_key_that_is_taken(scene, driver):
             iter([b"mine"]), scene.container(driver), "key", headers={"If-None-Match": "*"}
         )
     assert scene.backend.get(scene.bucket, "key") == b"theirs"
+
+
+def test_upload_of_a_new_key_that_looks_the_same(scene, driver):
+    """With If-None-Match, the same bytes are another's unless an attempt may have stored them."""
+    scene.store(driver, "lock", b"locked")
+    scene.proxy.plan = plan.once(plan.ANSWER_503, plan.is_any("put"))
+    with pytest.raises(LibcloudError, match="PreconditionFailed"):
+        driver.upload_object_via_stream(
+            b"locked", scene.container(driver), "lock", headers={"If-None-Match": "*"}
+        )
 
 
 @names

@@ -7,9 +7,11 @@ import logging
 import pickle
 import re
 import traceback
+from urllib.parse import quote
 
 import libcloud
 import pytest
+from faults.listener import Listener
 from faults.matrix import OPERATIONS
 from libcloud.common.base import Connection
 from libcloud.common.types import LibcloudError
@@ -99,6 +101,41 @@ def test_servers_that_echo_the_request(scene, driver, caplog, status, form):
         driver.list_containers()
     for text in [*texts_of(caught.value), caplog.text]:
         assert search(scene, text) == []
+
+
+@pytest.mark.parametrize(
+    "form",
+    [quote, lambda text: text.replace("=", "\\u003d"), lambda text: text.replace("=", "&amp;#61;")],
+)
+def test_signatures_that_are_written_otherwise(scene, driver, form):
+    """A signature is found in a URL, in JSON and in a page, as other secrets are."""
+
+    def choose(request):
+        lines = form(request.headers["Authorization"])
+        body = f"<Error><Code>Odd</Code><Message>{lines}</Message></Error>"
+        return plan.document("echo", body.encode(), 403)
+
+    scene.proxy.plan = plan.Plan(choose)
+    with pytest.raises(LibcloudError) as caught:
+        driver.list_containers()
+    for text in texts_of(caught.value):
+        assert search(scene, text) == []
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_proxies_that_echo_a_login(scene, secure):
+    """What a proxy says of a login, in the form in which it has got it, is shown to nobody."""
+
+    def refuse(peer):
+        login = peer.ask().headers["Proxy-Authorization"]
+        peer.say(f"HTTP/1.1 403 not {login}\r\nContent-Length: {len(login)}\r\n\r\n{login}")
+
+    with Listener(refuse) as proxy:
+        driver = scene.driver(secure=secure, proxy_url=f"http://me:passw0rd@127.0.0.1:{proxy.port}")
+        with pytest.raises(LibcloudError, match="403") as caught:
+            driver.list_containers()
+    assert proxy.asked
+    assert "bWU6cGFzc3cwcmQ" not in str(caught.value)
 
 
 def test_a_refused_signature(scene, driver, caplog):

@@ -762,6 +762,21 @@ def test_a_body_of_unknown_length_is_read_to_its_end(listen, connect):
     assert server.connections == 1
 
 
+def test_a_document_without_a_length_leaves_no_socket(listen, connect):
+    """The connection of a response that ends with it is closed, even while it is kept."""
+
+    def serve(peer: Peer) -> None:
+        peer.ask()
+        peer.say("HTTP/1.0 200 OK\r\n\r\n<a/>")
+        peer.sock.shutdown(socket.SHUT_WR)
+        peer.wait()
+
+    server = listen(serve)
+    response = connect(server).connection.request("/b/k")
+    assert server.wait_until_idle()
+    assert response.content == b"<a/>"
+
+
 @pytest.mark.parametrize("has_etag", [True, False])
 def test_an_object_of_unknown_length_is_whole(listen, connect, has_etag):
     """An object that comes in chunks, as proxies send it, has the size that was said before."""
@@ -1363,6 +1378,25 @@ def test_http_goes_to_a_proxy_with_the_whole_url(listen, connect):
     assert request.headers["Host"] == "localhost:1"
     driver.close()
     assert proxy.wait_until_idle()
+
+
+def test_a_proxy_by_its_address_of_ipv6(listen, connect, authority, monkeypatch):
+    """The brackets around an address belong to the proxy's URL, and not to the address."""
+    asked = []
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, *args):
+        asked.append(host)
+        return resolve("127.0.0.1", *args)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    target = listen(tls=authority.server_context("127.0.0.1"))
+    proxy = listen(through(target))
+    trusting = {"ex_verify_ssl": str(authority.bundle)}
+    driver = connect(target, proxy_url=f"http://[::1]:{proxy.port}", **trusting)
+    driver.connection.request("/b/k")
+    assert asked[0] == "::1"
+    assert len(target.asked) == 1
 
 
 def test_a_proxy_that_refuses_is_an_error(listen, connect, authority):

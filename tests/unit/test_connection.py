@@ -98,6 +98,8 @@ def test_a_path_goes_out_as_it_is_given(s3, driver):
     assert s3.requests[0].path == "/photos/a/../b//./%2F%20%C5%BC"
     driver.connection.request("photos/k")
     assert s3.requests[1].path == "/photos/k"
+    driver.connection.request("/photos/%c5%bc")
+    assert s3.requests[2].path == "/photos/%C5%BC"
 
 
 def test_headers_of_the_caller_are_added_and_not_changed(s3, driver):

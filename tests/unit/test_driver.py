@@ -255,7 +255,7 @@ def test_somebody_elses_container_exists(s3, driver):
 
 def test_a_container_whose_answer_was_lost_is_ours(s3, driver):
     """When the first attempt has made it, the refusal of the second is a success."""
-    s3.fail(1, error(503, "SlowDown"), method="PUT")
+    s3.fail(1, error(500, "InternalError"), method="PUT")
     s3.fail(1, error(409, "BucketAlreadyOwnedByYou"), method="PUT")
     s3.fail(1, Answer(404), method="HEAD")
     assert driver.create_container("photos").name == "photos"
@@ -266,7 +266,7 @@ def test_a_container_that_others_delete_has_no_key_either(s3, new_driver, attemp
     """What radosgw says then means that it is gone, which a second attempt takes for a success."""
     driver = new_driver(ex_max_attempts=attempts)
     container = Container("photos", {}, driver)
-    s3.fail(attempts - 1, error(503, "SlowDown"), method="DELETE")
+    s3.fail(attempts - 1, error(500, "InternalError"), method="DELETE")
     s3.fail(1, error(404, "NoSuchKey"), method="DELETE")
     if attempts == 2:
         assert driver.delete_container(container) is True
@@ -277,7 +277,7 @@ def test_a_container_that_others_delete_has_no_key_either(s3, new_driver, attemp
 
 def test_a_container_whose_answer_was_lost_may_be_somebody_elses(s3, driver):
     """A container of another account is not taken for the one that the first attempt has made."""
-    s3.fail(1, error(503, "SlowDown"), method="PUT")
+    s3.fail(1, error(500, "InternalError"), method="PUT")
     s3.fail(1, error(409, "BucketAlreadyExists"), method="PUT")
     denied = {"HEAD": Answer(403), "GET": error(403, "AccessDenied")}
     s3.faults.append(lambda seen: denied.get(seen.method) if s3.sent("PUT") else None)
@@ -333,7 +333,7 @@ def test_a_container_behind_a_policy_is_returned(s3, driver, answer, kind):
 
 def test_deleting_a_container_again_is_a_success_only_after_a_retry(s3, driver, container):
     """404 is an error at the first attempt, and a success after one whose answer was lost."""
-    s3.fail(1, error(503, "SlowDown"), method="DELETE")
+    s3.fail(1, error(500, "InternalError"), method="DELETE")
     del s3.buckets["photos"]
     assert driver.delete_container(container) is True
     with pytest.raises(ContainerDoesNotExistError):

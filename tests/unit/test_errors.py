@@ -522,3 +522,11 @@ def test_all_errors_are_exported():
     assert {kind.__name__ for kind in KINDS} <= set(libcloud_aurora.__all__)
     for kind in KINDS:
         assert getattr(libcloud_aurora, kind.__name__) is kind
+
+
+def test_a_code_is_no_secret(s3, new_driver):
+    """A code of S3 stays what it is, even if a short secret occurs in it."""
+    s3.fail(9, error(404, "NoSuchBucket"))
+    with pytest.raises(errors.ContainerNotFoundError) as caught:
+        new_driver(secret="Such").get_container("missing")
+    assert caught.value.code == "NoSuchBucket"

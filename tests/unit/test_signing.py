@@ -158,6 +158,21 @@ def test_amazons_example_of_a_presigned_url():
     )
 
 
+def test_spaces_count_once_in_a_presigned_url():
+    """radosgw signs runs of spaces within a header as one, in a presigned URL as well."""
+    one, more = (
+        Signer(ACCESS, SECRET).presigned_query(
+            method="PUT",
+            path="/b/k",
+            headers={"host": HOST, "content-type": f"text/plain;{spaces}charset=utf-8"},
+            expires_seconds=1,
+            now=NOW,
+        )
+        for spaces in (" ", "   ")
+    )
+    assert one == more
+
+
 @pytest.mark.parametrize("token", [None, "session/token+x="])
 def test_botocore_presigns_the_same(token):
     """For a path that needs encoding, with a token and without, botocore signs the same query."""
