@@ -456,10 +456,11 @@ class Request(Generic[T]):
         of = next((f" ?{name}" for name, value in asked.items() if name and not value), "")
         driver = getattr(self._connection, "driver", None)
         names = unquote(bucket) or None, unquote(key) or None
-        # Not a method of this request: a cycle would keep its body.
-        secrets = partial(self._connection.secrets, self._sent)
+        # Not a method of this request: a cycle would keep its body. And no repr shows them.
+        connection, sent = self._connection, self._sent
         version_id = unquote(asked.get("versionId", ""))
-        return Subject(f"{self.method}{of}", *names, driver, secrets, version_id)
+        of_request = f"{self.method}{of}", *names, driver
+        return Subject(*of_request, lambda: connection.secrets(sent), version_id)
 
 
 def _put(headers: dict[str, str], more: Mapping[str, str]) -> None:
