@@ -235,7 +235,7 @@ class _Wire:
     is_answered = False
     was_idle = False  # before this request
     is_interrupted = False
-    is_fresh = False  # opened ahead of the request that will use it
+    fresh_in = 0  # the process that has opened it ahead of the request that will use it
     body_left = 0
     answered_in = math.inf  # seconds, the newest request without a body
     owner = 0
@@ -290,7 +290,7 @@ class _Wire:
 
         urllib3 mistakes an idle connection on which something has arrived for a closed one.
         """
-        self.is_fresh = False
+        self.fresh_in = 0
         timeout = self.sock.gettimeout()
         self.sock.settimeout(0)
         try:
@@ -440,7 +440,7 @@ class _Idle:
             connection = self._connections.pop()
         except IndexError:
             raise queue.Empty from None
-        if connection.is_fresh:
+        if connection.fresh_in == os.getpid():  # a child's end must not read its parent's
             connection.take_tickets()
         return connection
 
@@ -449,7 +449,7 @@ class _Idle:
             return  # urllib3 fills a new pool with placeholders
         if len(self._connections) >= self._maxsize:
             raise queue.Full
-        if connection.is_fresh:  # one that is known to work goes first
+        if connection.fresh_in:  # one that is known to work goes first
             self._connections.appendleft(connection)
         else:
             self._connections.append(connection)
@@ -506,7 +506,7 @@ class _Known:
         except BaseException:
             connection.close()
             raise
-        connection.is_fresh = True
+        connection.fresh_in = os.getpid()
         self._put_conn(connection)
 
     def failed(self) -> None:

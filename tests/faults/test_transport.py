@@ -1225,6 +1225,24 @@ def test_a_forked_child_uses_sockets_of_its_own(listen, connect, secured):
     assert by_connection == [("/b/parent", 1), ("/b/child", 2), ("/b/child", 2), ("/b/parent", 1)]
 
 
+def test_a_forked_child_that_ends_reads_nothing_of_its_parent(listen, connect, authority):
+    """What a child closes as it ends, its parent still reads: such as the tickets of TLS 1.3."""
+    server = listen(tls=authority.server_context("127.0.0.1"))
+    driver = connect(server, ex_verify_ssl=str(authority.bundle), ex_max_attempts=1)
+    for opener in driver.connection.openers(3):
+        opener()
+
+    def end():
+        driver.connection.connection._sockets.clear()
+        return gc.collect() > 0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        assert in_a_child(end) == "True"
+    driver.connection.request("/b/k")
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize("function", ["_Response.__init__", "_Incoming.__init__"])
 def test_ctrl_c_as_a_response_is_made_is_all_that_is_said(listen, connect, function):
     """Ctrl-C just as a response is made leaves nothing that complains as it is collected."""
