@@ -211,17 +211,17 @@ class Client:
         self._run(self._on_bucket("HEAD", bucket, read=_nothing).attempt)
 
     def create_bucket(self, bucket: str, location: str) -> None:
-        """Create a container; one that an earlier attempt has created is ours."""
+        """
+        Create a container; one that an earlier attempt has created is ours.
+
+        radosgw answers 200 to who owns it already. Whoever may list a container need not own it.
+        """
         body = xml.create_bucket(location) if location else None
         try:
             self._run(self._on_bucket("PUT", bucket, body=body, read=_nothing).attempt)
         except ContainerExistsError as error:
-            if not error._may_be_done:
+            if not error._may_be_done or error.code != "BucketAlreadyOwnedByYou":
                 raise
-            try:
-                self.head_bucket(bucket)
-            except AccessDeniedError:
-                raise error from None
 
     def delete_bucket(self, bucket: str) -> None:
         """Remove a container; one that an earlier attempt has removed is gone."""

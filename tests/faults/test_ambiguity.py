@@ -141,14 +141,27 @@ def test_create_container(scene, driver, lost):
 
 
 def test_create_container_refused_after_a_lost_answer(scene, driver):
-    """409 to the second attempt means the first made it: HEAD finds it in this account."""
+    """409 to the second attempt means the first made it if it says whose the container is."""
+    name = f"{scene.bucket}-new"
+    exists = plan.error_answer("exists", 409, "BucketAlreadyOwnedByYou")
+    scene.proxy.plan = plan.in_turn(
+        plan.once(plan.LOSE, plan.is_any("create-bucket")),
+        plan.once(exists, plan.is_any("create-bucket")),
+    )
+    assert driver.create_container(name).name == name
+    scene.backend.remove_bucket(name)
+
+
+def test_create_a_container_that_another_account_makes_meanwhile(scene, driver):
+    """409 without that means another account's, even if everybody may list it."""
     name = f"{scene.bucket}-new"
     exists = plan.error_answer("exists", 409, "BucketAlreadyExists")
     scene.proxy.plan = plan.in_turn(
         plan.once(plan.LOSE, plan.is_any("create-bucket")),
         plan.once(exists, plan.is_any("create-bucket")),
     )
-    assert driver.create_container(name).name == name
+    with pytest.raises(ContainerAlreadyExistsError):
+        driver.create_container(name)
     scene.backend.remove_bucket(name)
 
 
