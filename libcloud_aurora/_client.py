@@ -214,7 +214,7 @@ class Client:
         """
         Create a container; one that an earlier attempt has created is ours.
 
-        radosgw answers 200 to who owns it already. Whoever may list a container need not own it.
+        radosgw answers its owner with 200. Keys that may list a container need not own it.
         """
         body = xml.create_bucket(location) if location else None
         try:

@@ -254,6 +254,8 @@ CODES_BY_STATUS: dict[int, str] = {
     200: "InternalError",  # an error that came after the status
     403: "AccessDenied",
     411: "MissingContentLength",
+    413: "RequestEntityTooLarge",  # the phrase differs between versions of Python
+    414: "RequestURITooLong",
     416: "InvalidRange",
     500: "InternalError",
 }

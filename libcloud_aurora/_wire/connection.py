@@ -91,9 +91,6 @@ class AuroraResponse(S3Response):
     def object(self) -> ElementTree.Element | str:  # type: ignore[override]
         return self.document(partial(xml.parse, namespaces=True)) if self.content else ""
 
-    def success(self) -> bool:
-        return True
-
     def document(self, read: Callable[[bytes], T]) -> T:
         """Return what a function reads from the body."""
         fields = xml.error_fields(self.content) if b"<Error" in self.content[:1024] else {}
@@ -483,8 +480,6 @@ def _read_body(response: HTTPResponse, limit: int) -> bytes:
 
     :raises http.client.IncompleteRead: if it is cut off.
     """
-    if response.length_remaining == 0 and response.connection is None:
-        return b""  # its connection serves others already
     content = response.read(limit + 1, decode_content=False)
     missing = response.length_remaining or 0
     if missing and len(content) <= limit:

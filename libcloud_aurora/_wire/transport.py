@@ -273,8 +273,7 @@ class _Wire:
                     _shut(sock)
 
     def connect(self) -> None:
-        self._held = b""  # as a request that was interrupted left it
-        self.is_sending = self.is_interrupted = False
+        self.is_interrupted = False
         self._sent, self._waited = 0, 0.0
         try:
             super().connect()  # type: ignore[misc]
@@ -336,7 +335,6 @@ class _Wire:
             self._joins = True
 
     def putrequest(self, method: str, *args: Any, **kwargs: Any) -> None:
-        self._held = b""
         self._length = 0
         if self.sock is None:  # where no local variable of http.client holds the headers yet
             self.connect()

@@ -242,6 +242,14 @@ def test_what_only_some_requests_are_told(meet, answer, method, advice):
     assert advice not in str(meet(Answer(answer.status + 2), "/b/k", method))
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(413, "RequestEntityTooLarge"), (414, "RequestURITooLong")]
+)
+def test_a_code_is_the_same_with_every_python(meet, status, code):
+    """The phrases of some statuses changed in Python 3.13."""
+    assert meet(Answer(status)).code == code
+
+
 def test_redirects_name_their_target_without_its_query(meet):
     """A redirect is an error that says where it led, but no query that may be signed."""
     location = {"location": "https://elsewhere/b/k?X-Amz-Signature=abc"}
