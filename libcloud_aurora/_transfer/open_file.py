@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import threading
 import time
@@ -30,7 +31,9 @@ class OpenFile:
 
     def __init__(self, path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> None:
         self._path = path
-        self._number = os.open(path, _FLAGS | flags, mode)
+        kind = "r+" if flags & os.O_RDWR else "r"
+        # Unlike a number, it is closed with this object. Ctrl-C cannot come between these calls.
+        [self._file] = map(io.FileIO, map(os.open, [path], [_FLAGS | flags], [mode]), [kind])
         self._lock = threading.Lock()
         self._locked_by = 0
 
@@ -41,12 +44,15 @@ class OpenFile:
         self.close()
 
     def close(self) -> None:
-        number, self._number = self._number, -1
         try:
             if self._locked_by == os.getpid():  # or a forked child would keep the lock as well
-                fcntl.flock(number, fcntl.LOCK_UN)
+                fcntl.flock(self._number, fcntl.LOCK_UN)
         finally:
-            os.close(number)
+            self._file.close()
+
+    @property
+    def _number(self) -> int:
+        return self._file.fileno()
 
     def status(self) -> os.stat_result:
         return os.fstat(self._number)
@@ -133,11 +139,13 @@ class OpenFile:
 def sync_directory(directory: Path) -> None:
     """Let the names in a directory reach the disk, where the system can."""
     with contextlib.suppress(OSError):
-        number = os.open(directory, os.O_RDONLY)
+        numbers: list[int] = []
         try:
-            os.fsync(number)
+            numbers.extend(map(os.open, [directory], [os.O_RDONLY]))  # known here despite Ctrl-C
+            os.fsync(*numbers)
         finally:
-            os.close(number)
+            for number in numbers:
+                os.close(number)
 
 
 def is_ours(status: os.stat_result) -> bool:

@@ -1,7 +1,9 @@
 """Downloads that go on where an earlier call was cut off, by what it has left on the disk."""
 
+import contextlib
 import errno
 import fcntl
+import gc
 import json
 import os
 import stat
@@ -9,6 +11,7 @@ import threading
 
 import pytest
 from libcloud.storage.base import Object
+from unit.ctrl_c import PACKAGE, calls_of, pressed_after
 from unit.memory_s3 import error, md5
 
 from libcloud_aurora import errors
@@ -639,4 +642,33 @@ def test_an_old_file_is_whole_while_its_other_name_is_resumed(resume, leave, par
 
     with pytest.raises(KeyboardInterrupt):
         resume(overwrite_existing=True, ex_progress=interrupt)
+    assert target.read_bytes() == DATA
+
+
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+@pytest.mark.parametrize("resume", [False, True])
+def test_ctrl_c_anywhere_leaves_no_descriptor(s3, container, new_driver, target, resume):
+    """Wherever Ctrl-C comes, no file stays open, nor locked: the next call resumes."""
+    driver = new_driver(ex_max_concurrency=1)
+    s3.put("k", DATA)
+    within = f"{PACKAGE}/_transfer/"
+
+    def save():
+        driver.download_object(handle(container, driver), target, True, ex_resume=resume)
+
+    def still_open():
+        links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+        found = [os.readlink(link) for link in links if os.path.islink(link)]
+        return [name for name in found if name.startswith(str(target.parent))]
+
+    for number in range(calls_of(save, within) + 1):
+        for path in target.parent.iterdir():
+            path.unlink()
+        with contextlib.suppress(KeyboardInterrupt):
+            pressed_after(number, save, within)
+        gc.collect()
+        assert still_open() == [], number
+        save()
     assert target.read_bytes() == DATA
