@@ -289,13 +289,14 @@ class FileParts(Parts):
 
     def __init__(self, path: str, part_size: int, progress: Progress | None = None) -> None:
         self._path = path
-        if stat.S_ISFIFO(os.stat(path).st_mode):  # opening it would wait for a writer
+        mode = os.stat(path).st_mode
+        if stat.S_ISFIFO(mode):  # opening it would wait for a writer
             raise self._irregular()
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         self._file = OpenFile(path)
         try:
             self._before = self._file.status()
-            if stat.S_ISDIR(self._before.st_mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
             size = self._before.st_size
             regular = stat.S_ISREG(self._before.st_mode)
             if not regular or (size == 0 and self._file.read_into(memoryview(bytearray(1)), 0)):
