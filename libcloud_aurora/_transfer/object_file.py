@@ -138,13 +138,13 @@ class RawReader(io.RawIOBase):
         stop = self.size if reads_on else min(stop, self.size)
         if self._ahead is None and (reads_on or stop - self._end > KEPT_SIZE):
             self._ahead = self._stream.ranges(self._reader, self._end, stop)
+        self._current = _NOTHING  # its memory is used again, or was that of a block
         if self._ahead is None:
+            while sum(map(len, self._blocks.values())) + stop - self._end > KEPT_SIZE:
+                del self._blocks[next(iter(self._blocks))]
             self._blocks[self._end] = piece = self._block(self._end, stop)
             self._block_size += BLOCK_STEP
-            while sum(map(len, self._blocks.values())) > KEPT_SIZE:
-                del self._blocks[next(iter(self._blocks))]
         else:
-            self._current = _NOTHING  # its memory is used again
             piece = next(self._ahead, _NOTHING[1])
             if not piece:
                 self._ahead = None
@@ -190,7 +190,7 @@ class ObjectReader(io.BufferedReader):
     def read(self, size: int | None = -1) -> bytes:
         """Read up to this many bytes, or all that are left."""
         left = max(0, self.size - self.tell())  # given a size, io allocates once
-        return super().read(left if size is None or size < 0 else size)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 class Written(Parts):

@@ -286,6 +286,33 @@ def test_blocks_are_kept_up_to_a_limit(s3, opened):
     assert len(s3.requests) == seen + 1
 
 
+def test_a_block_comes_into_the_place_of_others(s3, opened):
+    """What is kept and what comes are 16 MiB together, while it comes."""
+    with opened(bytes(60 * MIB)) as file:
+        file.seek(4 * MIB)
+        file.read(15 * MIB)
+        seen = []
+        s3.faults.append(lambda request: seen.append(tracemalloc.get_traced_memory()[0]))
+        tracemalloc.start()
+        try:
+            for start in (24, 44):
+                file.seek(start * MIB)
+                file.read(15 * MIB)
+        finally:
+            tracemalloc.stop()
+    assert seen[1] - seen[0] < 17 * MIB  # the block before was not seen
+
+
+def test_a_large_size_takes_no_memory(opened):
+    """Who asks for more than there is gets that, and not so much memory."""
+    with opened(LARGE) as file:
+        tracemalloc.start()
+        try:
+            assert file.read(2**40) == LARGE
+        finally:
+            tracemalloc.stop()
+
+
 def test_small_gaps_are_read_through(s3, opened):
     """Who skips less than a block reads on, as tar does with small members."""
     with opened(LARGE) as file:
