@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from operator import index
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
@@ -14,7 +15,7 @@ from libcloud.storage.base import Container, Object
 from libcloud.storage.drivers.s3 import BaseS3StorageDriver, S3MultipartUpload
 from libcloud.storage.types import Provider
 
-from libcloud_aurora._client import Client, CopySource
+from libcloud_aurora._client import Client, CopySource, Span
 from libcloud_aurora._s3 import headers as s3_headers
 from libcloud_aurora._s3 import names, objects
 from libcloud_aurora._s3.encryption import SOURCE_PREFIX, customer_key, only_key
@@ -491,7 +492,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
             They are consumed as the deletion proceeds, so there may be any number of them.
         :return: Nothing. Objects that do not exist count as deleted.
         :raises DeleteFailedError: saying what is left and why, after all others are deleted. If a
-            request fails for good, the error names its objects and those left before.
+            request fails for good, the error names its objects and those left before. If objects
+            are left when one of the errors below comes, that one is its cause.
         :raises InvalidObjectNameError: for a name that no object can have, before the request with
             it is sent; the objects of earlier requests are deleted.
         :raises ValueError: in the same way, for an object of another container.
@@ -807,8 +809,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :raises InvalidObjectNameError: if the object's own name does not fit into the directory.
         :raises ValueError: if the bytes are not a range.
         """
-        self._validate_start_and_end_bytes(start_bytes, end_bytes)
-        reading = self._reading(obj, ex_customer_key, span=(start_bytes, end_bytes))
+        span = self._span(start_bytes, end_bytes)
+        reading = self._reading(obj, ex_customer_key, span=span)
         target = Destination(
             destination_path, obj.name, overwrite=overwrite_existing, durable=ex_durable
         )
@@ -836,8 +838,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :raises ObjectNotFoundError: at once, if the object does not exist.
         :raises ValueError: if the bytes are not a range.
         """
-        self._validate_start_and_end_bytes(start_bytes, end_bytes)
-        reading = self._reading(obj, ex_customer_key, span=(start_bytes, end_bytes))
+        span = self._span(start_bytes, end_bytes)
+        reading = self._reading(obj, ex_customer_key, span=span)
         return Stream(reading).chunks(chunk_size_of(chunk_size))
 
     # Objects as files
@@ -1032,12 +1034,24 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
     def _listing(self) -> Listing:
         return Listing(self._client, self, reads_ahead=self._transfer.file_concurrency > 1)
 
+    def _span(self, start_bytes: int, end_bytes: int | None) -> Span:
+        """Return a range as integers of Python's own: those of an array might overflow."""
+        try:
+            start = int(index(start_bytes))
+            end = None if end_bytes is None else int(index(end_bytes))
+        except TypeError:
+            raise TypeError(
+                f"start_bytes and end_bytes must be integers, not {start_bytes!r} and {end_bytes!r}"
+            ) from None
+        self._validate_start_and_end_bytes(start, end)
+        return start, end
+
     def _reading(
         self,
         obj: Object,
         key: bytes | None,
         *,
-        span: tuple[int, int | None] | None = None,
+        span: Span | None = None,
         progress: Progress | None = None,
     ) -> Reading:
         path = names.path_of(obj, customer_key("ex_customer_key", key))

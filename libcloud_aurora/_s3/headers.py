@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
 from libcloud_aurora._s3 import xml
+from libcloud_aurora._s3.signing import as_text
 
 META_PREFIX = "x-amz-meta-"
 TAGS = "x-amz-tagging"
@@ -265,7 +266,7 @@ def check_tags(tags: Any) -> dict[str, str]:
             )
         if not xml.can_carry(f"{name}{value}"):
             raise ValueError(f"tags: {name!r} or its value has a character that XML cannot carry")
-    return {name: str(value) for name, value in tags.items()}
+    return {as_text(name): as_text(value) for name, value in tags.items()}
 
 
 def tag_header(tags: Any) -> str:

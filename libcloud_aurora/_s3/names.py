@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from libcloud_aurora._s3.encryption import CustomerKey
-from libcloud_aurora._s3.signing import canonical_query, quote_path
+from libcloud_aurora._s3.signing import as_text, canonical_query, quote_path
 from libcloud_aurora.errors import InvalidContainerNameError, InvalidObjectNameError
 
 #: Longest key in bytes of UTF-8; radosgw answers a longer one with 400 InvalidObjectName.
@@ -35,8 +35,8 @@ class ObjectPath:
         version_id: str | None = None,
     ) -> None:
         self.quoted = f"{bucket_path(bucket)}/{quote_key(key, bucket)}"
-        self.bucket: str = bucket
-        self.key: str = key
+        self.bucket = as_text(bucket)
+        self.key = as_text(key)
         self.customer_key = customer_key
         self.version = {"versionId": version_id} if version_id else {}
 
@@ -70,7 +70,7 @@ def bucket_of(container: Any) -> str:
     if not hasattr(container, "name"):
         raise TypeError(f"container must be a Container, not {type(container).__name__}")
     bucket_path(container.name)
-    return str(container.name)
+    return as_text(container.name)
 
 
 def bucket_path(name: Any) -> str:

@@ -28,7 +28,7 @@ from libcloud_aurora._s3.headers import (
     tag_header,
 )
 from libcloud_aurora._s3.names import ObjectPath, bucket_of
-from libcloud_aurora._s3.signing import canonical_query, http_time, moment, quote_path
+from libcloud_aurora._s3.signing import as_text, canonical_query, http_time, moment, quote_path
 
 #: What every object's ``extra`` has, wherever it comes from; ``None`` for what is not known.
 UNKNOWN: dict[str, Any] = dict.fromkeys(
@@ -93,7 +93,7 @@ def clean_meta_data(given: Mapping[str, Any] | None) -> dict[str, str]:
             kind = type(value).__name__
             raise TypeError(f"meta_data[{name!r}] must be text or a number, not {kind}")
     check_distinct(meta_data)
-    return {name: str(value).strip(" ") for name, value in meta_data.items()}
+    return {as_text(name): as_text(value).strip(" ") for name, value in meta_data.items()}
 
 
 def lift_content_type(
@@ -232,7 +232,7 @@ class Wanted:
 def _add(headers: dict[str, str], name: Any, value: Any) -> None:
     """Add a header in lower case, unless it contradicts one that is there."""
     wire_value(str(name), value)
-    text, name = str(value).strip(" "), str(name).lower()
+    text, name = as_text(value).strip(" "), as_text(name).lower()
     if headers.setdefault(name, text) != text:
         raise ValueError(f"headers: {name} is given twice, as {headers[name]!r} and as {text!r}")
 
@@ -245,7 +245,7 @@ def wire_value(name: str, value: Any) -> str:
         return value
     if not isinstance(value, (str, int, float)):
         raise TypeError(f"header {name!r} must be text or a number, not {type(value).__name__}")
-    text = str(value)
+    text = as_text(value)
     if _CONTROL.search(text):
         raise ValueError(f"header {name!r} must not contain control characters, such as newlines")
     text = text.strip(" ")
@@ -355,5 +355,5 @@ def _iso(time: datetime | None) -> str | None:
 
 
 def _url(name: str, container: Container, driver: Any) -> str:
-    url: str = driver.connection.url("/" + quote_path(f"{container.name}/{name}"))
+    url: str = driver.connection.url("/" + quote_path(f"{as_text(container.name)}/{as_text(name)}"))
     return url

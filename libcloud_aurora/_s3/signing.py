@@ -44,9 +44,14 @@ MAX_EXPIRY_SECONDS = 604_800
 MAX_OFFSET = timedelta(days=36_500)
 
 
+def as_text(value: object) -> str:
+    """Return text for a request: the value of an ``Enum`` of text, which ``str`` would name."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
 def quote_path(path: str) -> str:
     """Percent-encode a bucket or key: everything but unreserved characters and the slash."""
-    return path if _PLAIN.fullmatch(path) else quote(path, safe="/~")
+    return as_text(path) if _PLAIN.fullmatch(path) else quote(path, safe="/~")
 
 
 def hide_dots(path: str) -> str:
@@ -72,7 +77,9 @@ def _lines_of(headers: Mapping[str, str]) -> list[str]:
 
 def canonical_query(params: Mapping[str, object]) -> str:
     """Return a query string in the one form that can be signed and sent."""
-    pairs = sorted((quote(str(k), safe="~"), quote(str(v), safe="~")) for k, v in params.items())
+    pairs = sorted(
+        (quote(str(k), safe="~"), quote(as_text(v), safe="~")) for k, v in params.items()
+    )
     return "&".join(f"{name}={value}" for name, value in pairs)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from libcloud_aurora._client import Client
 from libcloud_aurora._s3 import xml
 from libcloud_aurora._s3.names import ObjectPath, version_of
+from libcloud_aurora._s3.signing import as_text
 from libcloud_aurora._s3.xml import Named
 from libcloud_aurora.errors import AccessDeniedError, AuroraObjectsError, DeleteFailedError
 
@@ -31,8 +32,19 @@ def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: An
     cause: AuroraObjectsError | None = None
     waiting: list[list[Named]] = []
     rest = batches(named)
-    while batch := waiting.pop() if waiting else next(rest, []):
-        paths = {each: ObjectPath(bucket, each.key, version_id=each.version_id) for each in batch}
+    while True:
+        try:
+            batch = waiting.pop() if waiting else next(rest, [])
+            paths = {
+                each: ObjectPath(bucket, each.key, version_id=each.version_id) for each in batch
+            }
+        except Exception as error:
+            if failures:  # of earlier requests, which nobody else would tell
+                said = f". What was to follow could not be asked for: {error}"
+                raise _failed(failures, bucket, driver, said) from error
+            raise
+        if not batch:
+            break
         together = [each for each in batch if xml.can_carry(each.key)]
         try:
             if together:
@@ -111,10 +123,10 @@ def named_by(objects: Iterable[Any], bucket: str) -> Iterator[Named]:
     if isinstance(objects, (str, bytes)):
         raise TypeError("objects must be an iterable of objects or names, not a single name")
     for each in objects:
-        name = getattr(each, "name", each)
+        name = each if isinstance(each, str) else getattr(each, "name", each)
         if not isinstance(name, str):
             raise TypeError(f"objects must contain objects or names, not {type(each).__name__}")
         home = getattr(getattr(each, "container", None), "name", bucket)
         if home != bucket:
             raise ValueError(f"objects: {name!r} is in container {home!r}, not in {bucket!r}")
-        yield Named(name, version_of(each))
+        yield Named(as_text(name), version_of(each))

@@ -227,3 +227,18 @@ def test_a_request_that_fails_for_good_hides_no_earlier_failure(s3, driver, cont
     with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded") as caught:
         driver.ex_delete_objects(container, keys)
     assert not isinstance(caught.value, errors.DeleteFailedError)
+
+
+@pytest.mark.parametrize("last", ["", 7])
+def test_what_fails_to_come_hides_no_earlier_failure(s3, driver, container, last):
+    """What was left before a name is refused is listed, and the refusal is its cause."""
+    rows = "<Error><Key>k7</Key><Code>AccessDenied</Code></Error>"
+    s3.fail(1, Answer(200, f"<DeleteResult>{rows}</DeleteResult>".encode()), method="POST")
+    with pytest.raises(
+        errors.DeleteFailedError, match=r"1 object .*could not be asked for"
+    ) as caught:
+        driver.ex_delete_objects(
+            container, [*(f"k{number}" for number in range(1000)), "more", last]
+        )
+    assert list(caught.value.failures) == ["k7"]
+    assert isinstance(caught.value.__cause__, (errors.InvalidObjectNameError, TypeError))

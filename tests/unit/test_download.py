@@ -140,6 +140,30 @@ def test_impossible_ranges_are_refused(s3, container, driver, tmp_path, start, e
     assert s3.requests == []
 
 
+class Index:
+    def __index__(self):
+        return 5
+
+
+@pytest.mark.parametrize(("start", "end"), [(1.0, 4), (0, 4.5), ("1", "4")])
+def test_what_is_no_integer_is_refused(s3, container, driver, tmp_path, start, end):
+    """A range of anything but integers is a TypeError that says so, before anything is sent."""
+    s3.requests.clear()
+    with pytest.raises(TypeError, match="start_bytes and end_bytes must be integers"):
+        driver.download_object_range(handle(container, driver), str(tmp_path / "f"), start, end)
+    with pytest.raises(TypeError, match="start_bytes and end_bytes must be integers"):
+        driver.download_object_range_as_stream(handle(container, driver), start, end)
+    assert s3.requests == []
+
+
+@pytest.mark.parametrize(("start", "end"), [(Index(), 9), (True, Index()), (False, None)])
+def test_any_kind_of_integer_is_sent_as_its_number(s3, container, driver, start, end):
+    """Integers of other kinds, such as those of arrays, are what they stand for."""
+    s3.put("k", b"0123456789")
+    got = driver.download_object_range_as_stream(handle(container, driver), start, end)
+    assert b"".join(got) == b"0123456789"[start:end]
+
+
 @pytest.mark.parametrize(("start", "end"), [(0, 10), (5, 10), (5, None)])
 def test_a_server_without_ranges_gives_no_wrong_bytes(s3, container, driver, tmp_path, start, end):
     """A proxy that answers a range with the whole object gives the range or an error."""

@@ -1,5 +1,6 @@
 """_s3.names: what may be a bucket or a key, and the path that names it on the wire."""
 
+from enum import Enum
 from urllib.parse import unquote
 
 import pytest
@@ -163,3 +164,41 @@ def test_a_container_has_a_name_that_containers_can_have():
         path_of(Object("k", 1, None, {}, {}, wrong, None))
     with pytest.raises(InvalidObjectNameError):
         ObjectPath("photos", "")
+
+
+class Names(str, Enum):
+    """Text that has another name as well, which ``str`` and ``format`` return."""
+
+    LOGO = "logo.png"
+    BUCKET = "photos"
+    TYPE = "image/png"
+    COLD = "cold"
+
+
+def test_text_of_a_kind_of_its_own_counts_as_what_it_says(s3, driver):
+    """An Enum of text names the object that its value says, in every call and every header."""
+    container = driver.get_container(Names.BUCKET)
+    obj = driver.upload_object_via_stream(
+        [b"x"],
+        container,
+        Names.LOGO,
+        extra={
+            "content_type": Names.TYPE,
+            "meta_data": {"a": Names.TYPE},
+            "tags": {"b": Names.TYPE},
+        },
+        headers={"Cache-Control": Names.TYPE},
+        ex_storage_class=Names.COLD,
+    )
+    stored = s3.buckets["photos"]["logo.png"].headers
+    shown = [stored[name] for name in ("content-type", "x-amz-meta-a", "cache-control")]
+    assert shown == ["image/png"] * 3
+    assert stored["x-amz-storage-class"] == "cold"
+    assert s3.sent("PUT")[0].headers["x-amz-tagging"] == "b=image%2Fpng"
+    assert obj.extra["url"].endswith("/photos/logo.png")
+    assert driver.get_object("photos", Names.LOGO).size == 1
+    assert "/photos/logo.png?" in driver.ex_get_object_presigned_url(obj)
+    assert [each.name for each in container.iterate_objects(prefix=Names.LOGO)] == ["logo.png"]
+    s3.put("LOGO", b"")
+    driver.ex_delete_objects(container, [Names.LOGO])
+    assert list(s3.buckets["photos"]) == ["LOGO"]
