@@ -125,6 +125,10 @@ class FileChangedError(AuroraObjectsError):
 class DirectoryNotFoundError(AuroraObjectsError, FileNotFoundError):
     """The directory in which a file is to be saved does not exist."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind, arguments, state = super().__reduce__()
+        return kind, arguments, {**state, "errno": self.errno, "filename": self.filename}
+
 
 class DeleteFailedError(AuroraObjectsError):
     """

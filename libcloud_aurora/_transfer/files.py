@@ -134,6 +134,7 @@ class Destination:
     def appearing(self, size: int) -> Iterator[OpenFile]:
         """Provide a temporary file that becomes the target; a block that fails leaves nothing."""
         temporary = self.hidden(f"{os.urandom(8).hex()}.part")
+        pid = os.getpid()
         with self.parents() as made:
             try:
                 with OpenFile(temporary, OWN | os.O_CREAT | os.O_EXCL) as file:
@@ -146,8 +147,9 @@ class Destination:
                     self.sync(file)
                 self.put_in_place(temporary, made)
             except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
+                if pid == os.getpid():  # it is not a forked child's
+                    with contextlib.suppress(OSError):
+                        os.unlink(temporary)
                 raise
 
     def new_mode(self) -> int:

@@ -95,7 +95,7 @@ def as_bytes(chunk: Any) -> Any:
         return chunk.encode()
     try:
         view = memoryview(chunk)
-        return view.cast("B") if view.c_contiguous else view.tobytes()
+        return view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes()
     except TypeError:
         kind = type(chunk).__name__
         raise TypeError(f"iterator must yield bytes or text, not {kind}") from None

@@ -538,3 +538,11 @@ def test_a_code_is_no_secret(s3, new_driver):
     with pytest.raises(errors.ContainerNotFoundError) as caught:
         new_driver(secret="Such").get_container("missing")
     assert caught.value.code == "NoSuchBucket"
+
+
+def test_a_missing_directory_is_pickled_as_an_error_of_the_system():
+    """What FileNotFoundError says of itself survives the way to another process."""
+    error = errors.DirectoryNotFoundError("missing")
+    error.errno, error.filename = 2, "/missing"
+    found = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (found.errno, found.filename, str(found)) == (2, "/missing", "missing")

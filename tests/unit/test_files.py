@@ -582,3 +582,24 @@ def test_other_systems_do_with_what_they_have(s3, save, container, tmp_path, mon
     save(tmp_path / "resumed", data=data, ex_resume=True)
     assert (tmp_path / "down").read_bytes() == (tmp_path / "resumed").read_bytes() == data
     assert listing(tmp_path) == ["down", "resumed", "up"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_that_ends_takes_no_file_along(s3, container, driver, tmp_path):
+    """A child that is forked while a file is saved, and ends there, leaves the file alone."""
+    s3.put("k", b"content")
+    children, parent = [], os.getpid()
+
+    def fork(*_):
+        children.append(os.fork())
+        if children[-1] == 0:
+            raise SystemExit
+
+    try:
+        obj = Object("k", 7, None, None, None, container, driver)
+        driver.download_object(obj, tmp_path / "file", ex_progress=lambda *_: children or fork())
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    os.waitpid(children[0], 0)
+    assert (tmp_path / "file").read_bytes() == b"content"

@@ -180,6 +180,12 @@ def test_chunks_become_bytes_like_without_a_copy():
     assert (view.format, len(view), view.obj) == ("B", 8, numbers)
 
 
+def test_an_empty_chunk_may_have_any_shape():
+    """Rows of a table of which there are none are an empty chunk."""
+    empty = memoryview(bytes(6)).cast("B", (2, 3))[:0]
+    assert cut(iter([b"ab", empty, b"c"]), 5) == [b"abc"]
+
+
 def test_a_view_with_gaps_is_sent_as_its_bytes():
     """A view of every second byte is a chunk of these bytes."""
     assert cut(iter([memoryview(b"abcdef")[::2]]), 5) == [b"ace"]
