@@ -8,8 +8,11 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from libcloud_aurora._transfer.open_file import OWN, OpenFile, sync_directory
 from libcloud_aurora.errors import (
@@ -18,6 +21,9 @@ from libcloud_aurora.errors import (
     InvalidObjectNameError,
 )
 
+T = TypeVar("T")
+#: How often to create a file whose directory others remove.
+MOST_TRIES = 10
 #: Where Linux tells what is mounted; ``\040`` is a space there.
 MOUNTS = Path("/proc/self/mountinfo")
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/\d+(?:/task/\d+)?)/fd/\d+")
@@ -115,7 +121,7 @@ class Destination:
         parent = self.path.parent
         made = [path for path in (parent, *parent.parents) if not path.exists()]
         try:
-            parent.mkdir(parents=True, exist_ok=True)
+            _made(parent, list)
             yield made
         except BaseException:
             for directory in made:
@@ -134,10 +140,12 @@ class Destination:
     def appearing(self, size: int) -> Iterator[OpenFile]:
         """Provide a temporary file that becomes the target; a block that fails leaves nothing."""
         temporary = self.hidden(f"{os.urandom(8).hex()}.part")
-        pid = os.getpid()
+        pid, parent = os.getpid(), self.path.parent
         with self.parents() as made:
             try:
-                with OpenFile(temporary, OWN | os.O_CREAT | os.O_EXCL) as file:
+                with _made(
+                    parent, partial(OpenFile, temporary, OWN | os.O_CREAT | os.O_EXCL)
+                ) as file:
                     mode = stat.S_IMODE(file.status().st_mode)
                     if self.permissions(mode) != mode:
                         file.set_mode(self.permissions(mode))
@@ -193,6 +201,18 @@ class Destination:
         if self._durable:
             for directory in (self.path.parent, *(path.parent for path in made)):
                 sync_directory(directory)
+
+
+def _made(directory: Path, make: Callable[[], T]) -> T:
+    """Make a directory and what is to be in it, again if another that fails has removed it."""
+    tries = count(1)
+    while True:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            return make()
+        except (FileNotFoundError, FileExistsError):
+            if next(tries) == MOST_TRIES:
+                raise
 
 
 def _is_too_long(path: Path) -> bool:

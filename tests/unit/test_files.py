@@ -603,3 +603,26 @@ def test_a_forked_child_that_ends_takes_no_file_along(s3, container, driver, tmp
             os._exit(0)
     os.waitpid(children[0], 0)
     assert (tmp_path / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_directory_that_another_removes_is_made_again(
+    s3, container, driver, tmp_path, monkeypatch, times
+):
+    """A download that fails takes along no directory in which another is about to save a file."""
+    s3.put("new/k", b"content")
+    left = iter(range(times))
+
+    def make(path, *arguments, mkdir=Path.mkdir, **options):
+        mkdir(path, *arguments, **options)
+        if next(left, None) is not None:
+            path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", make)
+    obj = Object("new/k", 7, None, None, None, container, driver)
+    if times == 1:
+        driver.download_object(obj, tmp_path)
+        assert (tmp_path / "new" / "k").read_bytes() == b"content"
+    else:
+        with pytest.raises(FileNotFoundError):
+            driver.download_object(obj, tmp_path)
