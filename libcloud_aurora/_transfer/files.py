@@ -155,7 +155,7 @@ class Destination:
                     self.sync(file)
                 self.put_in_place(temporary, made)
             except BaseException:
-                if pid == os.getpid():  # it is not a forked child's
+                if pid == os.getpid():  # pragma: no branch - not a forked child's, unseen here
                     with contextlib.suppress(OSError):
                         os.unlink(temporary)
                 raise

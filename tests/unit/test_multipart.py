@@ -558,6 +558,15 @@ def test_a_resumed_upload_that_differs_is_copied(s3, resume, arguments):
     assert s3.buckets["photos"]["k"].data == DATA
 
 
+def test_a_condition_is_met_before_a_resumed_upload_is_copied(s3, resume):
+    """What was a condition of the upload says nothing about the copy onto itself."""
+    s3.begin("k", headers={"content-type": "text/old"})
+    resume({"content_type": "text/new"}, headers={"If-None-Match": "*"}, ex_check_condition=True)
+    (copied,) = copies(s3)
+    assert "if-none-match" not in copied.headers
+    assert s3.buckets["photos"]["k"].headers["content-type"] == "text/new"
+
+
 def test_a_resumed_upload_gets_access_and_tags_without_a_copy(s3, resume):
     """What HEAD does not show is set by one request each, once the object is complete."""
     s3.begin("k", headers=SAME)
