@@ -63,7 +63,7 @@ Span = tuple[int, "int | None"]
 
 
 class CopySource(NamedTuple):
-    """The object to copy; copies are pinned to its ETag."""
+    """The object to copy; copies are pinned to its ETag, which radosgw overlooks for parts."""
 
     path: ObjectPath
     head: ObjectHead

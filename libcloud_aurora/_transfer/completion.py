@@ -204,6 +204,11 @@ class Completion:
         signs = _is_since(found, self._earliest), self._may_have_acted
         return any(signs) if is_gone else all(signs)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server has said that there is no such upload."""
+        return self._seen.held == {}
+
     def _may_come_about(self, *, is_stopped: bool = False) -> bool:
         """
         Tell whether the server may still complete the upload, or may have done so.

@@ -66,7 +66,7 @@ class Upload:
     :ivar asked: Headers that its object is to have; ``None`` if somebody else has begun it.
     :ivar planned: What becomes of them: what the bytes and the key must be when it is completed,
         and what is done to the object afterwards.
-    :ivar is_complete: Whether it is stored, so that there is nothing to abort.
+    :ivar is_complete: Whether it is stored, or gone, so that there is nothing to abort.
     """
 
     def __init__(self, uploads: Uploads, path: ObjectPath, begun: Begun, ending: Ending) -> None:
@@ -168,7 +168,20 @@ class Upload:
         return self._etag_of(sent)
 
     def copy(self, source: CopySource, sizes: Iterable[int]) -> list[tuple[int, str]]:
-        """Let the server copy an object in parts of these sizes; return number and ETag of each."""
+        """
+        Let the server copy an object in parts of these sizes; return number and ETag of each.
+
+        radosgw takes what looks like a version in the source's name for one, and before Ceph 20,
+        which has checksums, it decodes the name twice. So it would copy another object.
+        """
+        name = source.path.key
+        if "?versionId=" in name or ("%" in name and not self.has_crc32):
+            raise AuroraObjectsError(
+                f"{source.path} was not copied: this server misreads its name where it copies in "
+                "parts. Download and upload it instead.",
+                bucket=source.path.bucket,
+                key=name,
+            )
         window = Window(limit=self._config.file_concurrency, interrupt=self._client.interrupt)
 
         def copy(number: int, span: tuple[int, int]) -> None:
@@ -223,24 +236,25 @@ class Upload:
             self._before = self._client.check_conditions(self.path, conditions, stop=stop)
             if self._ending.left() < math.inf:  # Ctrl-C has come meanwhile
                 raise AuroraObjectsError("the upload was interrupted before its completion.")
+        completion = Completion(
+            self._client,
+            self.path,
+            self.id,
+            parts,
+            conditions=conditions,
+            before=self._before,
+            was_sent=was_sent,
+            stop=stop,
+        )
         self._keeps_parts = True  # while the server may be completing it
         try:
-            completion = Completion(
-                self._client,
-                self.path,
-                self.id,
-                parts,
-                conditions=conditions,
-                before=self._before,
-                was_sent=was_sent,
-                stop=stop,
-            )
             self._completed = completion.run(
                 crc32=crc32 if self._is_whole else None, verify=self.verify
             )
         except AuroraObjectsError as error:  # others may come from a signal, at any moment
             # A success with another ETag has completed it, and the server's refusal has not.
-            self.is_complete = isinstance(error, HashMismatchError) and error.code is None
+            is_damaged = isinstance(error, HashMismatchError) and error.code is None
+            self.is_complete = is_damaged or completion.is_gone
             self._keeps_parts = error._keeps_parts
             raise
         self.is_complete = True

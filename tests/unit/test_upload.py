@@ -876,6 +876,16 @@ def test_an_object_that_may_not_be_looked_at_has_probably_been_stored(s3, comple
     assert len(s3.sent("POST")) == 1
 
 
+def test_an_upload_that_is_gone_is_not_aborted(s3, driver, container, caplog):
+    """Nobody says that its parts remain, and no request waits for a server that is away."""
+    after(s3, LOST, method="POST", query="uploadId=2~upload1")
+    s3.faults.append(lambda request: Answer(403) if is_look(request) else None)
+    with pytest.raises(errors.NetworkError, match="2~upload1 is gone: its object has probably"):
+        driver.upload_object_via_stream(iter([DATA]), container, "k")
+    assert s3.sent("DELETE") == []
+    assert caplog.text == ""
+
+
 def test_a_copy_is_not_copied_for_its_original(s3, driver, container, caplog):
     """An equal object that was there before the copy is not the copy's own success."""
     driver.upload_object_via_stream(iter([DATA]), container, "k")
