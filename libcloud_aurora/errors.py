@@ -268,5 +268,6 @@ CODES_OF_CONTAINERS: dict[str, dict[int, str]] = {
     "PUT": {400: "InvalidBucketName", 409: "BucketAlreadyExists"},
     "DELETE": {409: "BucketNotEmpty"},
 }
-#: Statuses that are transient, whatever the code; those from 520 on are Cloudflare's.
-TRANSIENT_STATUSES = frozenset({408, 423, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+#: Statuses that are transient, whatever the code: 499 is Traefik's for a body that took too long,
+#: and those from 520 on are Cloudflare's.
+TRANSIENT_STATUSES = frozenset({408, 423, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524})

@@ -53,6 +53,11 @@ TOO_LARGE_FOR_PROXY = (
     "A proxy in front of the server limits the body of a request, as nginx does by "
     "client_max_body_size: its operator must allow at least ex_part_size"
 )
+#: What a 408 or 499 means that is not S3's.
+TOO_SLOW_FOR_PROXY = (
+    "A proxy in front of the server limits how long a request may take, as Traefik does by "
+    "readTimeout: its operator must raise that, or lower ex_max_concurrency or ex_part_size"
+)
 #: What a 502 may mean where an object is read.
 UNREAD = (
     "If other objects can be read, its metadata may be too large for the proxy (nginx's "
@@ -207,6 +212,8 @@ def response_error(
         advice = TOO_LARGE.format(head_size)
     elif status == 413 and not fields:
         advice = TOO_LARGE_FOR_PROXY
+    elif status in (408, 499) and not fields:
+        advice = TOO_SLOW_FOR_PROXY
     elif status == 502 and not fields and subject.key and subject.method in ("HEAD", "GET"):
         advice = UNREAD
     elif code == "InvalidRange" and subject.key and subject.method.startswith("POST"):

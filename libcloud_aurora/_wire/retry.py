@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 #: Bytes after which a broken transfer counts as having made progress.
 PROGRESS_SIZE = 1024**2
+#: Seconds after which an attempt that breaks off may have met a proxy's limit of a request's time.
+CUT_SECONDS = 10.0
 #: Most seconds that a thread sleeps before it looks for Ctrl-C: one that comes after Python has
 #: looked, while it hands the GIL to other threads, does not wake it.
 LOOKING_SECONDS = 0.25
@@ -92,6 +94,17 @@ def is_passing(error: AuroraObjectsError) -> bool:
     return is_transient(error) and not isinstance(error, MalformedAnswerError)
 
 
+def is_cut_off(error: AuroraObjectsError, seconds: float) -> bool:
+    """
+    Tell whether a proxy may have ended an attempt because it took too long.
+
+    Traefik allows 60 s for the body of a request, and Google's balancer 30 s for all of it. They
+    close the connection, or answer before the server does.
+    """
+    is_proxys = error.http_status in (408, 499, 504)
+    return seconds >= CUT_SECONDS and (is_proxys or isinstance(error, NetworkError))
+
+
 class Retrier:
     """
     Runs attempts under one policy.
@@ -140,8 +153,10 @@ class Retrier:
                 may_be_done |= is_unsure(error)
                 if progress() - before >= PROGRESS_SIZE:
                     history.clear()
-                timed_out = isinstance(error, NetworkTimeoutError)
-                if stop.moved > moved and timed_out and stop.narrow(error.value, began):
+                took = time.monotonic() - began
+                too_slow = isinstance(error, NetworkTimeoutError) or is_cut_off(error, took)
+                too_slow = too_slow and stop.moved > moved and is_transient(error)
+                if too_slow and stop.narrow(error.value, began):
                     continue
                 history.append(error.value)
                 error.history = tuple(history)
