@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import sys
@@ -56,6 +57,9 @@ _PARTS_ROOTS = ("ListPartsResult", "ListMultipartUploadResult", "ListPartsRespon
 REMAINS = "upload %s of %s could not be aborted, so its parts remain: %s"
 #: Errors that mean that a multipart upload is gone; radosgw's ListParts names the key.
 _GONE = (UploadNotFoundError, ObjectNotFoundError, ContainerNotFoundError)
+
+#: What radosgw says of one object of many if the same deletion may succeed when sent again.
+PASSING = frozenset({"UnknownError", "InternalError", "ServiceUnavailable", "SlowDown"})
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
@@ -116,6 +120,10 @@ class Attributes(NamedTuple):
     etag: str
     checksum: Checksum | None
     ends: list[int]
+
+
+class _LeftError(AuroraObjectsError):
+    """A transient failure has left some objects of many."""
 
 
 class OpenObject:
@@ -293,14 +301,38 @@ class Client:
         return subject.malformed("the server repeats a page")
 
     def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[xml.Named, str]:
-        """Delete objects with one request; return those left, and the server's reasons."""
-        body, read = xml.delete_objects(named), _page_of("DeleteResult", "Error")
-        request = self._on_bucket("POST", bucket, query={"delete": ""}, body=body, read=read)
-        left = {}
-        for row in self._run(request.attempt).rows:
-            said = dict.fromkeys((row.get("Code", "?"), row.get("Message", "")))
-            each = xml.Named(row.get("Key", ""), row.get("VersionId"))
-            left[each] = request.subject.clean(" ".join(said).strip())
+        """
+        Delete objects with one request; return those left, and the server's reasons.
+
+        Those that a transient failure has left are asked for again.
+        """
+        waiting, left = list(named), dict[xml.Named, str]()
+        read = _page_of("DeleteResult", "Error")
+
+        def attempt() -> None:
+            nonlocal waiting
+            body = xml.delete_objects(waiting)
+            request = self._on_bucket("POST", bucket, query={"delete": ""}, body=body, read=read)
+            rows = request.attempt().rows
+            for each in waiting:
+                left.pop(each, None)
+            again = []
+            for row in rows:
+                each = xml.Named(row.get("Key", ""), row.get("VersionId"))
+                code = row.get("Code", "?")
+                said = dict.fromkeys((code, row.get("Message", "")))
+                left[each] = request.subject.clean(" ".join(said).strip())
+                if code in PASSING and each in waiting:
+                    again.append(each)
+            if again:
+                waiting = again
+                why = left[again[0]]
+                error = _LeftError(f"{request.subject} has left {len(again)} objects: {why}.")
+                error._is_final = False
+                raise error
+
+        with contextlib.suppress(_LeftError):
+            self._run(attempt)
         return left
 
     # Objects

@@ -46,7 +46,7 @@ DAMAGED = (
 LARGE_HEAD = 3_500
 TOO_LARGE = (
     "The metadata is too large: the request had {:,} bytes of headers. radosgw accepts 16 KiB with "
-    "path and signature, and before 16.2.15 only 4 KiB"
+    "path and signature, and before 16.2.15 only 4 KiB; a proxy in front of it may accept less"
 )
 #: What a 413 means that is not S3's.
 TOO_LARGE_FOR_PROXY = (
