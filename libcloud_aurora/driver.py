@@ -391,6 +391,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :raises ObjectNotFoundError: if the object does not exist.
         :raises EncryptionKeyError: if a key is wrong, or the server cannot copy between these
             keys. No copy is made then.
+        :raises AuroraObjectsError: if it must be copied in parts, and the server misreads its name.
         :raises ValueError: if the object would be copied onto itself without a change.
         """
         given, headers = objects.lift_content_type(extra, headers)
