@@ -433,6 +433,16 @@ def test_a_copy_to_another_key_is_refused(s3, driver, container, stored, name):
     assert s3.uploads == {}
 
 
+@pytest.mark.parametrize("name", ["50%25", "x?versionId=null"])
+def test_a_name_that_servers_misread_in_parts_is_refused(s3, driver, container, name):
+    """No part is copied from an object that the server might take for the one that is named."""
+    obj = driver.upload_object_via_stream([b"mine"], container, name, ex_customer_key=KEY)
+    with pytest.raises(errors.AuroraObjectsError, match="Download and upload it instead"):
+        driver.ex_copy_object(obj, container, "new", ex_source_customer_key=KEY)
+    assert not any("x-amz-copy-source" in sent.headers for sent in s3.sent())
+    assert s3.uploads == {}
+
+
 @pytest.mark.parametrize("old", [None, KEY])
 def test_other_refusals_of_a_copy_stay(s3, driver, container, stored, old):
     """A copy with one key that the server refuses all the same is not explained by two."""
