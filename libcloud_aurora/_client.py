@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import re
 import sys
@@ -122,10 +121,6 @@ class Attributes(NamedTuple):
     ends: list[int]
 
 
-class _LeftError(AuroraObjectsError):
-    """A transient failure has left some objects of many."""
-
-
 class OpenObject:
     """
     The bytes of an object from ``start`` to before ``stop``, still on the wire.
@@ -222,7 +217,7 @@ class Client:
         """
         Create a container; one that an earlier attempt has created is ours.
 
-        radosgw answers its owner with 200. Keys that may list a container need not own it.
+        radosgw answers a container's owner with 200. Keys that may list it need not own it.
         """
         body = xml.create_bucket(location) if location else None
         try:
@@ -318,7 +313,7 @@ class Client:
                 left.pop(each, None)
             again = []
             for row in rows:
-                each = xml.Named(row.get("Key", ""), row.get("VersionId"))
+                each = xml.Named(row.get("Key", ""), row.get("VersionId") or None)
                 code = row.get("Code", "?")
                 said = dict.fromkeys((code, row.get("Message", "")))
                 left[each] = request.subject.clean(" ".join(said).strip())
@@ -326,13 +321,17 @@ class Client:
                     again.append(each)
             if again:
                 waiting = again
-                why = left[again[0]]
-                error = _LeftError(f"{request.subject} has left {len(again)} objects: {why}.")
+                error = AuroraObjectsError(
+                    f"{request.subject} failed for some objects ({len(again)}): {left[again[0]]}."
+                )
                 error._is_final = False
                 raise error
 
-        with contextlib.suppress(_LeftError):
+        try:
             self._run(attempt)
+        except AuroraObjectsError:
+            if not left:  # else a response has said which
+                raise
         return left
 
     # Objects

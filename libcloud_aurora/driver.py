@@ -1036,7 +1036,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         return Listing(self._client, self, reads_ahead=self._transfer.file_concurrency > 1)
 
     def _span(self, start_bytes: int, end_bytes: int | None) -> Span:
-        """Return a range as integers of Python's own: those of an array might overflow."""
+        """Return a range as Python's own integers; those of NumPy might overflow."""
         try:
             start = int(index(start_bytes))
             end = None if end_bytes is None else int(index(end_bytes))

@@ -38,9 +38,9 @@ def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: An
             paths = {
                 each: ObjectPath(bucket, each.key, version_id=each.version_id) for each in batch
             }
-        except Exception as error:
+        except (AuroraObjectsError, TypeError, ValueError) as error:
             if failures:  # of earlier requests, which nobody else would tell
-                said = f". What was to follow could not be asked for: {error}"
+                said = f". The objects after them were not requested: {error}"
                 raise _failed(failures, bucket, driver, said) from error
             raise
         if not batch:

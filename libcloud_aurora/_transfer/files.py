@@ -121,7 +121,7 @@ class Destination:
         parent = self.path.parent
         made = [path for path in (parent, *parent.parents) if not path.exists()]
         try:
-            _made(parent, list)
+            made_in(parent, list)
             yield made
         except BaseException:
             for directory in made:
@@ -143,9 +143,8 @@ class Destination:
         pid, parent = os.getpid(), self.path.parent
         with self.parents() as made:
             try:
-                with _made(
-                    parent, partial(OpenFile, temporary, OWN | os.O_CREAT | os.O_EXCL)
-                ) as file:
+                create = partial(OpenFile, temporary, OWN | os.O_CREAT | os.O_EXCL)
+                with made_in(parent, create) as file:
                     mode = stat.S_IMODE(file.status().st_mode)
                     if self.permissions(mode) != mode:
                         file.set_mode(self.permissions(mode))
@@ -155,7 +154,7 @@ class Destination:
                     self.sync(file)
                 self.put_in_place(temporary, made)
             except BaseException:
-                if pid == os.getpid():  # pragma: no branch - not a forked child's, unseen here
+                if pid == os.getpid():  # pragma: no branch - a forked child, unseen here, leaves it
                     with contextlib.suppress(OSError):
                         os.unlink(temporary)
                 raise
@@ -203,8 +202,8 @@ class Destination:
                 sync_directory(directory)
 
 
-def _made(directory: Path, make: Callable[[], T]) -> T:
-    """Make a directory and what is to be in it, again if another that fails has removed it."""
+def made_in(directory: Path, make: Callable[[], T]) -> T:
+    """Make a directory and what is to be in it, again if a download that fails has removed it."""
     tries = count(1)
     while True:
         try:

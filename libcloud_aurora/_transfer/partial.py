@@ -8,10 +8,11 @@ import json
 import os
 import stat
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from libcloud_aurora._transfer.files import Destination
+from libcloud_aurora._transfer.files import Destination, made_in
 from libcloud_aurora._transfer.open_file import OWN, OpenFile, is_ours
 from libcloud_aurora.config import MIB
 from libcloud_aurora.errors import AuroraObjectsError
@@ -37,7 +38,8 @@ class Partial:
         try:
             with contextlib.ExitStack() as files:
                 self._made = files.enter_context(destination.parents())
-                self._journal = files.enter_context(_locked(self._journal_path))
+                journal = made_in(destination.path.parent, partial(_locked, self._journal_path))
+                self._journal = files.enter_context(journal)
                 probe.unlink(missing_ok=True)  # of a killed call: a second name of the data
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samefile(self._data_path, destination.path):

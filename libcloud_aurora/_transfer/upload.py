@@ -171,8 +171,8 @@ class Upload:
         """
         Let the server copy an object in parts of these sizes; return number and ETag of each.
 
-        radosgw takes what looks like a version in the source's name for one, and before Ceph 20,
-        which has checksums, it decodes the name twice. So it would copy another object.
+        radosgw takes ``?versionId=`` in the source's name for a version. Before Ceph 20, which is
+        known by its checksums, it also decodes the name twice. So it would copy another object.
         """
         name = source.path.key
         if "?versionId=" in name or ("%" in name and not self.has_crc32):

@@ -371,7 +371,7 @@ class Window(Stop):
 
     The caller's thread pulls tasks and reports progress; with a limit of 1 it does them as well.
 
-    :param limit: Most tasks at once; fewer once some have timed out while others made progress, and
+    :param limit: Most tasks at once; fewer once some took too long while others made progress, and
         more again after some successes: after ever more, each time the window has narrowed.
     :param first: How many to begin with; more as long as they bring more bytes a second.
     :param budget: Most bytes that running tasks may hold; a larger task runs alone.
@@ -432,8 +432,10 @@ class Window(Stop):
 
         Timeouts of requests under way together count once: one silence of a network ends them all.
 
-        :param began: When the request that timed out began.
+        :param began: When the request that timed out, or was cut off, began.
         """
+        if self.is_set():  # which breaks connections, too
+            return False
         with self._lock:
             if self._under_way() <= 1 and self._ended < began:
                 return False

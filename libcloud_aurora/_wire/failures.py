@@ -56,7 +56,7 @@ TOO_LARGE_FOR_PROXY = (
 #: What a 408 or 499 means that is not S3's.
 TOO_SLOW_FOR_PROXY = (
     "A proxy in front of the server limits how long a request may take, as Traefik does by "
-    "readTimeout: its operator must raise that, or lower ex_max_concurrency or ex_part_size"
+    "readTimeout: ask its operator to raise that, or lower ex_max_concurrency or ex_part_size"
 )
 #: What a 502 may mean where an object is read.
 UNREAD = (
@@ -240,7 +240,7 @@ def is_unsent(exc: BaseException | None) -> bool:
     """
     Tell whether a failure came before any of a request was sent.
 
-    urllib3 says of any connection to a proxy that breaks that it could not connect to the proxy.
+    Whenever a connection to a proxy breaks, urllib3 says that it could not connect to the proxy.
     """
     exc = getattr(exc, "original_error", exc)
     is_connecting = isinstance(exc, urllib3.exceptions.ConnectTimeoutError)
@@ -250,7 +250,8 @@ def is_unsent(exc: BaseException | None) -> bool:
 def network_error(exc: BaseException, subject: Subject) -> NetworkError:
     """Return the exception for a request that got no response."""
     if isinstance(exc, urllib3.exceptions.ProxyError) and not is_unsent(exc):
-        exc = exc.original_error
+        cause = exc.original_error
+        exc = exc if isinstance(cause, urllib3.exceptions.SSLError) else cause
     text = str(exc)
     timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in text
     kind = NetworkTimeoutError if timed_out else NetworkError

@@ -54,7 +54,7 @@ class Stop:
         return time.monotonic() >= self._until
 
     def narrow(self, why: str, began: float) -> bool:
-        """Let fewer requests share a link on which one has timed out; here there is only one."""
+        """Let fewer requests share a link on which one took too long; here there is only one."""
         return False
 
     def wait(self, seconds: float) -> bool:

@@ -1432,6 +1432,19 @@ def test_a_proxy_that_refuses_is_an_error(listen, connect, authority):
     assert target.asked == []
 
 
+def test_a_proxy_without_tls_is_named(listen, connect):
+    """Where TLS fails with the proxy, the error is about the proxy, and not about the server."""
+
+    def refuse(peer: Peer) -> None:
+        peer.sock.recv(1)
+        peer.say("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    proxy = listen(refuse)
+    driver = connect(listen(), proxy_url=f"https://127.0.0.1:{proxy.port}")
+    with pytest.raises(errors.NetworkError, match="proxy"):
+        driver.connection.request("/b/k")
+
+
 def test_another_proxy_counts_from_the_next_request_on(listen, connect):
     """A proxy that is set later leads the next request, and the old sockets are closed."""
     server, proxy = listen(), listen()

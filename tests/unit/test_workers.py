@@ -1108,6 +1108,14 @@ def test_requests_that_never_succeed_end(limit):
     assert len(attempts) <= 3 * limit
 
 
+def test_a_transfer_that_has_ended_becomes_no_narrower(narrowed):
+    """Whoever ends a transfer breaks its connections, which says nothing about the link."""
+    window = Window(limit=4)
+    window.set()
+    assert not window.narrow("broken", time.monotonic())
+    assert not narrowed.is_set()
+
+
 def test_what_waits_for_a_place_ends_with_the_transfer(narrowed):
     """A request that waits for its place among fewer ends at once when the transfer fails."""
     window, begun, attempts = Window(limit=2), threading.Barrier(2), []
