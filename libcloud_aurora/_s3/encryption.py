@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from libcloud_aurora._s3.signing import as_text
+
 ALGORITHM = "AES256"
 #: Bytes of a key.
 KEY_SIZE = 32
@@ -80,9 +82,9 @@ def only_key(
     """Return headers without those that carry a key, and the key they or the argument give."""
     key = customer_key(argument, value)
     given = {
-        str(name).lower(): str(value)
+        as_text(name).lower(): as_text(value)
         for name, value in headers.items()
-        if str(name).lower().startswith(prefix)
+        if as_text(name).lower().startswith(prefix)
     }
     if not given:
         return dict(headers), key
@@ -98,7 +100,7 @@ def only_key(
         )
     if key and key != carried:
         raise ValueError(f"{argument} and the headers contain different keys")
-    return {name: headers[name] for name in headers if str(name).lower() not in given}, carried
+    return {name: headers[name] for name in headers if as_text(name).lower() not in given}, carried
 
 
 def trouble(code: str, said: str, *, keyed: bool) -> str:

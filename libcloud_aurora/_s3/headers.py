@@ -258,13 +258,13 @@ def check_tags(tags: Any) -> dict[str, str]:
     for name, value in tags.items():
         if not isinstance(name, str) or not isinstance(value, (str, int, float)):
             raise TypeError(f"tags must be text: {name!r}: {value!r}")
-        sizes = len(name.encode()), len(str(value).encode())
+        sizes = len(name.encode()), len(as_text(value).encode())
         if not 1 <= sizes[0] <= MAX_TAG_NAME or sizes[1] > MAX_TAG_VALUE:
             raise ValueError(
                 f"tags: {name!r} must have 1 to {MAX_TAG_NAME} bytes of UTF-8, and its value at "
                 f"most {MAX_TAG_VALUE}"
             )
-        if not xml.can_carry(f"{name}{value}"):
+        if not xml.can_carry(as_text(name) + as_text(value)):
             raise ValueError(f"tags: {name!r} or its value has a character that XML cannot carry")
     return {as_text(name): as_text(value) for name, value in tags.items()}
 

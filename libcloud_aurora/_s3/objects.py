@@ -102,7 +102,7 @@ def lift_content_type(
     """Return copies of both, with a ``Content-Type`` moved to ``extra`` if that has none."""
     given, rest = _dict("extra", extra), {}
     for name, value in _dict("headers", headers).items():
-        if str(name).lower() != "content-type":
+        if as_text(name).lower() != "content-type":
             rest[name] = value
         elif not given.get("content_type"):
             given["content_type"] = value
@@ -231,7 +231,7 @@ class Wanted:
 
 def _add(headers: dict[str, str], name: Any, value: Any) -> None:
     """Add a header in lower case, unless it contradicts one that is there."""
-    wire_value(str(name), value)
+    wire_value(as_text(name), value)
     text, name = as_text(value).strip(" "), as_text(name).lower()
     if headers.setdefault(name, text) != text:
         raise ValueError(f"headers: {name} is given twice, as {headers[name]!r} and as {text!r}")
@@ -257,7 +257,7 @@ def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:
     params = {}
     for name, value in _dict("ex_response_headers", headers).items():
         wire_value(name, value)
-        text = _disposition(str(value).strip(" "))
+        text = _disposition(as_text(value).strip(" "))
         if not _DESCRIBING.fullmatch(name.lower()):
             raise ValueError(
                 f"ex_response_headers: no server sets {name!r}, only Content-Type, -Disposition, "

@@ -30,6 +30,7 @@ from libcloud_aurora._s3.signing import (
     Clock,
     Pieces,
     Signer,
+    as_text,
     canonical_query,
     hide_dots,
     payload_sha256,
@@ -301,7 +302,7 @@ class Request(Generic[T]):
         agent = connection._user_agent()  # type: ignore[no-untyped-call]
         host = connection.host_header
         self._headers = {"Host": host, "User-Agent": agent, "Accept-Encoding": "identity"}
-        given = {str(name): value for name, value in (headers or {}).items()}
+        given = {as_text(name): value for name, value in (headers or {}).items()}
         _put(self._headers, {name: wire_value(name, given[name]) for name in given})
         has_key = any(name.lower().startswith(PREFIXES) for name in self._headers)
         if has_key and connection.refuses_keys():

@@ -42,7 +42,7 @@ class Link:
                 self.all_begin.wait()
             time.sleep(LIMIT_SECONDS)
             with self.lock:
-                in_time = self.under_way <= self.most
+                in_time = not is_first and self.under_way <= self.most
                 self.cut += not in_time
             time.sleep(LIMIT_SECONDS / 2)  # the others have looked, too
             with self.lock:

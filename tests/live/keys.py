@@ -21,6 +21,7 @@ KEYS = {
     "percent-encoded": "a%2Fb%2e%2e",
     "punctuation": "?#&;:=@,$!'\"<>\\|^{}[]~*()`",
     "query": "x?uploads&partNumber=1",
+    "version": "x?versionId=null",
     "tab": "a\tb",
     "newline": "a\nb",
     "carriage return": "a\rb",

@@ -173,6 +173,9 @@ class Names(str, Enum):
     BUCKET = "photos"
     TYPE = "image/png"
     COLD = "cold"
+    HEADER = "Cache-Control"
+    KEY = "x-amz-server-side-encryption-customer-key"
+    LONG = 257 * "v"
 
 
 def test_text_of_a_kind_of_its_own_counts_as_what_it_says(s3, driver):
@@ -187,7 +190,7 @@ def test_text_of_a_kind_of_its_own_counts_as_what_it_says(s3, driver):
             "meta_data": {"a": Names.TYPE},
             "tags": {"b": Names.TYPE},
         },
-        headers={"Cache-Control": Names.TYPE},
+        headers={Names.HEADER: Names.TYPE},
         ex_storage_class=Names.COLD,
     )
     stored = s3.buckets["photos"]["logo.png"].headers
@@ -197,7 +200,14 @@ def test_text_of_a_kind_of_its_own_counts_as_what_it_says(s3, driver):
     assert s3.sent("PUT")[0].headers["x-amz-tagging"] == "b=image%2Fpng"
     assert obj.extra["url"].endswith("/photos/logo.png")
     assert driver.get_object("photos", Names.LOGO).size == 1
-    assert "/photos/logo.png?" in driver.ex_get_object_presigned_url(obj)
+    shown_as = {"ex_response_headers": {"Content-Type": Names.TYPE}}
+    url = driver.ex_get_object_presigned_url(obj, **shown_as)
+    assert "/photos/logo.png?" in url
+    assert "response-content-type=image%2Fpng" in url
+    with pytest.raises(ValueError, match="in base64"):
+        driver.upload_object_via_stream([b"x"], container, "k", headers={Names.KEY: Names.TYPE})
+    with pytest.raises(ValueError, match="at most 256"):
+        driver.ex_set_object_tags(obj, {"b": Names.LONG})
     assert [each.name for each in container.iterate_objects(prefix=Names.LOGO)] == ["logo.png"]
     s3.put("LOGO", b"")
     driver.ex_delete_objects(container, [Names.LOGO])
