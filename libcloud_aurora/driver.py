@@ -413,7 +413,7 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         copy_object(self._uploads, source, wanted, kept, replace=replaces or itself)
         try:
             head = self._client.head_object(wanted.path)
-        except AccessDeniedError:  # keys that may write need not be able to read
+        except (AccessDeniedError, ObjectNotFoundError):  # write-only keys; deleted by others
             return wanted.object(source.head.size, Stored(source.head.etag), self)
         return objects.object_from_head(name, container, head, self)
 
@@ -699,7 +699,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :param prefix: Only uploads of objects whose names start with it.
         :param older_than: Only uploads that began at least this long ago.
         :raises AccessDeniedError: if one may not be aborted, once all others are.
-        :raises AuroraObjectsError: at the first failure of another kind.
+        :raises AuroraObjectsError: likewise, if one is locked because radosgw is completing it, or
+            ended meanwhile; at once, if the server fails.
         """
         if not isinstance(older_than, (timedelta, type(None))):
             raise TypeError(f"older_than must be a timedelta, not {type(older_than).__name__}")

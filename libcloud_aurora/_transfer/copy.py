@@ -86,15 +86,23 @@ def adjusted(uploads: Uploads, stored: Stored, wanted: Wanted, planned: Plan) ->
         del wanted.asked[name]
     try:
         source = CopySource(wanted.path, uploads.client.head_object(wanted.path))
-    except ObjectNotFoundError:
+        if source.head.etag != stored.etag:
+            return stored
+        if not wanted.describes(source.head):
+            copy_object(uploads, source, wanted, {}, replace=True)
+            return uploads.client.head_object(wanted.path).stored
+    except (ObjectNotFoundError, ObjectChangedError):
         return stored
-    if source.head.etag != stored.etag:
-        return stored
-    if wanted.describes(source.head):
-        finish(uploads.client, wanted.path, planned.afterwards, stored.version_id)
-        return stored
-    copy_object(uploads, source, wanted, {}, replace=True)
-    return uploads.client.head_object(wanted.path).stored
+    except AuroraObjectsError as error:
+        if error.code == "PreconditionFailed":  # replaced just before it was copied
+            return stored
+        error.value = (
+            f"{wanted.path} is stored, but may have the metadata and headers for which an earlier "
+            f"call had begun its upload: {error.value}"
+        )
+        raise
+    finish(uploads.client, wanted.path, planned.afterwards, stored.version_id)
+    return stored
 
 
 def _with_tags(client: Client, source: CopySource, asked: Mapping[str, str]) -> Mapping[str, str]:

@@ -54,6 +54,12 @@ KEPT = (
     "upload %s is kept: %s, or an old version of it, may share its data. Once you have "
     "deleted or replaced that, ex_cleanup_all_multipart_uploads() removes the upload"
 )
+#: What radosgw 18 and 20 say of an upload that is locked while it is completed.
+LOCKED = frozenset({"BucketAlreadyExists", "UnknownError", "ServiceUnavailable"})
+LOCKED_FOR = (
+    " If the server is not busy, it is completing this upload, or ended while it did: then the "
+    "upload stays locked for ten minutes."
+)
 
 
 class Upload:
@@ -422,7 +428,10 @@ class Uploads:
         fits = all(parts.sizes.get(number) == part.size for number, part in held.items())
         if not fits and not sharers:  # radosgw completes an upload only with all its parts
             logger.info("aborting upload %s of %s: its parts are not this file's", old, path)
-            self.client.abort_upload(path, old)
+            try:
+                self.client.abort_upload(path, old)
+            except AuroraObjectsError as error:
+                logger.warning(REMAINS, old, path, error.value)
         try:
             if old and fits and not sharers:
                 upload = self.find(path, old)
@@ -467,24 +476,29 @@ class Uploads:
         """
         Abort the uploads that are listed, or only those that had begun by then.
 
-        :raises AccessDeniedError: if one may not be aborted, once all others are.
+        :raises AuroraObjectsError: if one cannot be aborted, once all others are; at once if the
+            server fails.
         """
-        denied: AccessDeniedError | None = None
+        error = first = None
         for upload in listed:
             begun = moment(upload.created_at)
             if begun_until is None or (begun is not None and begun <= begun_until):
-                try:
-                    self._clean_up(ObjectPath(bucket, upload.key), upload.id, begun)
-                except AccessDeniedError as error:
-                    denied = denied or error
+                error = self._clean_up(ObjectPath(bucket, upload.key), upload.id, begun)
+                first = first or error
         try:
-            if denied:
-                raise denied
+            if first:
+                raise first
         finally:
-            del denied  # its traceback holds this frame
+            del error, first  # whose traceback holds this frame
 
-    def _clean_up(self, path: ObjectPath, upload_id: str, begun: datetime | None) -> None:
-        """Abort an upload that was left behind, unless the object may share its data."""
+    def _clean_up(
+        self, path: ObjectPath, upload_id: str, begun: datetime | None
+    ) -> AuroraObjectsError | None:
+        """
+        Abort an upload that was left behind, unless the object may share its data.
+
+        :return: Why it cannot be aborted, if that says nothing about others.
+        """
         held: Mapping[int, PartHeld] | None = None
         try:
             held = self.client.list_parts(path, upload_id)
@@ -494,10 +508,19 @@ class Uploads:
             if error.http_status != 204:  # of a server that lists no parts
                 raise
             held = {}
-        if sharers_of(self.client, path, held, begun):
-            logger.warning(KEPT, upload_id, path)
-        else:
-            self.client.abort_upload(path, upload_id)
+        try:
+            if not sharers_of(self.client, path, held, begun):
+                self.client.abort_upload(path, upload_id)
+                return None
+        except AccessDeniedError as error:
+            return error
+        except AuroraObjectsError as error:
+            if error.code not in LOCKED:
+                raise
+            error.value += LOCKED_FOR
+            return error
+        logger.warning(KEPT, upload_id, path)
+        return None
 
     def remove(self, path: ObjectPath, upload_id: str) -> None:
         """Abort an upload that shares nothing; one that was being completed may be locked."""

@@ -1,10 +1,11 @@
 """A radosgw that ends while it completes an upload: the object is whole, and stays so."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from libcloud.storage.base import Container
-from live.interruption import Interruption
+from live.interruption import UPLOADS, Interruption
 from live.oracle import (
     PART,
     begin_upload,
@@ -188,6 +189,24 @@ def test_cleaning_up(remote, s3, interrupted, interruption, caplog):
     assert stored_body(s3, remote, "key") == BODY
     s3.delete_object(Bucket=remote.name, Key="key")
     remote.driver.ex_cleanup_all_multipart_uploads(remote)
+
+
+def test_cleaning_up_beside_a_locked_upload(cluster, remote, s3):
+    """What a dead radosgw was completing is locked for a while, and keeps no other upload."""
+    locked, _ = (begin_upload(s3, remote.name, key) for key in ("locked", "other"))
+    [place] = (name for name in cluster.rados(UPLOADS, "ls") if locked in name)
+    lock, cookie = (place, "RGWCompleteMultipart"), ("--lock-cookie", "dead")
+    cluster.rados(UPLOADS, "lock", "get", *lock, *cookie)
+    honours_it = cluster.version > (17,)
+    refused = pytest.raises(AuroraObjectsError, match=r"'locked'.*locked for ten minutes")
+    with refused if honours_it else nullcontext():
+        remote.driver.ex_cleanup_all_multipart_uploads(remote)
+    assert list(listed_uploads(s3, remote.name)) == [locked] * honours_it
+    if honours_it:
+        [info] = cluster.rados(UPLOADS, "lock", "info", *lock)
+        [holder] = json.loads(info)["lockers"]
+        cluster.rados(UPLOADS, "lock", "break", *lock, holder["name"], *cookie)
+        remote.driver.ex_cleanup_all_multipart_uploads(remote)
 
 
 def test_cleaning_up_with_a_thousand_versions(remote, s3, interrupted, interruption):

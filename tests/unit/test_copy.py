@@ -42,6 +42,18 @@ def test_a_copy_that_may_not_be_read_is_made(s3, driver, source):
     assert s3.buckets["photos"]["new"].data == b"content"
 
 
+def test_a_copy_that_is_deleted_at_once_was_made(s3, driver, source):
+    """Whoever deletes it afterwards does not make the copy a failure."""
+
+    def delete(seen):
+        if seen.method == "HEAD" and seen.key == "new":
+            s3.buckets["photos"].pop("new", None)
+
+    s3.faults.append(delete)
+    copy = driver.ex_copy_object(source, source.container, "new")
+    assert (copy.name, copy.size, copy.hash) == ("new", 7, md5(b"content"))
+
+
 @pytest.mark.parametrize("data", [b"", b"content"], ids=["empty", "small"])
 @pytest.mark.parametrize("extra", [{}, {"meta_data": {"b": "2"}}], ids=["kept", "replaced"])
 @pytest.mark.parametrize("code", ["NotImplemented", "EntityTooLarge"])

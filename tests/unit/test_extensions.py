@@ -247,6 +247,18 @@ def test_what_may_not_be_aborted_is_an_error_after_all_others_are(s3, driver, co
     assert uploads() == {"a/old", "b/old"}
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, "ServiceUnavailable"), (500, "UnknownError")], ids=["20", "18"]
+)
+def test_a_locked_upload_keeps_no_other(s3, new_driver, container, uploads, status, code):
+    """A radosgw that was killed while it completed an upload has locked that, and no other."""
+    s3.fail(2, error(status, code), method="DELETE", key="a/old")
+    s3.fail(2, error(status, code), method="DELETE", key="b/old")
+    with pytest.raises(AuroraObjectsError, match=f"a/old.*{code}.*locked for ten minutes"):
+        new_driver(ex_max_attempts=2).ex_cleanup_all_multipart_uploads(container)
+    assert uploads() == {"a/old", "b/old"}
+
+
 def test_cleaning_up_ends_with_a_server_that_fails(s3, driver, container, uploads):
     """Whoever has a thousand uploads does not wait a thousand times for a server that is down."""
     s3.fail(5, error(503, "SlowDown"), method="DELETE", key="a/old")

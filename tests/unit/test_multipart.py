@@ -599,6 +599,50 @@ def test_a_resumed_upload_never_passes_for_anothers(s3, resume, written):
         assert s3.buckets["photos"]["k"].headers == {"v": "theirs"}
 
 
+@pytest.mark.parametrize("written", [b"theirs", None])
+def test_a_resumed_upload_that_is_replaced_before_it_is_copied_has_succeeded(s3, resume, written):
+    """It was stored, whoever overwrites or deletes the object just before it is described anew."""
+    s3.begin("k", headers={"content-type": "text/old"})
+
+    def replace(request):
+        if "x-amz-copy-source" not in request.headers:
+            return None
+        s3.buckets["photos"].clear()
+        if written is None:
+            return error(404, "NoSuchKey")
+        s3.put("k", written, v="theirs")
+        return error(412, "PreconditionFailed")
+
+    s3.faults.append(replace)
+    assert resume({"content_type": "text/new"}).hash == expected_etag(DATA)
+    assert [each.data for each in s3.buckets["photos"].values()] == ([written] if written else [])
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT"], ids=["looked at", "copied"])
+def test_a_resumed_upload_that_cannot_be_described_anew_says_that_it_is_stored(s3, resume, method):
+    """As with keys that may only write: the bytes are there, and the error says what may not be."""
+    s3.begin("k", headers={"content-type": "text/old"})
+    denied = Answer(403) if method == "HEAD" else error(403, "AccessDenied")
+
+    def refuse(request):
+        about_it = request.method in (method, "GET") and "uploadId" not in request.params
+        return denied if about_it and request.key == "k" else None
+
+    s3.faults.append(refuse)
+    with pytest.raises(errors.AccessDeniedError, match="is stored, but may have the metadata"):
+        resume({"content_type": "text/new"})
+    assert s3.buckets["photos"]["k"].data == DATA
+
+
+def test_an_old_upload_that_cannot_be_aborted_does_not_keep_a_new_one(s3, resume, caplog):
+    """Where the earlier parts are of another file, and are locked or another account's."""
+    old = s3.begin("k", {1: b"of another file"})
+    s3.fail(1, error(403, "AccessDenied"), method="DELETE", key="k")
+    assert resume().hash == expected_etag(DATA)
+    assert list(s3.uploads) == [old]
+    assert f"upload {old} of object 'k' in container 'photos' could not be aborted" in caplog.text
+
+
 def test_ctrl_c_keeps_the_parts_of_an_upload_to_be_resumed(s3, resume, caplog):
     """With ex_resume neither a failure nor Ctrl-C aborts: the next call goes on."""
     caplog.set_level("INFO")
