@@ -295,7 +295,9 @@ class Client:
         subject = self._on_bucket("GET", bucket, read=_nothing).subject
         return subject.malformed("the server repeats a page")
 
-    def delete_objects(self, bucket: str, named: Iterable[xml.Named]) -> dict[xml.Named, str]:
+    def delete_objects(
+        self, bucket: str, named: Iterable[xml.Named], *, stop: Stop | None = None
+    ) -> dict[xml.Named, str]:
         """
         Delete objects with one request; return those left, and the server's reasons.
 
@@ -328,7 +330,7 @@ class Client:
                 raise error
 
         try:
-            self._run(attempt)
+            self._run(attempt, stop=stop)
         except AuroraObjectsError:
             if not left:  # else a response has said which
                 raise
@@ -462,7 +464,13 @@ class Client:
         sent = {**headers, **source.headers()}
         return self._run(self._on_object("PUT", path, headers=sent, read=_completed).attempt).etag
 
-    def delete_object(self, path: ObjectPath, conditions: Mapping[str, str] | None = None) -> None:
+    def delete_object(
+        self,
+        path: ObjectPath,
+        conditions: Mapping[str, str] | None = None,
+        *,
+        stop: Stop | None = None,
+    ) -> None:
         """
         Delete an object; one that does not exist counts as deleted.
 
@@ -471,12 +479,12 @@ class Client:
         """
         request = self._on_object("DELETE", path, headers=conditions, read=_nothing)
         try:
-            self._run(request.attempt)
+            self._run(request.attempt, stop=stop)
         except AuroraObjectsError as error:
             if error.code != "PreconditionFailed":
                 raise
             try:
-                self.head_object(path)
+                self.head_object(path, stop=stop)
             except AuroraObjectsError as found:
                 if isinstance(found, ObjectNotFoundError):
                     return

@@ -486,21 +486,24 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
 
     def ex_delete_objects(self, container: Container, objects: Iterable[Object | str]) -> None:
         """
-        Delete many objects of a container, up to 1,000 with each request.
+        Delete many objects of a container, up to 1,000 with each request, up to four at once.
 
         :param container: Container of the objects.
         :param objects: Objects, their names, or versions from :meth:`ex_iterate_object_versions`.
             They are consumed as the deletion proceeds, so there may be any number of them.
         :return: Nothing. Objects that do not exist count as deleted.
         :raises DeleteFailedError: saying what is left and why, after all others are deleted. If a
-            request fails for good, the error names its objects and those left before. If objects
-            are left when one of the errors below comes, that one is its cause.
+            request fails for good, none is sent after it, and the error names its objects and
+            those left otherwise. If objects are left when one of the errors below comes, that one
+            is its cause.
         :raises InvalidObjectNameError: for a name that no object can have, before the request with
             it is sent; the objects of earlier requests are deleted.
         :raises ValueError: in the same way, for an object of another container.
         """
         bucket = names.bucket_of(container)
-        delete.delete_named(self._client, bucket, delete.named_by(objects, bucket), self)
+        named = delete.named_by(objects, bucket)
+        concurrency = self._transfer.file_concurrency
+        delete.delete_named(self._client, bucket, named, self, concurrency=concurrency)
 
     def ex_get_object_public_url(self, obj: Object) -> str:
         """

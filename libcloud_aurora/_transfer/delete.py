@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -11,12 +12,15 @@ from libcloud_aurora._s3 import xml
 from libcloud_aurora._s3.names import ObjectPath, version_of
 from libcloud_aurora._s3.signing import as_text
 from libcloud_aurora._s3.xml import Named
+from libcloud_aurora._transfer.workers import Task, Window
 from libcloud_aurora.errors import AccessDeniedError, AuroraObjectsError, DeleteFailedError
 
 #: Keys of one request; Ceph 10 silently ignores any more, later versions refuse them.
 BATCH_SIZE = 1000
 #: Bytes of one request's rows; radosgw refuses a body over 1 MiB (``rgw_max_put_param_size``).
 MAX_BODY_SIZE = 1_000_000
+#: Most requests at once.
+AT_ONCE = 4
 #: What radosgw says where fewer keys (``rgw_delete_multi_obj_max_num``) or bytes are allowed.
 TOO_MANY = frozenset({"BadRequest", "InvalidRange"})
 #: What a policy must also allow: Ceph before 20 checks the request besides its objects.
@@ -26,45 +30,25 @@ PERMISSION = (
 )
 
 
-def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: Any) -> None:
-    """Delete objects, up to 1,000 per request; keys that XML cannot carry go one by one."""
-    failures: dict[Named, str] = {}
-    cause: AuroraObjectsError | None = None
-    waiting: list[list[Named]] = []
-    rest = batches(named)
-    while True:
-        try:
-            batch = waiting.pop() if waiting else next(rest, [])
-            paths = {
-                each: ObjectPath(bucket, each.key, version_id=each.version_id) for each in batch
-            }
-        except (AuroraObjectsError, TypeError, ValueError) as error:
-            if failures:  # of earlier requests, which nobody else would tell
-                said = f". The objects after them were not requested: {error}"
-                raise _failed(failures, bucket, driver, said) from error
-            raise
-        if not batch:
-            break
-        together = [each for each in batch if xml.can_carry(each.key)]
-        try:
-            if together:
-                failures.update(client.delete_objects(bucket, together))
-        except AuroraObjectsError as error:
-            if error.code in TOO_MANY and len(batch) > 1:
-                half = len(batch) // 2
-                waiting += [batch[half:], batch[:half]]
-                continue
-            if not failures and not isinstance(error, AccessDeniedError):
-                raise
-            failures.update(dict.fromkeys(batch, error.value))
-            cause = error
-            break
-        for each, path in paths.items():
-            if not xml.can_carry(each.key):
-                try:
-                    client.delete_object(path)
-                except AuroraObjectsError as error:
-                    failures[each] = error.value
+def delete_named(
+    client: Client, bucket: str, named: Iterable[Named], driver: Any, *, concurrency: int
+) -> None:
+    """Delete objects, up to 1,000 with each request, a few requests at once."""
+    deletion = Deletion(client, bucket, concurrency)
+    deletion.run(named)
+    failures, cause, refused = (
+        {**deletion.left, **deletion.failed},
+        deletion.cause,
+        deletion.refused,
+    )
+    deletion.cause = deletion.refused = None  # their tracebacks hold the deletion
+    if refused and failures:  # of requests before it, which nobody else would tell
+        said = f". The objects after them were not requested: {refused}"
+        raise _failed(failures, bucket, driver, said) from refused
+    if refused:
+        raise refused
+    if cause and not deletion.left and not isinstance(cause, AccessDeniedError):
+        raise cause
     advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
     denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
     if denied and cause is None:  # Ceph 20 says it of each object, older ones of the request
@@ -74,6 +58,70 @@ def delete_named(client: Client, bucket: str, named: Iterable[Named], driver: An
         )
     if failures:
         raise _failed(failures, bucket, driver, advice) from cause
+
+
+class Deletion:
+    """
+    Objects being deleted, and what is left of them.
+
+    :ivar left: Objects that the server has not deleted, and why.
+    :ivar failed: The same for objects whose request failed for good; none is begun after that.
+    :ivar cause: The first such failure.
+    :ivar refused: What was no object to delete; none after it is asked for.
+    """
+
+    def __init__(self, client: Client, bucket: str, concurrency: int) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._window = Window(limit=min(concurrency, AT_ONCE), interrupt=client.interrupt)
+        self.left: dict[Named, str] = {}
+        self.failed: dict[Named, str] = {}
+        self.cause: AuroraObjectsError | None = None
+        self.refused: Exception | None = None
+
+    def run(self, named: Iterable[Named]) -> None:
+        """Delete objects, which are asked for in this thread; others wait for the responses."""
+        self._window.run(self._tasks(named))
+
+    def _tasks(self, named: Iterable[Named]) -> Iterator[Task]:
+        try:
+            for batch in batches(named):
+                paths = {
+                    each: ObjectPath(self._bucket, each.key, version_id=each.version_id)
+                    for each in batch
+                }
+                if self.cause:
+                    return
+                yield Task(partial(self._delete, paths))
+        except (AuroraObjectsError, TypeError, ValueError) as error:
+            self.refused = error
+
+    def _delete(self, paths: Mapping[Named, ObjectPath]) -> None:
+        """Delete objects with one request, and with one each whose keys XML cannot carry."""
+        together = [each for each in paths if xml.can_carry(each.key)]
+        try:
+            if together:
+                left = self._client.delete_objects(self._bucket, together, stop=self._window)
+                self.left.update(left)
+        except AuroraObjectsError as error:
+            if error.code in TOO_MANY and len(paths) > 1:
+                pairs, half = list(paths.items()), len(paths) // 2
+                for some in (pairs[:half], pairs[half:]):
+                    if not self._has_ended():
+                        self._delete(dict(some))
+                return
+            self.failed.update(dict.fromkeys(paths, error.value))
+            self.cause = self.cause or error
+            return
+        for each, path in paths.items():
+            if not xml.can_carry(each.key) and not self._has_ended():
+                try:
+                    self._client.delete_object(path, stop=self._window)
+                except AuroraObjectsError as error:
+                    self.left[each] = error.value
+
+    def _has_ended(self) -> bool:
+        return bool(self.cause) or self._window.is_set()
 
 
 def batches(named: Iterable[Named]) -> Iterator[list[Named]]:

@@ -1,6 +1,7 @@
 """Many objects deleted with few requests."""
 
 import pickle
+import threading
 
 import pytest
 from libcloud.storage.base import Container, Object
@@ -240,3 +241,83 @@ def test_what_fails_to_come_hides_no_earlier_failure(s3, driver, container, last
         )
     assert list(caught.value.failures) == ["k7"]
     assert isinstance(caught.value.__cause__, (errors.InvalidObjectNameError, TypeError))
+
+
+@pytest.mark.parametrize(("settings", "most"), [({}, 4), ({"ex_max_concurrency": 2}, 2)])
+def test_a_few_requests_delete_at_once(s3, new_driver, container, settings, most):
+    """The server is busy with a thousand objects for a while, and can delete others meanwhile."""
+    lock, together, most_seen, now = threading.Lock(), threading.Barrier(most), [0], [0]
+
+    def meet(request):
+        if request.method == "POST":
+            with lock:
+                now[0] += 1
+                most_seen[0] = max(most_seen[0], now[0])
+            together.wait(60)
+            with lock:
+                now[0] -= 1
+
+    keys = [f"k{number}" for number in range(2 * most * 1000)]
+    for key in keys:
+        s3.put(key, b"")
+    s3.faults.append(meet)
+    new_driver(**settings).ex_delete_objects(container, keys)
+    assert s3.buckets["photos"] == {}
+    assert most_seen == [most]
+
+
+def test_one_request_at_a_time_starts_no_thread(s3, new_driver, container):
+    """With ex_max_concurrency=1 objects are deleted in the caller's thread, in their order."""
+    threads, keys = [], [f"k{number}" for number in range(2500)]
+    s3.faults.append(lambda request: threads.append(threading.current_thread()))
+    new_driver(ex_max_concurrency=1).ex_delete_objects(container, keys)
+    assert threads == [threading.main_thread()] * 3
+    assert [b"<Key>k1000<" in sent.body for sent in s3.sent("POST")] == [False, True, False]
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_after_a_request_that_fails_for_good_none_is_sent(s3, new_driver, container, concurrency):
+    """Nor are further objects asked for; requests under way are waited for."""
+    asked = []
+
+    def keys():
+        for number in range(100_000):
+            asked.append(number)
+            yield f"k{number}"
+
+    s3.fail(99, error(403, "QuotaExceeded"), method="POST")
+    with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded"):
+        new_driver(ex_max_concurrency=concurrency).ex_delete_objects(container, keys())
+    assert len(s3.sent("POST")) <= concurrency
+    assert len(asked) <= (concurrency + 2) * 1000
+
+
+def test_where_half_of_a_request_fails_for_good_the_other_is_not_sent(s3, driver, container):
+    """What a smaller request meets ends the deletion, as if the larger one had met it."""
+
+    def refuse(seen):
+        if seen.method == "POST":
+            return error(400, "BadRequest") if b"<Key>d<" in seen.body else error(403, "Quota")
+        return None
+
+    s3.faults.append(refuse)
+    with pytest.raises(errors.AuroraObjectsError, match="Quota"):
+        driver.ex_delete_objects(container, ["a", "b", "c", "d"])
+    assert len(s3.sent("POST")) == 2
+
+
+@pytest.mark.parametrize("odd", [False, True], ids=["together", "one by one"])
+def test_ctrl_c_ends_a_deletion(s3, new_driver, container, keyboard, odd):
+    """It waits for no pause between attempts, and nothing more is sent."""
+    keys = ["\x01" * number for number in range(1, 9)] if odd else ["k"]
+
+    def press(request):
+        if request.method in ("POST", "DELETE"):
+            keyboard.press()
+            return error(503, "SlowDown")
+        return None
+
+    s3.faults.append(press)
+    with pytest.raises(KeyboardInterrupt):
+        new_driver(retry_delay=3600, backoff=1).ex_delete_objects(container, keys)
+    assert len(s3.sent("POST") + s3.sent("DELETE")) == 1
