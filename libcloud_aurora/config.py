@@ -177,7 +177,8 @@ def _check_credentials(arguments: Mapping[str, Any]) -> None:
     for name, form in (("key", _SENT), ("token", _SENT), ("secret", _SIGNED_WITH)):
         if not form.fullmatch(arguments[name] or "-"):
             raise ValueError(
-                f"{name} has characters that cannot be sent: does it end in a newline?"
+                f"{name} has characters that cannot be sent: is there a space or a newline at its "
+                "end or beginning?"
             )
 
 

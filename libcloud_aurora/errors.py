@@ -87,7 +87,7 @@ class ContainerExistsError(
 
 
 class ContainerNotEmptyError(AuroraObjectsError, types.ContainerIsNotEmptyError):
-    """The container still holds objects, old versions, delete markers or unfinished uploads."""
+    """The container still holds objects, old versions or delete markers."""
 
 
 class InvalidContainerNameError(AuroraObjectsError, types.InvalidContainerNameError, ValueError):
@@ -194,8 +194,7 @@ MEANINGS: dict[str, Meaning] = {
     "BucketNotEmpty": Meaning(
         ContainerNotEmptyError,
         "Delete its objects first. If none is listed, old versions and delete markers may be left, "
-        "which ex_empty_container(container, ex_versions=True) deletes, or unfinished uploads, "
-        "which ex_cleanup_all_multipart_uploads(container) aborts.",
+        "which ex_empty_container(container, ex_versions=True) deletes.",
     ),
     "InvalidBucketName": Meaning(
         InvalidContainerNameError, "Names are 3 to 63 lowercase letters, digits, dots and hyphens."

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from enum import Enum, IntEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from numbers import Number
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -256,9 +257,12 @@ def check_tags(tags: Any) -> dict[str, str]:
     if len(tags) > MAX_TAGS:
         raise ValueError(f"tags has {len(tags)} entries, but only {MAX_TAGS} are allowed")
     for name, value in tags.items():
-        if not isinstance(name, str) or not isinstance(value, (str, int, float)):
+        if not isinstance(name, str) or not isinstance(value, (str, Number)):
             raise TypeError(f"tags must be text: {name!r}: {value!r}")
-        sizes = len(name.encode()), len(as_text(value).encode())
+        try:
+            sizes = len(name.encode()), len(as_text(value).encode())
+        except UnicodeEncodeError:
+            raise ValueError(f"tags: {name!r} or its value is not Unicode: {value!r}") from None
         if not 1 <= sizes[0] <= MAX_TAG_NAME or sizes[1] > MAX_TAG_VALUE:
             raise ValueError(
                 f"tags: {name!r} must have 1 to {MAX_TAG_NAME} bytes of UTF-8, and its value at "

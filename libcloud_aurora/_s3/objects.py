@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from datetime import datetime
+from numbers import Number
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -89,7 +90,7 @@ def clean_meta_data(given: Mapping[str, Any] | None) -> dict[str, str]:
             raise ValueError(
                 f"meta_data name {name!r} cannot be a header's: use ASCII letters, digits and '-'"
             )
-        if not isinstance(value, (str, int, float)):
+        if not isinstance(value, (str, Number)):
             kind = type(value).__name__
             raise TypeError(f"meta_data[{name!r}] must be text or a number, not {kind}")
     check_distinct(meta_data)
@@ -243,13 +244,20 @@ def wire_value(name: str, value: Any) -> str:
         raise ValueError(f"header name {name!r} is not valid: use ASCII letters, digits and '-'")
     if isinstance(value, Hidden):
         return value
-    if not isinstance(value, (str, int, float)):
+    if not isinstance(value, (str, Number)):
         raise TypeError(f"header {name!r} must be text or a number, not {type(value).__name__}")
     text = as_text(value)
     if _CONTROL.search(text):
         raise ValueError(f"header {name!r} must not contain control characters, such as newlines")
     text = text.strip(" ")
-    return text if text.isascii() else text.encode().decode("latin-1")
+    if text.isascii():
+        return text
+    try:
+        return text.encode().decode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"header {name!r} has text that is not Unicode, maybe of a file name: {text!r}"
+        ) from None
 
 
 def response_params(headers: Mapping[str, str] | None) -> dict[str, str]:

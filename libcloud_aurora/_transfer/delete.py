@@ -44,7 +44,7 @@ def delete_named(
     deletion.cause = deletion.refused = None  # their tracebacks hold the deletion
     if refused and failures:  # of requests before it, which nobody else would tell
         said = f". The objects after them were not requested: {refused}"
-        raise _failed(failures, bucket, driver, said) from refused
+        raise _failed(failures, cause, bucket, driver, said) from refused
     if refused:
         raise refused
     if cause and not deletion.left and not isinstance(cause, AccessDeniedError):
@@ -57,7 +57,7 @@ def delete_named(
             f"deleting from container {bucket!r}: {denied.rstrip('.')}.", **fields
         )
     if failures:
-        raise _failed(failures, bucket, driver, advice) from cause
+        raise _failed(failures, cause, bucket, driver, advice) from cause
 
 
 class Deletion:
@@ -98,6 +98,8 @@ class Deletion:
 
     def _delete(self, paths: Mapping[Named, ObjectPath]) -> None:
         """Delete objects with one request, and with one each whose keys XML cannot carry."""
+        if self._has_ended():
+            return
         together = [each for each in paths if xml.can_carry(each.key)]
         try:
             if together:
@@ -106,9 +108,8 @@ class Deletion:
         except AuroraObjectsError as error:
             if error.code in TOO_MANY and len(paths) > 1:
                 pairs, half = list(paths.items()), len(paths) // 2
-                for some in (pairs[:half], pairs[half:]):
-                    if not self._has_ended():
-                        self._delete(dict(some))
+                self._delete(dict(pairs[:half]))
+                self._delete(dict(pairs[half:]))
                 return
             self.failed.update(dict.fromkeys(paths, error.value))
             self.cause = self.cause or error
@@ -146,13 +147,18 @@ def batches(named: Iterable[Named]) -> Iterator[list[Named]]:
 
 
 def _failed(
-    failures: Mapping[Named, str], bucket: str, driver: Any, advice: str
+    failures: Mapping[Named, str],
+    cause: AuroraObjectsError | None,
+    bucket: str,
+    driver: Any,
+    advice: str,
 ) -> DeleteFailedError:
     """Return the one exception for all objects that could not be deleted."""
-    shown = [
-        f"{key!r}{f', version {version_id}' if version_id else ''}: {said.rstrip('.')}"
-        for (key, version_id), said in islice(failures.items(), 10)
-    ]
+    reasons: dict[str, list[str]] = {}
+    for (key, version_id), said in islice(failures.items(), 10):
+        version = f" (version {version_id})" if version_id else ""
+        reasons.setdefault(said.rstrip("."), []).append(f"{key!r}{version}")
+    shown = [f"{', '.join(those)}: {said}" for said, those in reasons.items()]
     if len(failures) > 10:
         shown.append(f"and {len(failures) - 10} more")
     many = "objects" if len(failures) > 1 else "object"
@@ -162,6 +168,9 @@ def _failed(
         driver=driver,
         bucket=bucket,
     )
+    if cause:
+        error.code, error.request_id, error.history = cause.code, cause.request_id, cause.history
+        error.http_status = error.http_code = cause.http_status
     error.failures = {each.key: said for each, said in failures.items()}
     return error
 

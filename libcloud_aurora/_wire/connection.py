@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from io import BytesIO
 from typing import Any, Generic, TypeVar
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes
 from xml.etree import ElementTree
 
 import requests
@@ -50,7 +50,6 @@ _DATA = ("", "partNumber")
 
 #: Matches headers: S3 servers send at least one in each response, and login pages send none.
 _OF_S3 = re.compile("x-amz|etag", re.IGNORECASE).match
-_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 T = TypeVar("T")
@@ -176,10 +175,7 @@ class AuroraObjectsConnection(BaseS3Connection):
         request = Request(
             self,
             method.upper(),
-            _ESCAPE.sub(
-                lambda escape: escape[0].upper(),  # as urllib3 sends it
-                quote(path if path.startswith("/") else f"/{path}", safe="/~%"),
-            ),
+            quote(unquote_to_bytes(path if path.startswith("/") else f"/{path}"), safe="/~"),
             query={**dict(parse_qsl(query, keep_blank_values=True)), **(params or {})},
             headers=headers or {},
             body=data.encode() if isinstance(data, str) else data,

@@ -252,7 +252,12 @@ def network_error(exc: BaseException, subject: Subject) -> NetworkError:
     if isinstance(exc, urllib3.exceptions.ProxyError) and not is_unsent(exc):
         cause = exc.original_error
         exc = exc if isinstance(cause, urllib3.exceptions.SSLError) else cause
-    text = str(exc)
+    # urllib3's are pairs of words and a cause
+    text = (
+        " ".join(map(str, exc.args))
+        if isinstance(exc, urllib3.exceptions.ProtocolError)
+        else str(exc)
+    )
     timed_out = isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in text
     kind = NetworkTimeoutError if timed_out else NetworkError
     said = "the server did not answer in time" if timed_out else "the connection failed"

@@ -124,6 +124,7 @@ def test_access_denied_to_a_whole_request_is_said_of_its_objects(s3, driver, con
         driver.ex_delete_objects(container, ["a", "b"])
     assert "s3:DeleteObject" in str(caught.value)
     assert str(caught.value).endswith("arn:aws:s3:::photos; delete_object() works without that")
+    assert str(caught.value).count("failed: AccessDenied") == 1
     assert list(caught.value.failures) == ["a", "b"]
     assert isinstance(caught.value.__cause__, errors.AccessDeniedError)
 
@@ -207,8 +208,9 @@ def test_an_object_of_another_container_deletes_nothing_of_its_batch(s3, driver,
     assert s3.buckets["photos"] == {}
 
 
-def test_a_request_that_fails_for_good_hides_no_earlier_failure(s3, driver, container):
+def test_a_request_that_fails_for_good_hides_no_earlier_failure(s3, new_driver, container):
     """What was left before a request failed for good is listed with that request's keys."""
+    driver = new_driver(ex_max_concurrency=1)  # one request after the other
     rows = "<Error><Key>k7</Key><Code>AccessDenied</Code></Error>"
     s3.fail(1, Answer(200, f"<DeleteResult>{rows}</DeleteResult>".encode()), method="POST")
     s3.faults.append(
@@ -223,7 +225,9 @@ def test_a_request_that_fails_for_good_hides_no_earlier_failure(s3, driver, cont
         driver.ex_delete_objects(container, keys)
     assert list(caught.value.failures) == ["k7", "k1000", "k1001", "\x01"]
     assert "QuotaExceeded" in caught.value.failures["\x01"]
-    assert caught.value.__cause__.code == "QuotaExceeded"
+    assert caught.value.__cause__.code == caught.value.code == "QuotaExceeded"
+    assert caught.value.http_status == 403
+    assert len(caught.value.history) == 1
     assert "policy" not in str(caught.value)
     with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded") as caught:
         driver.ex_delete_objects(container, keys)

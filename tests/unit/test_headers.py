@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from decimal import Decimal
 
 import pytest
 from libcloud.storage.base import Container, Object
@@ -259,6 +260,25 @@ def test_values_that_are_no_text_are_refused(s3, upload, value):
     assert len(s3.requests) == before
 
 
+@pytest.mark.parametrize("extra", [{"meta_data": {"a": "\udcff"}}, {"acl": "\udcff"}])
+def test_text_that_is_not_unicode_is_refused_by_name(s3, upload, extra):
+    """As of a file name in another encoding: a ValueError that names the header, and no request."""
+    before = len(s3.requests)
+    with pytest.raises(
+        ValueError, match=r"header 'x-amz-(meta-a|acl)' has text that is not Unicode"
+    ):
+        upload(b"x", extra=extra)
+    assert len(s3.requests) == before
+
+
+def test_numbers_of_any_kind_are_text(s3, upload):
+    """Those of NumPy and decimal ones are registered as numbers, and are sent as they print."""
+    number = Decimal("1.50")
+    upload(b"x", extra={"meta_data": {"price": number}, "tags": {"price": number}})
+    sent = s3.sent("PUT")[-1].headers
+    assert (sent["x-amz-meta-price"], sent["x-amz-tagging"]) == ("1.50", "price=1.50")
+
+
 @pytest.mark.parametrize(("size", "told"), [(4000, True), (10, False)])
 def test_metadata_that_is_too_large_is_named(s3, upload, size, told):
     """A 400 without a body says that the metadata is too large, if the headers are large."""
@@ -509,6 +529,7 @@ def test_access_must_be_text(s3, driver, source, acl):
         ({"ż" * 65: "a"}, ValueError, "1 to 128 bytes"),
         ({"a": "v" * 257}, ValueError, "at most 256"),
         ({"a": "\x01"}, ValueError, "XML cannot carry"),
+        ({"a": "\udcff"}, ValueError, "tags: 'a' or its value is not Unicode"),
     ],
 )
 def test_tags_that_no_object_can_have_are_refused(s3, driver, upload, source, tags, kind, said):

@@ -140,9 +140,8 @@ def test_each_version_that_is_left_is_named(s3, history, driver, container):
     s3.faults.insert(0, refuse)
     with pytest.raises(errors.DeleteFailedError, match=r"^2 objects") as caught:
         driver.ex_empty_container(container, ex_versions=True)
-    for number in ("v1", "v2"):
-        said = f"'b', version {number}: AccessDenied forbidden by object lock"
-        assert said in str(caught.value)
+    said = "'b' (version v1), 'b' (version v2): AccessDenied forbidden by object lock"
+    assert said in str(caught.value)
     assert caught.value.failures == {"b": "AccessDenied forbidden by object lock"}
 
 
@@ -289,5 +288,5 @@ def test_what_may_be_left_of_a_container_is_said(s3, driver, container):
     s3.fail(1, error(409, "BucketNotEmpty"), method="DELETE")
     with pytest.raises(errors.ContainerNotEmptyError) as caught:
         driver.delete_container(container)
-    for said in ("old versions", "delete markers", "ex_versions=True", "unfinished uploads"):
+    for said in ("old versions", "delete markers", "ex_versions=True"):
         assert said in str(caught.value)
