@@ -225,7 +225,11 @@ MEANINGS: dict[str, Meaning] = {
         advice="Check the values given, such as an ACL, a storage class, or those in headers."
     ),
     "TooManyBuckets": Meaning(advice="Delete containers, or ask the operator for a higher limit."),
-    "QuotaExceeded": Meaning(advice="Ask the operator for more space, or delete objects."),
+    "QuotaExceeded": Meaning(
+        advice="Ask the operator for more space, or delete objects. Unfinished uploads count, too: "
+        "ex_cleanup_all_multipart_uploads(container) aborts them."
+    ),
+    "InsufficientCapacity": Meaning(advice="The cluster is full: ask its operator for space."),
     "EntityTooLarge": Meaning(
         advice="One request may carry 5 GiB at most, or less where the operator says so "
         "(rgw_max_put_size): lower ex_part_size, or ask for a higher limit."
@@ -243,8 +247,8 @@ MEANINGS: dict[str, Meaning] = {
         is_transient=True,
     ),
     "ServiceUnavailable": Meaning(  # all that a HEAD shows of SlowDown
-        advice="The server is busy, or limits the rate of requests: raise ex_max_attempts, or "
-        "lower ex_max_concurrency.",
+        advice="The server is busy, limits the rate of requests, or cannot reach its master zone: "
+        "raise ex_max_attempts, or lower ex_max_concurrency.",
         is_transient=True,
     ),
     "OperationAborted": Meaning(is_transient=True),

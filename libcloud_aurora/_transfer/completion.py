@@ -15,12 +15,14 @@ from libcloud_aurora._s3.signing import http_time, moment
 from libcloud_aurora._wire.failures import is_unsent
 from libcloud_aurora._wire.retry import Stop, is_passing, is_transient, is_unanswered, is_unsure
 from libcloud_aurora.errors import (
+    MEANINGS,
     AccessDeniedError,
     AuroraObjectsError,
     EncryptionKeyError,
     HashMismatchError,
     NetworkError,
     ObjectNotFoundError,
+    UploadNotFoundError,
 )
 from libcloud_aurora.parts import composite_etag
 
@@ -145,6 +147,15 @@ class Completion:
                     f"{error.value.rstrip('.')}. Upload {upload_id} is gone: its object has "
                     "probably been stored."
                 )
+            elif self.is_gone and not self._is_unanswered:  # else it may have been stored since
+                raise UploadNotFoundError(
+                    f"upload {upload_id} of {path} is gone. {MEANINGS['NoSuchUpload'].advice}",
+                    code="NoSuchUpload",
+                    http_status=error.http_status,
+                    request_id=error.request_id,
+                    bucket=path.bucket,
+                    key=path.key,
+                ) from error
             raise
         finally:
             self._unsettled = None  # its traceback would hold itself, and so the parts

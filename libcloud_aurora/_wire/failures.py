@@ -194,7 +194,7 @@ def response_error(
         by_status |= {404: "NoSuchBucket", **CODES_OF_CONTAINERS.get(subject.method, {})}
     phrase = http.client.responses.get(status, f"HTTP{status}").replace(" ", "")
     code = fields.get("Code") or by_status.get(status, phrase)
-    # radosgw also says this of a container that several requests delete at once.
+    # radosgw also says this of a container that is being deleted, or whose index is resharded.
     meant = "NoSuchBucket" if code == "NoSuchKey" and subject.key is None else code
     kind, advice, _ = MEANINGS.get(meant, MEANINGS["Unauthorized"] if status == 401 else Meaning())
     said = subject.clean(fields.get("Message", ""))
@@ -232,7 +232,7 @@ def response_error(
     )
     error._said = said
     error._retry_after = seconds_to_wait(headers)
-    error._is_final = False if damaged else None
+    error._is_final = False if damaged or meant != code else None
     return error
 
 

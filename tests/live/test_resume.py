@@ -20,6 +20,8 @@ from live.oracle import (
 from live.program import running
 from servers import plan
 
+from libcloud_aurora.errors import UploadNotFoundError
+
 BODY = noise(62 * MIB)
 PARTS = 13
 UPLOAD = 'driver.upload_object(sys.argv[1], container, "key", ex_resume=True)\n'
@@ -306,3 +308,21 @@ def test_resumed_upload_has_what_this_call_asks_for(driver, s3, bucket, tmp_path
     assert [grant["Grantee"]["Type"] for grant in grants] == ["CanonicalUser"]
     assert stored_body(s3, bucket, "key") == noise(12 * MIB)
     assert obj.hash == stored_etag(s3, bucket, "key")
+
+
+def test_an_upload_that_disappears_before_its_end_is_sent_anew(remote, proxy, s3, file):
+    """As by a rule of the lifecycle: radosgw says 500 to its completion, and the file is sent."""
+    begin_upload(s3, remote.name, "key")
+
+    def abort(request):
+        for upload_id in listed_uploads(s3, remote.name):
+            s3.abort_multipart_upload(Bucket=remote.name, Key="key", UploadId=upload_id)
+
+    proxy.plan = plan.once(plan.hook("head", abort), plan.is_any("complete"))
+    obj = remote.driver.upload_object(str(file), remote, "key", ex_resume=True)
+    assert stored_body(s3, remote, "key") == BODY
+    assert obj.hash == stored_etag(s3, remote, "key")
+    s3.delete_object(Bucket=remote.name, Key="key")  # else it passes for this upload's
+    proxy.plan = plan.once(plan.hook("head", abort), plan.is_any("complete"))
+    with pytest.raises(UploadNotFoundError, match="is gone"):
+        remote.driver.upload_object(str(file), remote, "key")

@@ -258,6 +258,7 @@ def test_a_container_whose_answer_was_lost_is_ours(s3, driver):
     s3.fail(1, error(500, "InternalError"), method="PUT")
     s3.fail(1, error(409, "BucketAlreadyOwnedByYou"), method="PUT")
     s3.fail(1, Answer(404), method="HEAD")
+    s3.fail(1, error(404, "NoSuchBucket"), method="GET")
     assert driver.create_container("photos").name == "photos"
 
 

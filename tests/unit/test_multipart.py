@@ -634,6 +634,21 @@ def test_a_resumed_upload_that_cannot_be_described_anew_says_that_it_is_stored(s
     assert s3.buckets["photos"]["k"].data == DATA
 
 
+def test_a_resumed_upload_that_disappears_before_its_end_is_sent_anew(s3, resume):
+    """radosgw says that a missing upload is being completed; what it lists says that it is gone."""
+    s3.begin("k", {1: DATA[:PART]})
+
+    def abort(request):
+        if request.method == "POST" and "uploadId" in request.params and not again:
+            again.append(s3.uploads.clear())
+
+    again = []
+    s3.faults.append(abort)
+    assert resume().hash == expected_etag(DATA)
+    assert s3.buckets["photos"]["k"].data == DATA
+    assert s3.uploads == {}
+
+
 def test_an_old_upload_that_cannot_be_aborted_does_not_keep_a_new_one(s3, resume, caplog):
     """Where the earlier parts are of another file, and are locked or another account's."""
     old = s3.begin("k", {1: b"of another file"})
