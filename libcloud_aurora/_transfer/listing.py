@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -44,19 +45,22 @@ class Listing:
         limit: int = sys.maxsize,
     ) -> Iterator[Object]:
         given = {"prefix": prefix, "delimiter": delimiter, "marker": start_after}
-        for page, names in self._pages(container, given, limit):
-            for name, row in zip(names, page.rows, strict=False):  # as many as the limit
-                yield object_from_row(row, name, container, self._driver)
+        with closing(self._pages(container, given, limit)) as pages:
+            for page, names in pages:
+                for name, row in zip(names, page.rows, strict=False):  # as many as the limit
+                    yield object_from_row(row, name, container, self._driver)
 
     def common_prefixes(
         self, container: Container, *, prefix: str | None, delimiter: str
     ) -> Iterator[str]:
-        for page, _ in self._pages(container, {"prefix": prefix, "delimiter": delimiter}):
-            yield from page.prefixes
+        given = {"prefix": prefix, "delimiter": delimiter}
+        with closing(self._pages(container, given)) as pages:
+            for page, _ in pages:
+                yield from page.prefixes
 
     def _pages(
         self, container: Container, given: Mapping[str, str | None], limit: int = sys.maxsize
-    ) -> Iterator[tuple[Page, list[str]]]:
+    ) -> Generator[tuple[Page, list[str]], None, None]:
         """
         Yield pages and the names on them, and fetch the next page meanwhile.
 

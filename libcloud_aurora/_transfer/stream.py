@@ -52,7 +52,8 @@ class Stream:
         Send the first request, and return an iterator over the bytes.
 
         Its chunks have one size, except for the last, and there is at least ``b""``. Until it
-        begins, it holds a connection, which is closed with it.
+        begins, it holds a connection, which is closed with it. Closing it closes what it is made
+        of as well: PyPy would leave that to its garbage collector.
         """
         hint = self._reading.size_hint
         first_size = FIRST_RANGE if hint is None else max(1, min(FIRST_RANGE, hint))
@@ -61,10 +62,10 @@ class Stream:
         return chunks
 
     def _chunks(self, reader: Reader, chunk_size: int) -> Iterator[bytes]:
-        with closing(reader):
+        with closing(reader), closing(self._pieces(reader)) as pieces:
             yield b""  # for chunks(), which begins it
             total, done = reader.stop - reader.start, 0
-            for chunk in rechunk(self._pieces(reader), chunk_size):
+            for chunk in rechunk(pieces, chunk_size):
                 done += len(chunk)
                 self._reading.report(done, total)
                 yield chunk
@@ -72,15 +73,15 @@ class Stream:
                 self._reading.report(0, 0)
                 yield b""
 
-    def _pieces(self, reader: Reader) -> Iterator[memoryview]:
+    def _pieces(self, reader: Reader) -> Generator[memoryview, None, None]:
         """Yield the bytes as they come, checked as far as possible."""
         if reader.first_stop == reader.stop and reader.stop - reader.start <= FIRST_RANGE:
             yield self.at_once(reader)
             return
         verifier = reader.verifier()
         offset, crew = reader.start, Crew(1)  # hashes while the consumer has the piece
-        with crew, crew:
-            for piece in self._ranges_in_order(reader):
+        with crew, crew, closing(self._ranges_in_order(reader)) as pieces:
+            for piece in pieces:
                 hashing = None
                 if verifier is not None:
                     update = partial(verifier.update, offset, piece)
@@ -116,7 +117,7 @@ class Stream:
                 return
         raise reader.mismatch(verifier)
 
-    def _ranges_in_order(self, reader: Reader) -> Iterator[memoryview]:
+    def _ranges_in_order(self, reader: Reader) -> Generator[memoryview, None, None]:
         start = reader.start
         if not reader.etag:
             yield from reader.once()

@@ -3,6 +3,7 @@
 import gc
 import os
 import threading
+from types import GeneratorType
 
 import pytest
 from libcloud.storage.base import Object
@@ -170,3 +171,14 @@ def test_an_abandoned_iterator_ends_with_its_last_reference(s3, iterator, still_
     seen = len(ended)
     assert still_working() == []
     assert len(ended) == seen > 0
+
+
+def test_closing_counts_no_references(iterator, still_working):
+    """Closing ends all threads, even if what an iterator is made of lives on, as on PyPy."""
+    begun = iterator()
+    next(begun)
+    next(begun)
+    alive = [each for each in gc.get_objects() if isinstance(each, GeneratorType)]
+    begun.close()
+    assert still_working() == []
+    del alive
