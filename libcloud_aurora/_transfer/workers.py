@@ -3,8 +3,9 @@ The threads of one transfer, a bounded window of work on them, and the one order
 
 Threads begin and end with their transfer. Ctrl-C at any moment leaves no lock held: a
 :class:`threading.Condition` may stay locked when Ctrl-C arrives just as it is entered, and so may
-whatever is built on one: events, semaphores, futures, executors. Locks and simple queues are
-entered and left in one step, so the caller's thread uses nothing else here.
+whatever is built on one: events, semaphores, futures, executors. Simple queues are entered and left
+in one step, so the caller's thread uses nothing else here but locks that know who holds them:
+:func:`let_go` releases what Ctrl-C has left locked.
 """
 
 from __future__ import annotations
@@ -77,6 +78,17 @@ def take(
             if left <= LOOKING_SECONDS:
                 raise
             look()
+
+
+def let_go(lock: threading.RLock) -> None:
+    """
+    Release what Ctrl-C has left locked in this thread, as it may on PyPy and Python 3.14.
+
+    There it may come between a lock and its block: https://github.com/python/cpython/issues/148874
+    """
+    with contextlib.suppress(RuntimeError):  # it is not this thread's
+        while True:
+            lock.release()
 
 
 class CancelledError(Exception):
@@ -167,7 +179,7 @@ class Crew:
         self._interrupt = interrupt
         self._stop = stop or Stop()
         self._leaving_seconds = leaving_seconds
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._calls: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._left: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._pid = os.getpid()
@@ -272,6 +284,7 @@ class Crew:
         began = time.monotonic()
         while self._pid == os.getpid() and may_wait():  # a fork has no worker
             try:
+                let_go(self._lock)
                 with self._lock:
                     active = list(self._active)
                 passed = time.monotonic() - began
@@ -397,7 +410,7 @@ class Window(Stop):
         self._raised: list[AuroraObjectsError] = []
         self._running: dict[Outcome[object], int] = {}
         self._events: queue.SimpleQueue[int | Outcome[object]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._waiting = 0  # requests, for a place among fewer
         self._widest = 0  # before it narrowed, and when it last did
         self._narrowed = -math.inf
@@ -498,12 +511,14 @@ class Window(Stop):
         return self
 
     def __exit__(self, *_: object) -> None:
+        let_go(self._lock)
         if self._crew is not None:
             self._crew.close()
             self._crew = None
             self._running.clear()  # a failed task holds parts, and the queue holds the task
-            while not self._events.empty():
-                self._events.get()
+            with contextlib.suppress(Empty):
+                while True:
+                    self._events.get_nowait()
 
     def _is_full(self, task: Task) -> bool:
         held = sum(self._running.values())

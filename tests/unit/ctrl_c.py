@@ -46,7 +46,8 @@ def pressed_after(calls, call, within=PACKAGE):
     """
     Make a call, and let Ctrl-C come as it enters its next function after so many.
 
-    That is where Python looks for signals, and never between a lock's with and its end.
+    That is where Python looks for signals, and never between a lock's with and its end: but 3.14
+    also looks between a lock and its block.
     """
 
     def press(at):

@@ -23,6 +23,7 @@ from keyboard import Keyboard
 from libcloud.storage.base import Container
 from unit.ctrl_c import calls_of, lines_of, pressed_after, pressed_at
 from unit.memory_s3 import error
+from workers import wait_for_workers
 
 from libcloud_aurora import AuroraObjectsStorageDriver, errors
 from libcloud_aurora._transfer import workers
@@ -426,6 +427,31 @@ def test_ctrl_c_at_any_line_lets_nothing_hang():
         with contextlib.suppress(KeyboardInterrupt):
             pressed_at(line, run)
     run()
+
+
+def test_what_ctrl_c_leaves_locked_is_let_go():
+    """Ctrl-C that comes between a lock and its block, as on Python 3.14, lets nothing hang."""
+    crew, window, begun, moved = Crew(1), Window(limit=2), threading.Event(), threading.Event()
+
+    def count():
+        begun.set()
+        assert moved.wait(10)
+        window.report(1)
+
+    def tasks():
+        yield Task(count)
+        assert begun.wait(10)
+        window._lock.acquire()
+        moved.set()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), crew, crew:  # noqa: PT012
+        crew._lock.acquire()
+        crew.submit(lambda: None)
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        window.run(tasks())
+    wait_for_workers()
 
 
 def test_a_stop_ends_pauses():
@@ -1042,7 +1068,8 @@ class InStep:
     """A lock that those who wait for a place leave together, until one has its place."""
 
     def __init__(self):
-        self.lock, self.waiting, self.step = threading.Lock(), set(), threading.Barrier(2)
+        self.lock, self.waiting, self.step = threading.RLock(), set(), threading.Barrier(2)
+        self.release = self.lock.release
 
     def __enter__(self):
         self.lock.acquire()
