@@ -82,9 +82,10 @@ def take(
 
 def let_go(lock: threading.RLock) -> None:
     """
-    Release what Ctrl-C has left locked in this thread, as it may on PyPy and Python 3.14.
+    Release what Ctrl-C has left locked in this thread.
 
-    There it may come between a lock and its block: https://github.com/python/cpython/issues/148874
+    On Python 3.14 and PyPy it may come between a lock and its block:
+    https://github.com/python/cpython/issues/148874
     """
     with contextlib.suppress(RuntimeError):  # it is not this thread's
         while True:
