@@ -38,15 +38,18 @@ REASONS = {
         "obstore is compiled: a request costs it 0.2 to 0.4 ms less CPU time than Python, and the "
         "client shares two cores with the server. So is s5cmd; it is not known why it takes less "
         "time, but more CPU time, than this driver for PUTs one after another. minio-py, the "
-        "fastest in Python, takes 0.87 to 1.13 times as long as this driver, which verifies "
+        "fastest in Python, takes 0.91 to 1.15 times as long as this driver, which verifies "
         "what it gets. For GETs one after another, minio-py takes many times as long, unless the "
         "server turns Nagle's algorithm off."
     ),
     "look-up": "As for small objects.",
+    "tiny-chunks": "s5cmd is compiled: it takes 0.07 s of CPU time, and this driver 0.11 s.",
     "delete": (
-        "obstore is given the keys, and this driver lists them first. The server decides: there "
-        "were two runs, and this driver's over http took 2.3 and 3.3 s, with 0.06 s of CPU time. "
-        "Over https this driver is the fastest."
+        "obstore is given the keys, and this driver lists them first. obstore and s3fs send all "
+        "five requests at once, and this driver four. Here the server's two cores decide. Where "
+        "its answers take time, because each message between Ceph's daemons is delayed by up to "
+        "10 ms, this driver deletes 8,000 objects in 3.9 s, and in 11.8 s if it sends one request "
+        "after another."
     ),
 }
 

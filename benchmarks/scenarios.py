@@ -137,7 +137,7 @@ def _small():
     text = "{size} uploaded in chunks of 64 bytes"
     yield Scenario("small", "tiny-chunks", text, "upload_stream", 12 * MIB, chunk=64)
     yield Scenario("keys", "list", "listing {count} keys", "list_keys", 16, 5000, quick=BOTH)
-    yield Scenario("keys", "delete", "deleting {count} keys", "delete_keys", 16, 5000, turns=2)
+    yield Scenario("keys", "delete", "deleting {count} keys", "delete_keys", 16, 5000, turns=3)
 
 
 def _growth():
