@@ -36,28 +36,27 @@ def delete_named(
     """Delete objects, up to 1,000 with each request, a few requests at once."""
     deletion = Deletion(client, bucket, concurrency)
     deletion.run(named)
-    failures, cause, refused = (
-        {**deletion.left, **deletion.failed},
-        deletion.cause,
-        deletion.refused,
-    )
-    deletion.cause = deletion.refused = None  # their tracebacks hold the deletion
-    if refused and failures:  # of requests before it, which nobody else would tell
-        said = f". The objects after them were not requested: {refused}"
-        raise _failed(failures, cause, bucket, driver, said) from refused
-    if refused:
-        raise refused
-    if cause and not deletion.left and not isinstance(cause, AccessDeniedError):
-        raise cause
-    advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
-    denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
-    if denied and cause is None:  # Ceph 20 says it of each object, older ones of the request
-        fields = {"driver": driver, "code": "AccessDenied", "bucket": bucket}
-        cause = AccessDeniedError(
-            f"deleting from container {bucket!r}: {denied.rstrip('.')}.", **fields
-        )
-    if failures:
-        raise _failed(failures, cause, bucket, driver, advice) from cause
+    cause, refused = deletion.cause, deletion.refused
+    failures = {**deletion.left, **deletion.failed}
+    try:
+        if refused and failures:  # of requests before it, which nobody else would tell
+            said = f". The objects after them were not requested: {refused}"
+            raise _failed(failures, cause, bucket, driver, said) from refused
+        if refused:
+            raise refused
+        if cause and not deletion.left and not isinstance(cause, AccessDeniedError):
+            raise cause
+        advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
+        denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
+        if denied and cause is None:  # Ceph 20 says it of each object, older ones of the request
+            fields = {"driver": driver, "code": "AccessDenied", "bucket": bucket}
+            cause = AccessDeniedError(
+                f"deleting from container {bucket!r}: {denied.rstrip('.')}.", **fields
+            )
+        if failures:
+            raise _failed(failures, cause, bucket, driver, advice) from cause
+    finally:
+        del cause, refused, deletion  # their tracebacks hold this frame
 
 
 class Deletion:

@@ -52,8 +52,8 @@ class Stream:
         Send the first request, and return an iterator over the bytes.
 
         Its chunks have one size, except for the last, and there is at least ``b""``. Until it
-        begins, it holds a connection, which is closed with it. Closing it closes what it is made
-        of as well: PyPy would leave that to its garbage collector.
+        begins, it holds a connection, which is closed with it. Closing it also closes what it is
+        made of, even if a traceback still holds that.
         """
         hint = self._reading.size_hint
         first_size = FIRST_RANGE if hint is None else max(1, min(FIRST_RANGE, hint))

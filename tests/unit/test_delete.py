@@ -293,7 +293,7 @@ def test_after_a_request_that_fails_for_good_none_is_sent(s3, new_driver, contai
     with pytest.raises(errors.AuroraObjectsError, match="QuotaExceeded"):
         new_driver(ex_max_concurrency=concurrency).ex_delete_objects(container, keys())
     assert len(s3.sent("POST")) <= concurrency
-    assert len(asked) <= (concurrency + 2) * 1000
+    assert len(asked) <= (concurrency + 2) * 1000 + 1  # one waits, and one is dropped
 
 
 def test_where_half_of_a_request_fails_for_good_the_other_is_not_sent(s3, driver, container):
