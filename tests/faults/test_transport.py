@@ -262,7 +262,7 @@ def test_an_interrupted_request_leaves_nothing_to_the_next(listen, connect):
     assert [request.body for request in server.asked] == [b"", b""]
 
 
-@pytest.mark.parametrize("target", ["/b/../a/./k", "/b//k//", "/b/%2F%20~%C3%A9", "/b/k?x=%2F.."])
+@pytest.mark.parametrize("target", ["/b/../a/./k", "/b//k//", "/b/%25%20~%C3%A9", "/b/k?x=%2F.."])
 def test_paths_go_out_as_they_were_signed(listen, connect, target):
     """Nothing on the way to the socket rewrites a path."""
     server = listen()
