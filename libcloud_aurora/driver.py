@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from operator import index
 from types import SimpleNamespace
@@ -250,7 +251,8 @@ class AuroraObjectsStorageDriver(BaseS3StorageDriver):
         :raises DeleteFailedError: saying what is left and why, after all others are deleted.
         """
         listed = self._listing().versions if ex_versions else self._listing().objects
-        self.ex_delete_objects(container, listed(container, prefix=prefix))
+        with closing(listed(container, prefix=prefix)) as found:
+            self.ex_delete_objects(container, found)
 
     # Objects
 

@@ -18,6 +18,7 @@ from libcloud_aurora.errors import (
     MEANINGS,
     AccessDeniedError,
     AuroraObjectsError,
+    ContainerNotFoundError,
     EncryptionKeyError,
     HashMismatchError,
     NetworkError,
@@ -108,7 +109,7 @@ class Completion:
         self._earliest = client.now() - MAX_SKEW
         self._deadline = time.monotonic() + COMPLETE_SECONDS
         self._failures = -int(was_sent)  # the failure below only makes it look first
-        self._may_have_acted = self._is_unsure = was_sent
+        self._may_have_acted = self._is_unsure = self._may_be_stored = was_sent
         self._is_at_it = self._is_unanswered = self._may_share = False
         self._seen = _Look(was_tried=False)
         #: A failure after which it is not known what the server has done.
@@ -147,15 +148,20 @@ class Completion:
                     f"{error.value.rstrip('.')}. Upload {upload_id} is gone: its object has "
                     "probably been stored."
                 )
-            elif self.is_gone and not self._is_unanswered:  # else it may have been stored since
-                raise UploadNotFoundError(
+            elif self.is_gone and not (
+                self._may_be_stored or isinstance(error, ContainerNotFoundError)
+            ):
+                gone = UploadNotFoundError(
                     f"upload {upload_id} of {path} is gone. {MEANINGS['NoSuchUpload'].advice}",
+                    driver=error.driver,
                     code="NoSuchUpload",
                     http_status=error.http_status,
                     request_id=error.request_id,
                     bucket=path.bucket,
                     key=path.key,
-                ) from error
+                )
+                gone.history = error.history
+                raise gone from error
             raise
         finally:
             self._unsettled = None  # its traceback would hold itself, and so the parts
@@ -181,6 +187,8 @@ class Completion:
             self._is_unanswered |= may_have_acted and is_unanswered(error)
             self._may_have_acted |= may_have_acted
             self._is_unsure |= may_have_acted and is_unsure(error)
+            is_at_it = "already in progress" in error._said
+            self._may_be_stored |= may_have_acted and is_unsure(error) and not is_at_it
             seen = self._seen = self._look()
             self._may_share &= seen.held != {}
             if seen.found and self._is_ours(seen.found, is_gone=seen.held == {}):
@@ -191,7 +199,6 @@ class Completion:
             has_seen = seen.is_whole or (seen.is_refused and not self._is_unsure)
             is_known = (has_seen and not self._may_share) or not self._may_have_acted
             self._unsettled = None if is_known else error
-            is_at_it = "already in progress" in error._said
             self._is_at_it = seen.held != {} and (self._is_at_it or is_at_it)
             self._failures += not is_at_it or self._may_share
             error._retry_after = max(error._retry_after, float(is_at_it))

@@ -23,6 +23,8 @@ MAX_BODY_SIZE = 1_000_000
 AT_ONCE = 4
 #: What radosgw says where fewer keys (``rgw_delete_multi_obj_max_num``) or bytes are allowed.
 TOO_MANY = frozenset({"BadRequest", "InvalidRange"})
+#: Errors of what is no object to delete, and of a listing that fails.
+REFUSALS = (AuroraObjectsError, TypeError, ValueError)
 #: What a policy must also allow: Ceph before 20 checks the request besides its objects.
 PERMISSION = (
     ". Under a policy, Ceph before 20 deletes many objects at once only if s3:DeleteObject is also "
@@ -39,12 +41,13 @@ def delete_named(
     cause, refused = deletion.cause, deletion.refused
     failures = {**deletion.left, **deletion.failed}
     try:
-        if refused and failures:  # of requests before it, which nobody else would tell
+        if failures and isinstance(refused, REFUSALS):  # of requests before it
             said = f". The objects after them were not requested: {refused}"
             raise _failed(failures, cause, bucket, driver, said) from refused
         if refused:
             raise refused
-        if cause and not deletion.left and not isinstance(cause, AccessDeniedError):
+        is_all = cause is not None and set(failures.values()) == {cause.value}
+        if cause and is_all and not deletion.left and not isinstance(cause, AccessDeniedError):
             raise cause
         advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
         denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
@@ -55,8 +58,9 @@ def delete_named(
             )
         if failures:
             raise _failed(failures, cause, bucket, driver, advice) from cause
-    finally:
-        del cause, refused, deletion  # their tracebacks hold this frame
+    finally:  # their tracebacks hold the deletion, and this frame
+        deletion.cause = deletion.refused = None
+        del cause, refused, deletion
 
 
 class Deletion:
@@ -92,7 +96,7 @@ class Deletion:
                 if self.cause:
                     return
                 yield Task(partial(self._delete, paths))
-        except (AuroraObjectsError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - raised once no request is under way
             self.refused = error
 
     def _delete(self, paths: Mapping[Named, ObjectPath]) -> None:

@@ -43,7 +43,7 @@ class Listing:
         delimiter: str | None = None,
         start_after: str | None = None,
         limit: int = sys.maxsize,
-    ) -> Iterator[Object]:
+    ) -> Generator[Object, None, None]:
         given = {"prefix": prefix, "delimiter": delimiter, "marker": start_after}
         with closing(self._pages(container, given, limit)) as pages:
             for page, names in pages:
@@ -121,7 +121,9 @@ class Listing:
                 raise self._client.repeats(bucket)
             selection["key-marker"], selection["upload-id-marker"] = last
 
-    def versions(self, container: Container, *, prefix: str | None) -> Iterator[Object]:
+    def versions(
+        self, container: Container, *, prefix: str | None
+    ) -> Generator[Object, None, None]:
         """Yield all versions and delete markers of objects."""
         selection = _selecting({"prefix": prefix})
         for name, row in self._client.list_versions(bucket_of(container), selection=selection):

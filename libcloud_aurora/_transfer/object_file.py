@@ -21,7 +21,7 @@ from libcloud_aurora._transfer.stream import NEXT_RANGE, Stream
 from libcloud_aurora._transfer.upload import Upload, Uploads, Whole
 from libcloud_aurora._transfer.verify import Verifier
 from libcloud_aurora._transfer.workers import Task, Window
-from libcloud_aurora._wire.retry import Stop, logger
+from libcloud_aurora._wire.retry import Stop
 from libcloud_aurora.config import MAX_OBJECT_SIZE, MIB
 from libcloud_aurora.errors import AuroraObjectsError
 from libcloud_aurora.parts import plan_part_sizes
@@ -381,5 +381,4 @@ class ObjectWriter(io.BufferedIOBase):
         # io's would close it, and store half an object.
         if not self.closed:
             said = f"object {self.name!r} is not stored: its file was not closed"
-            logger.warning(said)  # Python shows no ResourceWarning unless asked to
             warnings.warn(said, ResourceWarning, stacklevel=2)  # a source would keep it

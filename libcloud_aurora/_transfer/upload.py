@@ -443,7 +443,9 @@ class Uploads:
                 if held and (path.customer_key or len(held) == len(parts.sizes)):
                     held.pop(max(held))  # sent again: its response shows which key the parts have
                 return self._finished(upload, parts, held, verify=verify), True
-        except UploadNotFoundError:
+        except UploadNotFoundError as error:
+            if error._may_be_done:  # and replaced by somebody since
+                raise
             logger.info("the upload of %s that was continued has ended: beginning anew", path)
             parts.sent = 0
         with self.aborting() as ours:

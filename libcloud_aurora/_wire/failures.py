@@ -38,6 +38,10 @@ NETWORK_FAILURES = (
 #: What radosgw says of a damaged chunk, besides XAmzContentSHA256Mismatch for the last one. The
 #: multipart upload was begun with the same keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
+#: Requests about a container that ``NoSuchKey`` does not answer for good.
+ON_CONTAINERS = frozenset(
+    {"HEAD", "GET", "GET ?versions", "GET ?uploads", "GET ?versioning", "POST ?delete", "DELETE"}
+)
 DAMAGED = (
     "The body was damaged in transit: its SHA-256 is not the one that was signed. "
     "If this keeps happening, a proxy alters bodies, or the secret key has been changed"
@@ -232,7 +236,8 @@ def response_error(
     )
     error._said = said
     error._retry_after = seconds_to_wait(headers)
-    error._is_final = False if damaged or meant != code else None
+    is_odd = meant != code and subject.bucket and subject.method in ON_CONTAINERS
+    error._is_final = False if damaged or is_odd else None
     return error
 
 

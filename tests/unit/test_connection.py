@@ -308,6 +308,25 @@ def test_what_a_get_finds_is_there(s3, driver):
     assert len(s3.sent("HEAD")) == 4
 
 
+@pytest.mark.parametrize("status", [403, 405, 503])
+def test_a_get_that_finds_nothing_either_changes_nothing(s3, driver, status):
+    """Whatever else it says: what HEAD has not found is not there."""
+    s3.faults.append(lambda seen: Answer(status) if seen.method == "GET" else None)
+    with pytest.raises(errors.ObjectNotFoundError):
+        driver.get_object("photos", "absent")
+    with pytest.raises(errors.ContainerNotFoundError):
+        driver.get_container("absent")
+    assert len(s3.requests) == 4
+
+
+def test_no_key_is_the_answer_about_what_a_container_has(s3, driver):
+    """As about a notification, which the container is asked for by its name."""
+    s3.faults.append(lambda seen: error(404, "NoSuchKey"))
+    with pytest.raises(errors.ContainerNotFoundError):
+        driver.connection.request("/photos?notification")
+    assert len(s3.requests) == 1
+
+
 def test_a_container_that_is_resharded_is_there(s3, driver, container):
     """radosgw 18 and 20 then say for a moment that a key is missing, and soon know better."""
     s3.put("k", b"x")

@@ -1,11 +1,14 @@
 """Many objects deleted with few requests."""
 
+import gc
 import pickle
 import threading
+import weakref
 
 import pytest
 from libcloud.storage.base import Container, Object
 from unit.memory_s3 import Answer, error
+from workers import wait_for_workers
 
 from libcloud_aurora import errors
 
@@ -325,3 +328,75 @@ def test_ctrl_c_ends_a_deletion(s3, new_driver, container, keyboard, odd):
     with pytest.raises(KeyboardInterrupt):
         new_driver(retry_delay=3600, backoff=1).ex_delete_objects(container, keys)
     assert len(s3.sent("POST") + s3.sent("DELETE")) == 1
+
+
+def test_what_the_caller_raises_ends_a_deletion(s3, driver, container):
+    """An exception of the caller's own comes once the requests under way have been made."""
+
+    def keys():
+        yield from (f"k{number}" for number in range(1500))
+        raise KeyError("mine")
+
+    for number in range(1500):
+        s3.put(f"k{number}", b"")
+    with pytest.raises(KeyError, match="mine"):
+        driver.ex_delete_objects(container, keys())
+    assert len(s3.buckets["photos"]) == 500
+
+
+@pytest.mark.parametrize("first", ["AccessDenied", "QuotaExceeded"])
+def test_requests_that_fail_at_once_are_all_told(s3, driver, container, first):
+    """Whichever is the first, the objects of each are named, with its reason."""
+    together, told = threading.Barrier(2), threading.Event()
+
+    def refuse(seen):
+        if seen.method != "POST":
+            return None
+        code = "AccessDenied" if b"<Key>k0<" in seen.body else "QuotaExceeded"
+        together.wait(60)
+        if code != first:
+            told.wait(0.2)
+        return error(403, code)
+
+    s3.faults.append(refuse)
+    with pytest.raises(errors.DeleteFailedError) as caught:
+        driver.ex_delete_objects(container, [f"k{number}" for number in range(2000)])
+    assert len(caught.value.failures) == 2000
+    assert "AccessDenied" in caught.value.failures["k0"]
+    assert "QuotaExceeded" in caught.value.failures["k1999"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("fails", ["a request", "a name", "both"])
+def test_a_deletion_that_has_failed_is_let_go(s3, new_driver, container, concurrency, fails):
+    """Nothing waits for the garbage collector, such as a thread of the caller's listing."""
+
+    class Names:
+        def __iter__(self):
+            yield from (f"k{number}" for number in range(1500))
+            if fails != "a request":
+                yield ""
+
+    if fails != "a name":
+        s3.fail(99, error(403, "QuotaExceeded"), method="POST")
+    driver, names = new_driver(ex_max_concurrency=concurrency), Names()
+    alive = weakref.ref(names)
+    gc.disable()
+    try:
+        with pytest.raises(errors.AuroraObjectsError):
+            driver.ex_delete_objects(container, names)
+        del names
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_a_container_that_cannot_be_emptied_leaves_no_thread(s3, driver, container):
+    """Its listing ends with the call, even while somebody has the exception."""
+    for number in range(12_000):
+        s3.put(f"k{number:05}", b"")
+    s3.fail(99, error(403, "QuotaExceeded"), method="POST")
+    with pytest.raises(errors.AuroraObjectsError) as caught:
+        driver.ex_empty_container(container)
+    wait_for_workers()
+    assert caught.value.code == "QuotaExceeded"

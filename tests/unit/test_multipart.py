@@ -649,6 +649,48 @@ def test_a_resumed_upload_that_disappears_before_its_end_is_sent_anew(s3, resume
     assert s3.uploads == {}
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (error(500, "InternalError"), None),
+        (Answer(504), error(404, "NoSuchUpload")),
+    ],
+    ids=["carried out", "carried out at last"],
+)
+def test_a_resumed_upload_that_may_be_stored_is_not_sent_anew(s3, resume, first, second):
+    """It would overwrite what somebody has stored under the key since."""
+    s3.begin("k", {1: DATA[:PART]})
+    answers = [first, second]
+
+    def complete(request):
+        if request.method != "POST" or "uploadId" not in request.params or not answers:
+            return None
+        answer = answers.pop(0)
+        if answers[:1] in ([None], []):
+            answers.clear()
+            s3._keyed(request)  # carried out
+            s3.put("k", b"theirs")
+        return answer
+
+    s3.faults.append(complete)
+    with pytest.raises(errors.AuroraObjectsError, match=r"InternalError|NoSuchUpload"):
+        resume()
+    assert s3.buckets["photos"]["k"].data == b"theirs"
+
+
+def test_a_container_that_is_deleted_during_an_upload_is_gone(s3, any_driver, container):
+    """The error is that of the container, and not of the upload, which went with it."""
+
+    def delete(request):
+        if request.method == "POST" and "uploadId" in request.params:
+            s3.uploads.clear()
+            s3.buckets.clear()
+
+    s3.faults.append(delete)
+    with pytest.raises(errors.ContainerNotFoundError):
+        any_driver.upload_object_via_stream(io.BytesIO(DATA), container, "k")
+
+
 def test_an_old_upload_that_cannot_be_aborted_does_not_keep_a_new_one(s3, resume, caplog):
     """Where the earlier parts are of another file, and are locked or another account's."""
     old = s3.begin("k", {1: b"of another file"})
