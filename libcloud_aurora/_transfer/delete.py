@@ -38,7 +38,8 @@ def delete_named(
     """Delete objects, up to 1,000 with each request, a few requests at once."""
     deletion = Deletion(client, bucket, concurrency)
     deletion.run(named)
-    cause, refused = deletion.cause, deletion.refused
+    causes, refused = deletion.causes, deletion.refused
+    cause = causes[0] if causes else None
     failures = {**deletion.left, **deletion.failed}
     try:
         if failures and isinstance(refused, REFUSALS):  # of requests before it
@@ -46,8 +47,8 @@ def delete_named(
             raise _failed(failures, cause, bucket, driver, said) from refused
         if refused:
             raise refused
-        is_all = cause is not None and set(failures.values()) == {cause.value}
-        if cause and is_all and not deletion.left and not isinstance(cause, AccessDeniedError):
+        says_all = not deletion.left and len({(type(each), each.code) for each in causes}) == 1
+        if cause and says_all and not isinstance(cause, AccessDeniedError):
             raise cause
         advice = PERMISSION.format(bucket) if cause and cause.code == "AccessDenied" else ""
         denied = next((said for said in failures.values() if said.startswith("AccessDenied")), None)
@@ -59,8 +60,8 @@ def delete_named(
         if failures:
             raise _failed(failures, cause, bucket, driver, advice) from cause
     finally:  # their tracebacks hold the deletion, and this frame
-        deletion.cause = deletion.refused = None
-        del cause, refused, deletion
+        deletion.causes, deletion.refused = [], None
+        del cause, causes, refused, deletion
 
 
 class Deletion:
@@ -69,7 +70,7 @@ class Deletion:
 
     :ivar left: Objects that the server has not deleted, and why.
     :ivar failed: The same for objects whose request failed for good; none is begun after that.
-    :ivar cause: The first such failure.
+    :ivar causes: Such failures; there are several if requests fail at once.
     :ivar refused: What was no object to delete; none after it is asked for.
     """
 
@@ -79,7 +80,7 @@ class Deletion:
         self._window = Window(limit=min(concurrency, AT_ONCE), interrupt=client.interrupt)
         self.left: dict[Named, str] = {}
         self.failed: dict[Named, str] = {}
-        self.cause: AuroraObjectsError | None = None
+        self.causes: list[AuroraObjectsError] = []
         self.refused: Exception | None = None
 
     def run(self, named: Iterable[Named]) -> None:
@@ -93,7 +94,7 @@ class Deletion:
                     each: ObjectPath(self._bucket, each.key, version_id=each.version_id)
                     for each in batch
                 }
-                if self.cause:
+                if self.causes:
                     return
                 yield Task(partial(self._delete, paths))
         except Exception as error:  # noqa: BLE001 - raised once no request is under way
@@ -115,7 +116,7 @@ class Deletion:
                 self._delete(dict(pairs[half:]))
                 return
             self.failed.update(dict.fromkeys(paths, error.value))
-            self.cause = self.cause or error
+            self.causes.append(error)
             return
         for each, path in paths.items():
             if not xml.can_carry(each.key) and not self._has_ended():
@@ -125,7 +126,7 @@ class Deletion:
                     self.left[each] = error.value
 
     def _has_ended(self) -> bool:
-        return bool(self.cause) or self._window.is_set()
+        return bool(self.causes) or self._window.is_set()
 
 
 def batches(named: Iterable[Named]) -> Iterator[list[Named]]:

@@ -409,9 +409,8 @@ class Request(Generic[T]):
                 reason = self._ask_why(one_byte=False)
             if reason[0] == status:
                 status, headers, body = reason
-            elif (status == 404 and reason[0] < 300) or (
-                status == 403 and self.subject.key  # a policy may limit rows
-            ):
+            elif (status == 404 and reason[0] < 300) or (status == 403 and self.subject.key):
+                # Of a container, a policy may allow one and not the other.
                 return self.subject.malformed("HEAD is refused, but GET is not", status)
         fields = xml.error_fields(body)
         if status == 404 and body and not fields and not any(map(_OF_S3, headers)):

@@ -38,13 +38,13 @@ NETWORK_FAILURES = (
 #: What radosgw says of a damaged chunk, besides XAmzContentSHA256Mismatch for the last one. The
 #: multipart upload was begun with the same keys, so they cannot be the reason.
 DAMAGE_CODES = frozenset({"SignatureDoesNotMatch", "InvalidArgument"})
-#: Requests about a container that ``NoSuchKey`` does not answer for good.
-ON_CONTAINERS = frozenset(
-    {"HEAD", "GET", "GET ?versions", "GET ?uploads", "GET ?versioning", "POST ?delete", "DELETE"}
-)
 DAMAGED = (
     "The body was damaged in transit: its SHA-256 is not the one that was signed. "
     "If this keeps happening, a proxy alters bodies, or the secret key has been changed"
+)
+#: Requests about a container that ``NoSuchKey`` does not answer for good.
+ON_CONTAINERS = frozenset(
+    {"HEAD", "GET", "GET ?versions", "GET ?uploads", "GET ?versioning", "POST ?delete", "DELETE"}
 )
 #: Bytes of headers above which a 400 without a body is about their size.
 LARGE_HEAD = 3_500

@@ -248,7 +248,9 @@ def test_what_may_not_be_aborted_is_an_error_after_all_others_are(s3, driver, co
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(503, "ServiceUnavailable"), (500, "UnknownError")], ids=["20", "18"]
+    ("status", "code"),
+    [(503, "ServiceUnavailable"), (500, "UnknownError"), (409, "BucketAlreadyExists")],
+    ids=["20", "18", "by the same radosgw"],
 )
 def test_a_locked_upload_keeps_no_other(s3, new_driver, container, uploads, status, code):
     """A radosgw that was killed while it completed an upload has locked that, and no other."""

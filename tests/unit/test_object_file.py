@@ -811,7 +811,7 @@ def test_what_writes_files_writes_objects(s3, new_file):
         packed.writestr("a", DATA[:100_000])
     with zipfile.ZipFile(io.BytesIO(s3.buckets["photos"]["k"].data)) as packed:
         assert packed.read("a") == DATA[:100_000]
-    for mode in ("w|", "w|gz"):
+    for mode in ("w", "w:gz", "w|", "w|gz"):
         with new_file() as file, tarfile.open(fileobj=file, mode=mode) as packed:
             member = tarfile.TarInfo("a")
             member.size = 100_000
